@@ -1,0 +1,2 @@
+//! kvsim
+fn main() {}

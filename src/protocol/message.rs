@@ -1,0 +1,185 @@
+//! Requests to a replica, its replies, and its refusals. For each: who sends it, why, and what its loss does.
+//!
+//! Every request can be sent again: applying one twice leaves what applying it once left. A refusal always means that
+//! nothing of the request was applied, but for [`Refusal::Stopped`] and [`Refusal::ReadOnly`], whose write may have
+//! reached the disk in part.
+
+use std::sync::Arc;
+
+use crate::topology::Topology;
+use crate::types::{Entry, Epoch, Key, Stamp, TokenRange};
+
+/// What a replica is asked.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// From a coordinator: hold this version, unless a newer one is held. Also read repair. Lost: sent again until
+    /// the deadline.
+    Put {
+        /// The plan's epoch.
+        epoch: Epoch,
+        /// The key.
+        key: Key,
+        /// The version, tombstones included.
+        entry: Entry,
+    },
+    /// From a coordinator: the newest version held, with its value. Lost: another replica is asked.
+    Get {
+        /// The plan's epoch.
+        epoch: Epoch,
+        /// The key.
+        key: Key,
+    },
+    /// From a coordinator: only the stamp of the newest version held. Lost: another replica is asked.
+    Version {
+        /// The plan's epoch.
+        epoch: Epoch,
+        /// The key.
+        key: Key,
+    },
+    /// From the leader at each stage, and from a coordinator that met a replica of an older epoch: adopt this topology
+    /// durably before answering anything else. A node that gains ranges at Fencing first discards what it still
+    /// holds of them. Lost: sent again; meanwhile the replica refuses newer requests as [`Refusal::Behind`].
+    Fence {
+        /// The topology to adopt.
+        topology: Arc<Topology>,
+    },
+    /// From the leader to a donor: up to [`PAGE_KEYS`] versions (or [`PAGE_BYTES`]) of `ranges` after `after`. Lost: sent again.
+    Page {
+        /// The leader's epoch; the donor must be at it exactly.
+        epoch: Epoch,
+        /// Ascending, disjoint.
+        ranges: Arc<[TokenRange]>,
+        /// The last key of the page before.
+        after: Option<Key>,
+        /// Whether values are wanted, or only stamps.
+        values: bool,
+    },
+    /// From the leader to a donor: these keys with their values (those a `Confirm` found missing). Lost: sent again.
+    Entries {
+        /// The leader's epoch, exactly.
+        epoch: Epoch,
+        /// At most a page of keys.
+        keys: Vec<Key>,
+    },
+    /// From the leader to a gaining replica: merge these versions. Lost: sent again; merging twice is harmless.
+    Absorb {
+        /// The leader's epoch, exactly.
+        epoch: Epoch,
+        /// A page.
+        entries: Vec<(Key, Entry)>,
+    },
+    /// From the leader to a new owner: which of these does it not hold, at this version or a newer? Lost: sent again.
+    Confirm {
+        /// The leader's epoch, exactly.
+        epoch: Epoch,
+        /// A page of stamps.
+        versions: Vec<(Key, Stamp)>,
+    },
+    /// From the leader before it relies on what was absorbed: make everything durable. Lost: sent again.
+    Sync {
+        /// The leader's epoch, exactly.
+        epoch: Epoch,
+    },
+    /// From the leader to a replica that lost these ranges and has handed over: drop what it holds of them. Lost:
+    /// sent again. A late duplicate is harmless: the epoch must be exactly this.
+    Discard {
+        /// The leader's epoch, exactly.
+        epoch: Epoch,
+        /// Ascending, disjoint.
+        ranges: Arc<[TokenRange]>,
+    },
+}
+
+/// The most keys in one page.
+pub const PAGE_KEYS: usize = 500;
+/// The most bytes of keys and values in one page (a single larger entry still travels alone).
+pub const PAGE_BYTES: usize = 256 << 10;
+
+/// What a replica answers, once the log position it depends on is committed.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// To `Put`: this version or a newer one is held. Carries the newer stamp when there is one.
+    Stored {
+        /// A newer version that made this one invisible.
+        newer: Option<Stamp>,
+    },
+    /// To `Get`.
+    Value {
+        /// The newest version held.
+        entry: Option<Entry>,
+    },
+    /// To `Version`.
+    Version {
+        /// The stamp of the newest version held.
+        stamp: Option<Stamp>,
+    },
+    /// To `Fence`: durably at this epoch (or already at a newer one).
+    Fenced {
+        /// The replica's epoch now.
+        epoch: Epoch,
+    },
+    /// To `Page` with values, and to `Entries`.
+    Page {
+        /// Versions in (token, key) order.
+        entries: Vec<(Key, Entry)>,
+        /// Whether more follow after the last.
+        more: bool,
+    },
+    /// To `Page` without values.
+    Versions {
+        /// Stamps in (token, key) order.
+        versions: Vec<(Key, Stamp)>,
+        /// Whether more follow after the last.
+        more: bool,
+    },
+    /// To `Absorb`.
+    Absorbed {
+        /// Keys of the page that hold a visible value.
+        arrived: u64,
+        /// Those of them that the replica did not hold at all before.
+        fresh: u64,
+        /// Bytes of keys and values that arrived.
+        bytes: u64,
+    },
+    /// To `Confirm`: the keys that are missing or older here.
+    Missing {
+        /// In the order asked.
+        keys: Vec<Key>,
+    },
+    /// To `Sync` and `Discard`: done, durably.
+    Done,
+}
+
+/// Why a replica did not do what it was asked.
+#[derive(Clone, Debug)]
+pub enum Refusal {
+    /// The request is of an older epoch. Carries the topology to plan anew with.
+    Stale {
+        /// The replica's topology.
+        topology: Arc<Topology>,
+    },
+    /// The request is of a newer epoch than the replica's. The sender teaches it with `Fence` and asks again.
+    Behind {
+        /// The replica's epoch.
+        epoch: Epoch,
+    },
+    /// The replica is in no set that holds the key at this epoch (RING-6). Only a faulty sender meets this.
+    NotReplica,
+    /// The stamp is more than 500 ms ahead of the replica's clock.
+    FutureStamp {
+        /// By how many microseconds.
+        ahead_us: u64,
+    },
+    /// The version is at or below the range's floor and the key is not held: it may have been deleted since. A put
+    /// takes a new stamp above the floor.
+    BelowFloor {
+        /// The floor.
+        floor: Stamp,
+    },
+    /// The node lost data it had acknowledged and has not merged it back: it takes writes, but answers no reads.
+    Recovering,
+    /// The disk is full: the node reads, and takes no write until restarted (E120).
+    ReadOnly,
+    /// A write or flush failed: what is on disk is unknown, so the node acknowledges nothing more (E121).
+    Stopped,
+}

@@ -1,0 +1,7 @@
+//! What nodes say to each other, and the machines that decide by it. Nothing here has a clock, a lock or a socket.
+
+pub mod hlc;
+pub mod message;
+pub mod operation;
+pub mod quorum;
+pub mod ring_change;

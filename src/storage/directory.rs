@@ -1,0 +1,1 @@
+//! The data directory: its lock, its FORMAT file, the nodes in it.

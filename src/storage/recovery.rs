@@ -1,0 +1,1 @@
+//! Reading a log back after a crash.

@@ -1,0 +1,1 @@
+//! Where the newest record of each key is: ordered shards with digests.
