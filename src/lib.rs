@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod command;
 pub mod drive;
+pub mod error;
 pub mod node;
 pub mod protocol;
 pub mod ring;

@@ -1,0 +1,210 @@
+//! What the cluster answers, as data. Rendering is the command room's.
+
+use crate::types::{Epoch, Stamp, Time};
+
+/// What opening found.
+#[derive(Clone, Debug, Default)]
+pub struct Opened {
+    /// Whether the directory (or memory) held no cluster.
+    pub is_new: bool,
+    /// Per recovered node: its label and how many records were kept.
+    pub recovered: Vec<(String, u64)>,
+    /// Torn tails and the like, as complete sentences.
+    pub notes: Vec<String>,
+}
+
+/// A put or delete that was acknowledged.
+#[derive(Clone, Debug)]
+pub struct WriteReport {
+    /// The key.
+    pub key: Vec<u8>,
+    /// Preference list, labels.
+    pub replicas: Vec<String>,
+    /// Who acknowledged before the answer, in order of arrival.
+    pub acks: Vec<String>,
+    /// Acknowledgements needed.
+    pub needed: usize,
+    /// The version written.
+    pub version: Stamp,
+    /// A newer version that makes this one invisible.
+    pub newer: Option<Stamp>,
+    /// For deletes: whether a value was there.
+    pub existed: bool,
+    /// How long it took, in virtual time.
+    pub took: Time,
+}
+
+/// A get that was answered.
+#[derive(Clone, Debug)]
+pub struct ReadReport {
+    /// The key.
+    pub key: Vec<u8>,
+    /// The value, if one is visible.
+    pub value: Option<Vec<u8>>,
+    /// Preference list, labels.
+    pub replicas: Vec<String>,
+    /// Who answered, in order of arrival.
+    pub acks: Vec<String>,
+    /// Answers needed.
+    pub needed: usize,
+    /// The version read, tombstones included.
+    pub version: Option<Stamp>,
+    /// Replicas brought up to date before the answer.
+    pub repaired: Vec<String>,
+    /// How long it took, in virtual time.
+    pub took: Time,
+}
+
+/// The answer of an operation that was started without waiting.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Of a put.
+    Written(WriteReport),
+    /// Of a get.
+    Read(ReadReport),
+}
+
+/// A ring change that is complete.
+#[derive(Clone, Debug)]
+pub struct RingChangeReport {
+    /// The node that came or went.
+    pub node: String,
+    /// Its tokens.
+    pub tokens: u16,
+    /// Distinct keys whose replica set changed.
+    pub moved_keys: u64,
+    /// Distinct (key, receiver) pairs absorbed, counted at the receivers.
+    pub copied: u64,
+    /// The same, counted key by key with the naive owner function before and after.
+    pub minimum: u64,
+    /// Copies held in all before (the larger of before and after for a first node).
+    pub copies: u64,
+    /// The node's share of all tokens, 0 to 1.
+    pub fair_share: f64,
+    /// Copies that `hash mod N` placement would have moved.
+    pub modulo_moved: u64,
+    /// Copies that moved between nodes of which neither came or went, though neither gained by it (always 0).
+    pub between_others: u64,
+    /// Donor, receiver, keys, bytes.
+    pub pairs: Vec<PairReport>,
+    /// The epoch now in force.
+    pub epoch: Epoch,
+    /// Notes such as "2 copies a key, 3 wanted".
+    pub notes: Vec<String>,
+    /// How long it took, in virtual time.
+    pub took: Time,
+}
+
+/// One donor and one receiver of a ring change.
+#[derive(Clone, Debug)]
+pub struct PairReport {
+    /// Donor.
+    pub from: String,
+    /// Receiver.
+    pub to: String,
+    /// Keys.
+    pub keys: u64,
+    /// Bytes of keys and values.
+    pub bytes: u64,
+}
+
+/// A node that was restarted.
+#[derive(Clone, Debug)]
+pub struct RestartReport {
+    /// Its label.
+    pub node: String,
+    /// Records recovered from its log.
+    pub records: u64,
+    /// Torn tails and the like, as complete sentences.
+    pub notes: Vec<String>,
+}
+
+/// One event of the run.
+#[derive(Clone, Debug)]
+pub struct EventReport {
+    /// When.
+    pub at: Time,
+    /// Where, if at one node.
+    pub node: Option<String>,
+    /// One word: `send`, `deliver`, `commit`, `answer`, `kill`, `stage` and so on.
+    pub kind: &'static str,
+    /// The rest, for people.
+    pub detail: String,
+}
+
+/// Where a key lives.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// xxh3-64 of the key.
+    pub hash: u64,
+    /// The token that owns it: the first at or after the hash.
+    pub token: u64,
+    /// Preference list, labels.
+    pub replicas: Vec<String>,
+}
+
+/// A node, as the operator sees it.
+#[derive(Clone, Debug)]
+pub struct NodeReport {
+    /// Its label.
+    pub id: String,
+    /// `up`, `down`, `joining`, `leaving`, `recovering`, `read-only`, `stopped`.
+    pub state: &'static str,
+    /// Its tokens.
+    pub tokens: u16,
+    /// Copies it holds (live keys; 0 while down).
+    pub keys: u64,
+    /// Keys whose primary it is.
+    pub primaries: u64,
+    /// Its share of primaries, 0 to 1.
+    pub share: f64,
+    /// Cache hits.
+    pub cache_hits: u64,
+    /// Cache misses.
+    pub cache_misses: u64,
+    /// Bytes of its log.
+    pub log_bytes: u64,
+}
+
+/// The cluster in figures.
+#[derive(Clone, Debug)]
+pub struct StatsReport {
+    /// Distinct keys.
+    pub keys: u64,
+    /// Copies on nodes that are up.
+    pub copies: u64,
+    /// Per node.
+    pub nodes: Vec<NodeReport>,
+    /// Coefficient of variation of copies held per unit of weight.
+    pub cv: f64,
+    /// The fullest node over the mean, per unit of weight.
+    pub max_over_mean: f64,
+    /// Operations issued, answered, failed (E201), indeterminate (E202).
+    pub operations: OperationCounts,
+}
+
+/// issued = ok + failed + indeterminate + in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OperationCounts {
+    /// Started.
+    pub issued: u64,
+    /// Answered.
+    pub ok: u64,
+    /// E201.
+    pub failed: u64,
+    /// E202.
+    pub indeterminate: u64,
+    /// Not answered yet.
+    pub in_flight: u64,
+}
+
+/// What `check` found.
+#[derive(Clone, Debug)]
+pub struct CheckReport {
+    /// What was checked: the invariant and over how many things.
+    pub checked: Vec<(&'static str, u64)>,
+    /// Each a sentence beginning with the invariant's name.
+    pub violations: Vec<String>,
+    /// What limits the check: nodes that are down, writes still in flight.
+    pub notes: Vec<String>,
+}

@@ -1,0 +1,145 @@
+//! What a client of a cluster can meet, simulated or embedded: a code, what happened, what changed (usually nothing),
+//! what to do.
+
+use crate::storage::StorageError;
+use crate::types::LimitError;
+
+/// Every failure of [`Cluster`](crate::cluster::Cluster) and [`KeyValueStore`](crate::store_api::KeyValueStore).
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// E130, E131, E132: the input is outside the limits.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// E133. Nothing was changed.
+    #[error("KV-E133 no node is called '{label}': nothing was changed; {}", known_nodes(.known))]
+    UnknownNode {
+        /// The name asked for.
+        label: String,
+        /// The nodes there are.
+        known: Vec<String>,
+    },
+    /// E134. Nothing was changed.
+    #[error("KV-E134 node '{label}' exists (names differ in more than case): nothing was changed; choose another name")]
+    NodeExists {
+        /// The name that is taken, as it is spelled.
+        label: String,
+    },
+    /// E135. Nothing was changed.
+    #[error("KV-E135 there are no nodes: nothing was changed; add one first (at the prompt: addnode node1)")]
+    NoNodes,
+    /// E136. Nothing was changed.
+    #[error("KV-E136 node '{label}' is down: nothing was changed; restart it first (at the prompt: restart {label})")]
+    NodeDown {
+        /// The node.
+        label: String,
+    },
+    /// E136. Nothing was changed.
+    #[error("KV-E136 node '{label}' is already up: nothing was changed; kill it first (at the prompt: kill {label})")]
+    NodeUp {
+        /// The node.
+        label: String,
+    },
+    /// E201. No replica can have stored it.
+    #[error("KV-E201 no quorum: {needed} {} needed, {reachable} reachable{}: nothing was changed; lower the level or bring nodes back", answers(*.needed), reasons(.missing))]
+    NoQuorum {
+        /// Answers needed.
+        needed: usize,
+        /// Replicas that could answer.
+        reachable: usize,
+        /// Who cannot, and why.
+        missing: Vec<(String, &'static str)>,
+    },
+    /// E202, a write: some replica may hold it.
+    #[error("KV-E202 timeout: {} of {needed} {} needed{}: the write may or may not take effect; read the key, or write it again", .acks.len(), answers(*.needed), reasons(.missing))]
+    WriteTimeout {
+        /// Answers needed.
+        needed: usize,
+        /// Who answered.
+        acks: Vec<String>,
+        /// Who did not, and why.
+        missing: Vec<(String, &'static str)>,
+    },
+    /// E202, a read.
+    #[error("KV-E202 timeout: {} of {needed} {} needed{}: nothing was changed; read again, or at a lower level", .acks.len(), answers(*.needed), reasons(.missing))]
+    ReadTimeout {
+        /// Answers needed.
+        needed: usize,
+        /// Who answered.
+        acks: Vec<String>,
+        /// Who did not, and why.
+        missing: Vec<(String, &'static str)>,
+    },
+    /// E203. Nothing was changed.
+    #[error(
+        "KV-E203 busy: {in_flight} operations are in flight, the most there may be: nothing was changed; try again when some have ended"
+    )]
+    Busy {
+        /// Operations in flight.
+        in_flight: usize,
+    },
+    /// E301. Nothing was changed.
+    #[error(
+        "KV-E301 another ring change is in progress ({percent} %): nothing was changed; try again when it has ended"
+    )]
+    ChangeInProgress {
+        /// How far it has come.
+        percent: u8,
+    },
+    /// E302. Nothing was changed.
+    #[error("KV-E302 '{label}' is the last node and holds {keys} {}: nothing was changed; add another node first, or delete the keys", if *.keys == 1 { "key" } else { "keys" })]
+    LastCopy {
+        /// The node.
+        label: String,
+        /// Keys it holds.
+        keys: u64,
+    },
+    /// E136: a ring change needs a node that does not answer. The ring is as before.
+    #[error(
+        "KV-E136 node '{label}' does not answer, and the change needs it: the ring is as before; restart {label} first"
+    )]
+    ChangeAborted {
+        /// The node.
+        label: String,
+    },
+    /// E101 to E122: storage refused.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl Error {
+    /// The code users search for: `KV-E201`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::Limit(error) => error.code(),
+            Error::UnknownNode { .. } => "KV-E133",
+            Error::NodeExists { .. } => "KV-E134",
+            Error::NoNodes => "KV-E135",
+            Error::NodeDown { .. } | Error::NodeUp { .. } | Error::ChangeAborted { .. } => "KV-E136",
+            Error::NoQuorum { .. } => "KV-E201",
+            Error::WriteTimeout { .. } | Error::ReadTimeout { .. } => "KV-E202",
+            Error::Busy { .. } => "KV-E203",
+            Error::ChangeInProgress { .. } => "KV-E301",
+            Error::LastCopy { .. } => "KV-E302",
+            Error::Storage(error) => error.code(),
+        }
+    }
+}
+
+fn answers(needed: usize) -> &'static str {
+    if needed == 1 { "answer" } else { "answers" }
+}
+
+fn known_nodes(known: &[String]) -> String {
+    match known {
+        [] => "there are no nodes".to_owned(),
+        known => format!("there are {}", known.join(", ")),
+    }
+}
+
+fn reasons(missing: &[(String, &'static str)]) -> String {
+    if missing.is_empty() {
+        return String::new();
+    }
+    let each: Vec<String> = missing.iter().map(|(node, why)| format!("{node}: {why}")).collect();
+    format!(" ({})", each.join(", "))
+}
