@@ -141,7 +141,7 @@ pub(super) struct Shard {
     /// By segment, ascending; none is zero.
     usage: Vec<(u32, Usage)>,
     floors: Floors,
-    cleared: Stamp,
+    cleared: Floors,
     /// Reads of values, for whoever counts them under this lock.
     pub(super) reads: u64,
 }
@@ -175,7 +175,7 @@ impl Shard {
             digest: 0,
             usage: Vec::new(),
             floors: Floors::default(),
-            cleared: Stamp::ZERO,
+            cleared: Floors::default(),
             reads: 0,
         }
     }
@@ -213,12 +213,19 @@ impl Shard {
         }
     }
 
-    /// The keys in `range` whose version is at or below `upto`, forgotten here.
-    pub(super) fn take(&mut self, range: TokenRange, upto: Stamp) -> Vec<Key> {
+    /// Forgets what is held of `range` with a stamp at or below `upto`, and returns its keys. Everything
+    /// (`Stamp::MAX`) is what a node does that loses the range: its floors go too, for they were the range's. Less is
+    /// a clearing: it stays a floor for good.
+    pub(super) fn discard(&mut self, range: TokenRange, upto: Stamp) -> Vec<Key> {
         let doomed = self.after(range, None).filter(|(_, slot)| slot.stamp <= upto);
         let doomed: Vec<Key> = doomed.map(|(key, _)| key.clone()).collect();
         for key in &doomed {
             self.remove(key);
+        }
+        // No tombstone is left whose place among the droppable ones these floors could change.
+        match upto {
+            Stamp::MAX => self.floors.forget(range),
+            upto => self.cleared.raise(range, upto),
         }
         doomed
     }
@@ -239,44 +246,37 @@ impl Shard {
 
     /// Versions at or below this are refused for a key of this token that is not held.
     pub(super) fn floor(&self, token: Token) -> Stamp {
-        if self.floors.is_empty() {
-            return self.cleared;
-        }
-        self.floors.at(token).max(self.cleared)
+        self.floors.at(token).max(self.cleared.at(token))
     }
 
-    /// The floors of `range`, without what was cleared: pieces that cover it, ascending.
+    /// The floors that were raised in `range`: pieces that cover it, ascending.
     pub(super) fn floors(&self, range: TokenRange) -> Vec<(TokenRange, Stamp)> {
         self.floors.pieces(range)
     }
 
-    /// Raises the floor of `range`, O(keys in it).
-    pub(super) fn raise_floor(&mut self, range: TokenRange, floor: Stamp) {
-        self.change_floors(range, |floors| floors.raise(range, floor));
+    /// Up to where `range` was cleared: pieces that cover it, ascending.
+    pub(super) fn cleared(&self, range: TokenRange) -> Vec<(TokenRange, Stamp)> {
+        self.cleared.pieces(range)
     }
 
-    /// Forgets the floors of `range`, O(keys in it). What was cleared stays cleared.
-    pub(super) fn forget_floors(&mut self, range: TokenRange) {
-        if !self.floors.is_empty() {
-            self.change_floors(range, |floors| floors.forget(range));
+    /// Raises the floor of `range`, O(keys in it).
+    pub(super) fn raise_floor(&mut self, range: TokenRange, floor: Stamp) {
+        // The floor decides which tombstones are droppable, so they are counted out before it moves, and in after.
+        let tombstones = self.after(range, None).filter(|(_, slot)| slot.tombstone);
+        let tombstones: Vec<(Key, Slot)> = tombstones.map(|(key, slot)| (key.clone(), *slot)).collect();
+        for (key, slot) in &tombstones {
+            self.uncount(key, *slot);
+        }
+        self.floors.raise(range, floor);
+        for (key, slot) in &tombstones {
+            self.count(key, *slot);
         }
     }
 
-    /// Everything at or below `upto` is gone for good: forgets the keys it returns, and takes none of them back.
-    pub(super) fn clear(&mut self, upto: Stamp) -> Vec<Key> {
-        let cleared = self.take(TokenRange::ALL, upto);
-        self.cleared = self.cleared.max(upto);
-        cleared
-    }
-
-    /// Up to where everything was cleared.
-    pub(super) fn cleared(&self) -> Stamp {
-        self.cleared
-    }
-
-    /// Whether nothing is held and no floor is known.
-    pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_empty() && self.floors.is_empty()
+    /// Whether a version or a floor is known in `range`.
+    pub(super) fn knows(&self, range: TokenRange) -> bool {
+        self.after(range, None).next().is_some()
+            || self.floors.pieces(range).iter().any(|(_, floor)| *floor > Stamp::ZERO)
     }
 
     /// Keys with a value.
@@ -292,24 +292,6 @@ impl Shard {
     /// The digest of the whole shard.
     pub(super) fn digest(&self) -> u64 {
         self.digest
-    }
-
-    /// Bytes of live records, by segment.
-    pub(super) fn usage(&self) -> &[(u32, Usage)] {
-        &self.usage
-    }
-
-    /// A tombstone is droppable by its floor, so tombstones are counted out before the floor moves and in after.
-    fn change_floors(&mut self, range: TokenRange, change: impl FnOnce(&mut Floors)) {
-        let tombstones = self.after(range, None).filter(|(_, slot)| slot.tombstone);
-        let tombstones: Vec<(Key, Slot)> = tombstones.map(|(key, slot)| (key.clone(), *slot)).collect();
-        for (key, slot) in &tombstones {
-            self.uncount(key, *slot);
-        }
-        change(&mut self.floors);
-        for (key, slot) in &tombstones {
-            self.count(key, *slot);
-        }
     }
 
     fn count(&mut self, key: &Key, slot: Slot) {

@@ -4,7 +4,7 @@ use crate::types::{Stamp, Token, TokenRange};
 
 /// A function from token to floor, as a sorted list of disjoint ranges; everywhere else it is [`Stamp::ZERO`].
 ///
-/// Without floors, a lookup is one comparison with an empty list. Changes rebuild the list, O(ranges): they come once
+/// Without floors, a lookup is one comparison. Changes rebuild the list, O(ranges): they come once
 /// per range and repair pass.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(in crate::storage) struct Floors {
@@ -15,16 +15,14 @@ pub(in crate::storage) struct Floors {
 impl Floors {
     /// The floor at `token`.
     pub(in crate::storage) fn at(&self, token: Token) -> Stamp {
+        if self.raised.is_empty() {
+            return Stamp::ZERO;
+        }
         let index = self.raised.partition_point(|(range, _)| range.last < token);
         match self.raised.get(index) {
             Some((range, floor)) if range.contains(token) => *floor,
             _ => Stamp::ZERO,
         }
-    }
-
-    /// Whether there is no floor anywhere.
-    pub(in crate::storage) fn is_empty(&self) -> bool {
-        self.raised.is_empty()
     }
 
     /// Raises the floor to `floor` wherever in `range` it is lower.

@@ -43,10 +43,9 @@ enum Action {
     Insert(u16, u64, bool, u32),
     Remove(u16),
     Relocate(u16, bool, u32),
-    Take(TokenRange, u64),
+    Discard(TokenRange),
+    Clear(TokenRange, u64),
     RaiseFloor(TokenRange, u64),
-    ForgetFloors(TokenRange),
-    Clear(u64),
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -55,10 +54,9 @@ fn action() -> impl Strategy<Value = Action> {
         12 => (key.clone(), 0_u64..50, any::<bool>(), 0_u32..5).prop_map(|(k, t, d, s)| Action::Insert(k, t, d, s)),
         2 => key.clone().prop_map(Action::Remove),
         4 => (key, any::<bool>(), 0_u32..5).prop_map(|(k, held, s)| Action::Relocate(k, held, s)),
-        1 => (range(), 0_u64..50).prop_map(|(r, t)| Action::Take(r, t)),
+        1 => range().prop_map(Action::Discard),
+        1 => (range(), 0_u64..20).prop_map(|(r, t)| Action::Clear(r, t)),
         2 => (range(), 0_u64..50).prop_map(|(r, t)| Action::RaiseFloor(r, t)),
-        1 => range().prop_map(Action::ForgetFloors),
-        1 => (0_u64..20).prop_map(Action::Clear),
     ]
 }
 
@@ -66,17 +64,22 @@ fn action() -> impl Strategy<Value = Action> {
 struct Naive {
     slots: BTreeMap<Key, Slot>,
     floors: Vec<(TokenRange, Option<Stamp>)>,
-    cleared: Stamp,
+    cleared: Vec<(TokenRange, Stamp)>,
 }
 
 impl Naive {
-    fn soft_floor(&self, token: Token) -> Stamp {
+    fn raised(&self, token: Token) -> Stamp {
         let changes = self.floors.iter().filter(|(range, _)| range.contains(token));
         changes.fold(Stamp::ZERO, |floor, (_, change)| change.map_or(Stamp::ZERO, |raised| floor.max(raised)))
     }
 
     fn floor(&self, token: Token) -> Stamp {
-        self.soft_floor(token).max(self.cleared)
+        self.raised(token).max(self.cleared(token))
+    }
+
+    fn cleared(&self, token: Token) -> Stamp {
+        let cleared = self.cleared.iter().filter(|(range, _)| range.contains(token));
+        cleared.fold(Stamp::ZERO, |floor, (_, upto)| floor.max(*upto))
     }
 
     fn take(&mut self, range: TokenRange, upto: Stamp) -> Vec<Key> {
@@ -114,12 +117,13 @@ fn apply(table: &Table, naive: &mut Naive, step: u32, action: Action) {
             table.lock(key(k).token()).relocate(&key(k), from, to);
             naive.slots.values_mut().filter(|slot| slot.at == from).for_each(|slot| slot.at = to);
         }
-        Action::Take(range, upto) => {
-            let mut taken = Vec::new();
-            for (index, part) in table.parts(range) {
-                taken.extend(table.lock_shard(index).take(part, stamp(upto)));
-            }
-            assert_eq!(taken, naive.take(range, stamp(upto)));
+        Action::Discard(range) => {
+            assert_eq!(discard(table, range, Stamp::MAX), naive.take(range, Stamp::MAX));
+            naive.floors.push((range, None));
+        }
+        Action::Clear(range, upto) => {
+            assert_eq!(discard(table, range, stamp(upto)), naive.take(range, stamp(upto)));
+            naive.cleared.push((range, stamp(upto)));
         }
         Action::RaiseFloor(range, floor) => {
             for (index, part) in table.parts(range) {
@@ -127,18 +131,11 @@ fn apply(table: &Table, naive: &mut Naive, step: u32, action: Action) {
             }
             naive.floors.push((range, Some(stamp(floor))));
         }
-        Action::ForgetFloors(range) => {
-            for (index, part) in table.parts(range) {
-                table.lock_shard(index).forget_floors(part);
-            }
-            naive.floors.push((range, None));
-        }
-        Action::Clear(upto) => {
-            let cleared: Vec<Key> = table.lock_all().iter_mut().flat_map(|shard| shard.clear(stamp(upto))).collect();
-            assert_eq!(cleared, naive.take(TokenRange::ALL, stamp(upto)));
-            naive.cleared = naive.cleared.max(stamp(upto));
-        }
     }
+}
+
+fn discard(table: &Table, range: TokenRange, upto: Stamp) -> Vec<Key> {
+    table.parts(range).flat_map(|(index, part)| table.lock_shard(index).discard(part, upto)).collect()
 }
 
 proptest! {
@@ -154,7 +151,7 @@ proptest! {
         limit in 0_usize..60,
     ) {
         let table = Table::new(shards);
-        let mut naive = Naive { slots: BTreeMap::new(), floors: Vec::new(), cleared: Stamp::ZERO };
+        let mut naive = Naive { slots: BTreeMap::new(), floors: Vec::new(), cleared: Vec::new() };
         for (step, action) in actions.into_iter().enumerate() {
             apply(&table, &mut naive, step as u32, action);
         }
@@ -162,6 +159,15 @@ proptest! {
             let shard = table.lock(key(k).token());
             prop_assert_eq!(shard.get(&key(k)), naive.slots.get(&key(k)).copied());
             prop_assert_eq!(shard.floor(key(k).token()), naive.floor(key(k).token()));
+        }
+        let knows = naive.slots.keys().any(|key| one.contains(key.token()))
+            || naive.floors.iter().flat_map(|(range, _)| [range.first, range.last, Token(range.last.0.wrapping_add(1))])
+                .chain([one.first]).any(|token| one.contains(token) && naive.raised(token) > Stamp::ZERO);
+        prop_assert_eq!(table.parts(one).any(|(index, part)| table.lock_shard(index).knows(part)), knows);
+        for (index, part) in table.parts(one) {
+            let shard = table.lock_shard(index);
+            prop_assert!(shard.floors(part).iter().all(|(piece, floor)| *floor == naive.raised(piece.first)));
+            prop_assert!(shard.cleared(part).iter().all(|(piece, upto)| *upto == naive.cleared(piece.last)));
         }
         let all = table.lock_all();
         prop_assert_eq!(all.iter().map(|shard| shard.tombstones()).sum::<u64>(),
@@ -194,7 +200,7 @@ proptest! {
         within in range(),
     ) {
         let mut floors = Floors::default();
-        let mut naive = Naive { slots: BTreeMap::new(), floors: Vec::new(), cleared: Stamp::ZERO };
+        let mut naive = Naive { slots: BTreeMap::new(), floors: Vec::new(), cleared: Vec::new() };
         for (range, change) in changes {
             let change = change.map(stamp);
             match change {
@@ -204,7 +210,7 @@ proptest! {
             naive.floors.push((range, change));
         }
         for token in probes {
-            prop_assert_eq!(floors.at(token), naive.soft_floor(token));
+            prop_assert_eq!(floors.at(token), naive.raised(token));
         }
         // The pieces cover exactly, in order, and each says what its ends say.
         let pieces = floors.pieces(within);
@@ -215,8 +221,8 @@ proptest! {
             prop_assert_ne!(pair[0].1, pair[1].1, "two pieces where one would do");
         }
         for (piece, floor) in pieces {
-            prop_assert_eq!(floor, naive.soft_floor(piece.first));
-            prop_assert_eq!(floor, naive.soft_floor(piece.last));
+            prop_assert_eq!(floor, naive.raised(piece.first));
+            prop_assert_eq!(floor, naive.raised(piece.last));
         }
     }
 }
