@@ -234,16 +234,14 @@ impl Get {
 
     /// Whether a replica that holds `newest` is being asked for its value.
     fn fetches(&self, newest: Option<Stamp>) -> bool {
-        self.cast().any(|(index, vote)| {
-            vote.value && vote.version == newest && self.contacts.state(index).is_under_way()
-        })
+        self.cast()
+            .any(|(index, vote)| vote.value && vote.version == newest && self.contacts.state(index).is_under_way())
     }
 
     /// Asks one more replica that holds `newest` for its value. Returns whether there was one.
     fn fetch(&mut self, newest: Option<Stamp>) -> bool {
-        let holder = self.cast().find(|(index, vote)| {
-            vote.version == newest && self.contacts.state(*index) == State::Done
-        });
+        let holder =
+            self.cast().find(|(index, vote)| vote.version == newest && self.contacts.state(*index) == State::Done);
         let index = holder.map(|(index, _)| index);
         if let Some(index) = index {
             self.ask(index, true);
@@ -382,8 +380,7 @@ impl Get {
             }
             Phase::Answered if !holds => {
                 let (plan, key) = (self.repair_plan, &self.key);
-                let repair =
-                    self.repair.get_or_insert_with(|| Box::new(Write::new(plan, key.clone(), winner.clone())));
+                let repair = self.repair.get_or_insert_with(|| Box::new(Write::new(plan, key.clone(), winner.clone())));
                 repair.send_to(from);
             }
             _ => {}
