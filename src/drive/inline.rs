@@ -19,7 +19,7 @@ use arc_swap::{ArcSwap, Guard};
 
 use crate::drive::clock::ProcessClock;
 use crate::node::{Replica, Staged};
-use crate::protocol::message::{Refusal, Reply, Request};
+use crate::protocol::message::{Refusal, Request};
 use crate::protocol::operation::{Outcome, Step};
 use crate::protocol::ring_change::{ChangeStep, Ended, RingChange};
 use crate::topology::{NoPlan, Topology};
@@ -143,27 +143,25 @@ impl Inline {
         }
     }
 
-    /// Brings every node to `topology`, durably: from here on none of them takes a request of an older one. The first
-    /// refusal is returned once all were asked.
-    pub fn fence(&self, topology: &Arc<Topology>) -> Result<(), Refusal> {
+    /// Brings every node to `topology`, durably: from here on none of them takes a request of an older one. An error
+    /// is the first node that did not get there; all were asked.
+    pub fn fence(&self, topology: &Arc<Topology>) -> Result<(), NodeId> {
         self.adopt(Arc::clone(topology));
-        let nodes = self.nodes.load();
         let request = Request::Fence { topology: Arc::clone(topology) };
         let mut round = Round::new(self.nodes.load());
-        let mut refused = None;
-        let mut note = |answer: Result<Reply, Refusal>| {
-            if let Err(refusal) = answer {
-                refused.get_or_insert(refusal);
-            }
-        };
-        for replica in nodes.iter() {
+        let mut behind = None;
+        for replica in self.nodes.load().iter() {
             let staged = replica.stage(self.clock.now(), &request);
-            if let Some(answer) = round.hold((), replica.id(), staged) {
-                note(answer);
+            if let Some(Err(_)) = round.hold((), replica.id(), staged) {
+                behind.get_or_insert(replica.id());
             }
         }
-        round.settle(|(), _, answer| note(answer));
-        refused.map_or(Ok(()), Err)
+        round.settle(|(), node, answer| {
+            if answer.is_err() {
+                behind.get_or_insert(node);
+            }
+        });
+        behind.map_or(Ok(()), Err)
     }
 
     /// Polls a flight until it waits for replies that are held back, or is over.
