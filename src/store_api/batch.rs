@@ -16,7 +16,7 @@ impl KeyValueStore {
     /// # let store = kvsim::KeyValueStore::new();
     /// # store.add_server("node1")?;
     /// store.set_many([("apple", "red"), ("pear", "green")])?;
-    /// assert_eq!(store.len()?, 2);
+    /// assert_eq!(store.len(), 2);
     /// # Ok::<(), kvsim::Error>(())
     /// ```
     pub fn set_many<K, V>(&self, pairs: impl IntoIterator<Item = (K, V)>) -> Result<(), Error>

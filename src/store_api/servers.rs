@@ -214,7 +214,7 @@ impl KeyValueStore {
     /// store.add_server("node1")?;
     /// store.set("apple", "red")?;
     /// store.clear_data()?;
-    /// assert!(store.is_empty()?);
+    /// assert!(store.is_empty());
     /// assert_eq!(store.server_count(), 1);
     /// # Ok::<(), kvsim::Error>(())
     /// ```
