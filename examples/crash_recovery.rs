@@ -45,14 +45,15 @@ fn write(directory: &Path) -> Result<(), Box<dyn Error>> {
 fn crash_and_recover(directory: &Path, known: u64, more: u64) -> Result<u64, Box<dyn Error>> {
     let mut writer =
         Command::new(env::current_exe()?).arg("write").arg(directory).stdout(Stdio::piped()).spawn()?;
-    let mut acknowledged = known;
+    let (mut acknowledged, mut killed) = (known, false);
     let output = writer.stdout.take().ok_or("the writer has no output")?;
     for line in BufReader::new(output).lines() {
         // The last line may have been cut off by the kill, and so be a smaller number.
         acknowledged = acknowledged.max(line?.parse::<u64>()? + 1);
-        if acknowledged >= known + more {
-            // Not asked to stop: on Unix this is SIGKILL.
+        if acknowledged >= known + more && !killed {
+            // Not asked to stop: on Unix this is SIGKILL. What it printed before is still in the pipe.
             writer.kill()?;
+            killed = true;
         }
     }
     writer.wait()?;
