@@ -110,8 +110,8 @@ impl Table {
     pub(super) fn usage(&self) -> BTreeMap<u32, Usage> {
         let mut total = BTreeMap::<u32, Usage>::new();
         for index in 0..self.shards.len() {
-            for (segment, usage) in &self.lock_shard(index).usage {
-                total.entry(*segment).or_default().add(*usage);
+            for (segment, usage) in self.lock_shard(index).usage() {
+                total.entry(segment).or_default().add(usage);
             }
         }
         total
@@ -273,10 +273,12 @@ impl Shard {
         }
     }
 
-    /// Whether a version or a floor is known in `range`.
-    pub(super) fn knows(&self, range: TokenRange) -> bool {
-        self.after(range, None).next().is_some()
-            || self.floors.pieces(range).iter().any(|(_, floor)| *floor > Stamp::ZERO)
+    /// Whether [`Shard::discard`] would change anything.
+    pub(super) fn would_discard(&self, range: TokenRange, upto: Stamp) -> bool {
+        match upto {
+            Stamp::MAX => self.after(range, None).next().is_some() || self.floors.pieces(range).iter().any(|(_, floor)| *floor > Stamp::ZERO),
+            upto => self.cleared.pieces(range).iter().any(|(_, cleared)| *cleared < upto),
+        }
     }
 
     /// Keys with a value.
@@ -292,6 +294,11 @@ impl Shard {
     /// The digest of the whole shard.
     pub(super) fn digest(&self) -> u64 {
         self.digest
+    }
+
+    /// Bytes of live records, by segment.
+    pub(super) fn usage(&self) -> BTreeMap<u32, Usage> {
+        self.usage.iter().copied().collect()
     }
 
     fn count(&mut self, key: &Key, slot: Slot) {
