@@ -5,44 +5,55 @@
 //! node's directory that the newest topology does not name is what is left of a removal (or of a join that was never
 //! published) and is removed.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::builder::{Builder, Options};
-use super::shared::Shared;
+use super::shared::{Home, Shared};
+use crate::drive::clock::ProcessClock;
 use crate::drive::inline::Inline;
 use crate::error::Error;
 use crate::node::Replica;
 use crate::protocol::ring_change::Change;
 use crate::ring::Member;
 use crate::storage::StorageError;
-use crate::storage::disk::{Disk, MemoryDisk, RealDisk};
+use crate::storage::directory::{ClockKind, Directory, Format, node_uid};
+use crate::storage::disk::{Disk, MemoryDisk};
 use crate::storage::log::{Log, LogIdentity, SyncPolicy};
 use crate::storage::record::Body;
+use crate::storage::store::StoreOptions;
 use crate::topology::Topology;
-use crate::types::NodeId;
+use crate::types::{NodeId, Stamp};
 
 /// An empty store whose files are in memory.
 pub(super) fn in_memory(options: Options) -> Shared {
     // Syncing memory would copy it for nothing.
     let options = Options { sync: SyncPolicy::Never, ..options };
     let topology = Arc::new(Topology::empty(options.copies, options.tokens));
-    Shared::new(Inline::new(topology), options, Arc::new(MemoryDisk::new()), None)
+    Shared::new(Inline::new(topology), options, Home::Memory(Arc::new(MemoryDisk::new())))
 }
 
 /// The store in `path`, recovered.
 pub(super) fn on_disk(path: &Path, options: Options, asked: &Builder) -> Result<Shared, Error> {
-    todo!()
+    let fresh = Format {
+        clock: ClockKind::Wall,
+        copies: options.copies,
+        vnodes: options.tokens,
+        cluster_uid: new_cluster_uid(),
+    };
+    let (directory, labels) = Directory::open(path, &fresh)?;
+    directory.check(asked.copies_asked(), asked.tokens_asked())?;
+    let Format { copies, vnodes: tokens, .. } = directory.format;
+    recover(directory, &labels, Options { copies, tokens, ..options })
 }
 
 /// The replica of a node that is about to join.
 pub(super) fn joiner(shared: &Shared, member: &Member, topology: &Arc<Topology>) -> Result<Replica, StorageError> {
-    let (disk, options) = (Arc::clone(&shared.disk), shared.options.store());
-    let (replica, _) =
-        Replica::open(disk, member.id, &member.label, uid(&member.label), options, Arc::clone(topology))?;
+    let uid = uid(shared.home.cluster_uid(), &member.label);
+    let (disk, store) = (shared.home.disk(), shared.options.store());
+    let (replica, _) = Replica::open(disk, member.id, &member.label, uid, store, Arc::clone(topology))?;
     Ok(replica)
 }
 
@@ -97,6 +108,7 @@ impl Shared {
 /// The nodes of a directory while they are opened.
 struct Recovery {
     disk: Arc<dyn Disk>,
+    cluster_uid: u64,
     store: StoreOptions,
     /// The topology of a cluster without nodes: to open a node with it changes nothing.
     nothing: Arc<Topology>,
@@ -106,29 +118,48 @@ struct Recovery {
     opened: Vec<(String, Replica)>,
     /// Directories of nodes that no topology names: they never joined.
     strays: Vec<String>,
+    /// Directories whose log is incomplete: what is left of a removal that was cut off, or damage.
+    incomplete: Vec<(String, StorageError)>,
     newest_stamp: Stamp,
 }
 
 impl Recovery {
-    fn new(disk: Arc<dyn Disk>, options: &Options) -> Recovery {
+    fn new(directory: &Directory, options: &Options) -> Recovery {
         Recovery {
-            disk,
+            disk: Arc::clone(&directory.disk) as Arc<dyn Disk>,
+            cluster_uid: directory.format.cluster_uid,
             store: options.store(),
             nothing: Arc::new(Topology::empty(options.copies, options.tokens)),
             topologies: Vec::new(),
             opened: Vec::new(),
             strays: Vec::new(),
+            incomplete: Vec::new(),
             newest_stamp: Stamp::ZERO,
         }
     }
 
+    /// Opens the log of `label`. What may be left of a removal is noted, not refused.
     fn open(&mut self, label: &str) -> Result<(), StorageError> {
+        match self.try_open(label) {
+            Err(
+                error @ (StorageError::Damaged { .. }
+                | StorageError::MissingSegment { .. }
+                | StorageError::BadMerge { .. }),
+            ) => {
+                self.incomplete.push((label.to_owned(), error));
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn try_open(&mut self, label: &str) -> Result<(), StorageError> {
         let Some(node) = self.number(label)? else {
             self.strays.push(label.to_owned());
             return Ok(());
         };
-        let (disk, store) = (Arc::clone(&self.disk), self.store.clone());
-        let (replica, restored) = Replica::open(disk, node, label, uid(label), store, Arc::clone(&self.nothing))?;
+        let (disk, uid, store) = (Arc::clone(&self.disk), uid(self.cluster_uid, label), self.store.clone());
+        let (replica, restored) = Replica::open(disk, node, label, uid, store, Arc::clone(&self.nothing))?;
         self.newest_stamp = self.newest_stamp.max(restored.newest.unwrap_or(Stamp::ZERO));
         self.topologies.push(replica.topology());
         self.opened.push((label.to_owned(), replica));
@@ -141,7 +172,7 @@ impl Recovery {
             return Ok(Some(node));
         }
         let mut last = None;
-        let identity = LogIdentity { directory: label.to_owned(), uid: uid(label) };
+        let identity = LogIdentity { directory: label.to_owned(), uid: uid(self.cluster_uid, label) };
         Log::open(Arc::clone(&self.disk), identity, self.store.log.clone(), &mut |_, record| {
             if let Body::Topology { encoded } = record.body {
                 last = Some(encoded);
@@ -161,12 +192,33 @@ impl Recovery {
         Arc::clone(newest.unwrap_or(&self.nothing))
     }
 
-    fn has(&self, member: &Member) -> bool {
-        self.opened.iter().any(|(_, replica)| replica.id() == member.id)
+    /// Every node that `newest` names must be there and whole; then what is incomplete beside them was removed. With
+    /// no topology at all nothing is known to have been removed.
+    fn refuse_incomplete(&mut self, newest: &Topology) -> Result<(), StorageError> {
+        for (label, error) in std::mem::take(&mut self.incomplete) {
+            if newest.find(&label).is_some() || self.topologies.is_empty() {
+                return Err(error);
+            }
+            self.strays.push(label);
+        }
+        let opened = |member: &&Member| !self.opened.iter().any(|(_, replica)| replica.id() == member.id);
+        match newest.nodes().iter().find(opened) {
+            Some(gone) => Err(StorageError::MissingSegment { directory: gone.label.to_string(), after: 0, next: 1 }),
+            None => Ok(()),
+        }
     }
 }
 
-/// The number in every header of a node's log. A directory belongs to one label at a time, so the label gives it.
-fn uid(label: &str) -> u64 {
-    xxh3_64(label.as_bytes())
+/// The number in every header of a node's log. A directory belongs to one node at a time, so its label tells it: the
+/// node's own number is known only once its log was read.
+fn uid(cluster_uid: u64, label: &str) -> u64 {
+    node_uid(cluster_uid, label, NodeId(0))
+}
+
+/// Tells this directory from others: when it was made, and by whom.
+fn new_cluster_uid() -> u64 {
+    let stamp = ProcessClock::new().stamp();
+    let mut bytes = stamp.time.0.to_le_bytes().to_vec();
+    bytes.extend_from_slice(&std::process::id().to_le_bytes());
+    xxh3_64(&bytes)
 }

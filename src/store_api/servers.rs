@@ -247,7 +247,7 @@ impl Shared {
         self.drive(change, topology)
     }
 
-    fn change(&self, topology: &Arc<Topology>, change: Change) -> Result<(), Error> {
+    pub(super) fn change(&self, topology: &Arc<Topology>, change: Change) -> Result<(), Error> {
         let change = RingChange::new(Arc::clone(topology), change, self.inline.clock().now());
         self.drive(change, topology)
     }
@@ -261,7 +261,7 @@ impl Shared {
     }
 
     /// E136, or what the node's log itself has to say.
-    fn aborted(&self, silent: NodeId, topology: &Topology) -> Error {
+    pub(super) fn aborted(&self, silent: NodeId, topology: &Topology) -> Error {
         let failure = self.inline.nodes().get(silent).and_then(|replica| replica.store().failure());
         let label = topology.label(silent).map_or_else(|| "the new server".to_owned(), |label| label.to_string());
         failure.map_or(Error::ChangeAborted { label }, Error::Storage)
@@ -307,7 +307,8 @@ impl Shared {
     /// Removes a node's files. One that cannot be removed holds nothing any more, and is removed when the store is
     /// opened again.
     pub(super) fn remove_directory(&self, label: &str) {
-        let _ = self.disk.remove_dir_all(label).and_then(|()| self.disk.sync_dir(""));
+        let disk = self.home.disk();
+        let _ = disk.remove_dir_all(label).and_then(|()| disk.sync_dir(""));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::drive::inline::{Flight, Inline};
 use crate::error::Error;
 use crate::storage::StorageError;
 use crate::storage::directory::Directory;
-use crate::storage::disk::Disk;
+use crate::storage::disk::{Disk, MemoryDisk};
 use crate::storage::log::SyncPolicy;
 use crate::types::{Entry, Key, LimitError, Time, Value};
 
@@ -20,25 +20,46 @@ pub(super) struct Shared {
     pub(super) inline: Inline,
     pub(super) options: Options,
     pub(super) stripes: Stripes,
-    pub(super) disk: Arc<dyn Disk>,
+    pub(super) home: Home,
     /// Held by whoever changes the ring: one change at a time.
     changing: Mutex<()>,
     /// How far that change has come, 0 to 100.
     progress: AtomicU8,
-    /// The lock on the data directory, given back when the last clone is gone.
-    _directory: Option<Directory>,
+}
+
+/// Where the nodes' files are.
+#[derive(Debug)]
+pub(super) enum Home {
+    Memory(Arc<MemoryDisk>),
+    /// Locked until the last clone is gone.
+    Directory(Directory),
+}
+
+impl Home {
+    pub(super) fn disk(&self) -> Arc<dyn Disk> {
+        match self {
+            Home::Memory(disk) => Arc::clone(disk) as Arc<dyn Disk>,
+            Home::Directory(directory) => Arc::clone(&directory.disk) as Arc<dyn Disk>,
+        }
+    }
+
+    pub(super) fn cluster_uid(&self) -> u64 {
+        match self {
+            Home::Memory(_) => 0,
+            Home::Directory(directory) => directory.format.cluster_uid,
+        }
+    }
 }
 
 impl Shared {
-    pub(super) fn new(inline: Inline, options: Options, disk: Arc<dyn Disk>, directory: Option<Directory>) -> Shared {
+    pub(super) fn new(inline: Inline, options: Options, home: Home) -> Shared {
         Shared {
             inline,
             options,
             stripes: Stripes::new(),
-            disk,
+            home,
             changing: Mutex::new(()),
             progress: AtomicU8::new(0),
-            _directory: directory,
         }
     }
 
