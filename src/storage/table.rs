@@ -276,7 +276,10 @@ impl Shard {
     /// Whether [`Shard::discard`] would change anything.
     pub(super) fn would_discard(&self, range: TokenRange, upto: Stamp) -> bool {
         match upto {
-            Stamp::MAX => self.after(range, None).next().is_some() || self.floors.pieces(range).iter().any(|(_, floor)| *floor > Stamp::ZERO),
+            Stamp::MAX => {
+                self.after(range, None).next().is_some()
+                    || self.floors.pieces(range).iter().any(|(_, floor)| *floor > Stamp::ZERO)
+            }
             upto => self.cleared.pieces(range).iter().any(|(_, cleared)| *cleared < upto),
         }
     }

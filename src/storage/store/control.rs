@@ -63,11 +63,8 @@ impl Control {
     pub(super) fn relocate(&mut self, from: Location, to: Location) {
         self.release(from);
         *self.usage.entry(to.segment).or_default() += u64::from(to.length);
-        let places = [
-            self.topology.as_mut(),
-            self.clock.as_mut().map(|(at, _)| at),
-            self.recovering.as_mut().map(|(at, _)| at),
-        ];
+        let places =
+            [self.topology.as_mut(), self.clock.as_mut().map(|(at, _)| at), self.recovering.as_mut().map(|(at, _)| at)];
         for place in places.into_iter().flatten().filter(|place| **place == from) {
             *place = to;
         }
@@ -130,7 +127,8 @@ impl Store {
         let parts: Vec<_> = ranges.iter().flat_map(|range| self.table.parts(*range)).collect();
         for parts in parts.chunk_by(|one, other| one.0 == other.0) {
             let mut shard = self.table.lock_shard(parts[0].0);
-            let ranges: Vec<_> = parts.iter().map(|(_, part)| *part).filter(|part| shard.would_discard(*part, Stamp::MAX)).collect();
+            let ranges: Vec<_> =
+                parts.iter().map(|(_, part)| *part).filter(|part| shard.would_discard(*part, Stamp::MAX)).collect();
             if ranges.is_empty() {
                 continue;
             }
@@ -172,11 +170,15 @@ impl Store {
 
     /// Notes in the log how far time has come. A time that is noted already is not noted again.
     pub fn note_clock(&self, time: Time) -> Result<LogPosition, StoreRefusal> {
+        Ok(self.note_time(time)?)
+    }
+
+    pub(super) fn note_time(&self, time: Time) -> Result<LogPosition, StorageError> {
         let mut control = self.control();
         if time <= control.time() {
             return Ok(control.position);
         }
-        Ok(self.note(&mut control, self.epoch(), Body::Clock { time })?)
+        self.note(&mut control, self.epoch(), Body::Clock { time })
     }
 
     pub(super) fn control(&self) -> MutexGuard<'_, Control> {

@@ -25,7 +25,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, TryLockError};
+use std::sync::TryLockError;
 
 use super::super::log::{MergeWriter, SegmentInfo};
 use super::super::record::HEADER_BYTES;
@@ -35,7 +35,7 @@ use super::*;
 /// The merge under way, and when to look for the next.
 #[derive(Debug)]
 pub(super) struct Merging {
-    running: Option<Merge>,
+    pub(super) running: Option<Merge>,
     /// What a segment has room for.
     room: u64,
     /// How the log was when no run was worth merging, or when merging one failed.
@@ -54,7 +54,7 @@ type LogState = (Vec<u32>, u64);
 
 /// A run of segments being rewritten.
 #[derive(Debug)]
-struct Merge {
+pub(super) struct Merge {
     writer: MergeWriter,
     run: Vec<u32>,
     /// Whether nothing in the log is older than the run.
@@ -185,7 +185,7 @@ impl Store {
     fn finish_merge(&self, merge: Merge) -> Result<(), StorageError> {
         let Merge { writer, run, kept, tombstones, newest, .. } = merge;
         // A new session resumes after the newest stamp in the log. It must not give one again that was left out.
-        self.note_clock(newest)?;
+        self.note_time(newest)?;
         // What made garbage of the rest may be staged only.
         self.log.sync()?;
         let mut kept = kept.into_iter();
@@ -226,7 +226,10 @@ fn choose(segments: &[SegmentInfo], usage: &BTreeMap<u32, Usage>, room: u64) -> 
             let garbage = payload.saturating_sub(live);
             // Of two runs with the same garbage the one with less to copy, and then the one with more empty segments.
             let rank = (garbage, Reverse(live), end - start);
-            if garbage > 0 && garbage * 2 >= payload && best.as_ref().is_none_or(|(rank_of_best, _)| rank > *rank_of_best) {
+            if garbage > 0
+                && garbage * 2 >= payload
+                && best.as_ref().is_none_or(|(rank_of_best, _)| rank > *rank_of_best)
+            {
                 best = Some((rank, start..=end));
             }
         }

@@ -151,8 +151,7 @@ impl Store {
         let table = Table::new(options.shards);
         let segment_bytes = options.log.segment_bytes;
         let mut fold = recover::Fold::new(&table);
-        let (log, recovered) =
-            Log::open(disk, identity, options.log, &mut |at, record| fold.apply(at, record))?;
+        let (log, recovered) = Log::open(disk, identity, options.log, &mut |at, record| fold.apply(at, record))?;
         let (control, epoch, restored) = fold.finish(recovered);
         let store = Store {
             log,

@@ -96,9 +96,8 @@ impl Naive {
                 self.versions.insert(key, slot);
             }
             Body::Discard { ranges, upto } => {
-                self.versions.retain(|key, slot| {
-                    slot.stamp > upto || !ranges.iter().any(|range| range.contains(key.token()))
-                });
+                self.versions
+                    .retain(|key, slot| slot.stamp > upto || !ranges.iter().any(|range| range.contains(key.token())));
                 for range in ranges {
                     if upto == Stamp::MAX {
                         self.floors.push((range, None));
