@@ -43,8 +43,7 @@ fn write(directory: &Path) -> Result<(), Box<dyn Error>> {
 /// Lets a writer acknowledge `more` writes, kills it, opens the directory and looks for every acknowledged write, those
 /// of earlier rounds too. Returns how many there are.
 fn crash_and_recover(directory: &Path, known: u64, more: u64) -> Result<u64, Box<dyn Error>> {
-    let mut writer =
-        Command::new(env::current_exe()?).arg("write").arg(directory).stdout(Stdio::piped()).spawn()?;
+    let mut writer = Command::new(env::current_exe()?).arg("write").arg(directory).stdout(Stdio::piped()).spawn()?;
     let (mut acknowledged, mut killed) = (known, false);
     let output = writer.stdout.take().ok_or("the writer has no output")?;
     for line in BufReader::new(output).lines() {
@@ -66,7 +65,11 @@ fn crash_and_recover(directory: &Path, known: u64, more: u64) -> Result<u64, Box
         let found = store.get(format!("key{number}"))?;
         missing += u64::from(found.as_deref() != Some(format!("value{number}").as_bytes()));
     }
-    println!("killed after {acknowledged:>6} acknowledged writes: recovered {:>6} keys in {:>3} ms, {missing} missing", store.len(), took.as_millis());
+    println!(
+        "killed after {acknowledged:>6} acknowledged writes: recovered {:>6} keys in {:>3} ms, {missing} missing",
+        store.len(),
+        took.as_millis()
+    );
     assert_eq!(missing, 0, "an acknowledged write is gone");
     Ok(acknowledged)
 }

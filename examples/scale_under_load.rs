@@ -22,7 +22,14 @@ fn main() -> Result<(), Error> {
 
     let load = Load::default();
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..THREADS).map(|me| scope.spawn({ let (store, load) = (&store, &load); move || work(store, load, me as u64) })).collect();
+        let workers: Vec<_> = (0..THREADS)
+            .map(|me| {
+                scope.spawn({
+                    let (store, load) = (&store, &load);
+                    move || work(store, load, me as u64)
+                })
+            })
+            .collect();
         let changed = change_servers(&store, &load);
         load.stop.store(true, Ordering::Relaxed);
         let written: Vec<u64> = workers.into_iter().map(|worker| worker.join().unwrap_or_default()).collect();
@@ -46,7 +53,8 @@ fn work(store: &KeyValueStore, load: &Load, me: u64) -> u64 {
             let written = store.set(name(key), value(round));
             let read = store.get(name(key));
             load.calls.fetch_add(2, Ordering::Relaxed);
-            let failed = u64::from(written.is_err()) + u64::from(!matches!(read, Ok(Some(found)) if found == value(round)));
+            let failed =
+                u64::from(written.is_err()) + u64::from(!matches!(read, Ok(Some(found)) if found == value(round)));
             load.failures.fetch_add(failed, Ordering::Relaxed);
         }
         if load.stop.load(Ordering::Relaxed) {
@@ -58,9 +66,14 @@ fn work(store: &KeyValueStore, load: &Load, me: u64) -> u64 {
 
 fn change_servers(store: &KeyValueStore, load: &Load) -> Result<(), Error> {
     for (label, comes) in [("node4", true), ("node5", true), ("node1", false), ("node4", false)] {
-        let before: Vec<Vec<String>> = (0..KEYS).map(|key| store.servers_for_key(name(key))).collect::<Result<_, _>>()?;
+        let before: Vec<Vec<String>> =
+            (0..KEYS).map(|key| store.servers_for_key(name(key))).collect::<Result<_, _>>()?;
         let (begin, calls) = (Instant::now(), load.calls.load(Ordering::Relaxed));
-        if comes { store.add_server(label)? } else { store.remove_server(label)? };
+        if comes {
+            store.add_server(label)?
+        } else {
+            store.remove_server(label)?
+        };
         let took = begin.elapsed();
         let calls = load.calls.load(Ordering::Relaxed) - calls;
         let mut copied = 0;
@@ -84,7 +97,11 @@ fn verify(store: &KeyValueStore, written: &[u64], load: &Load) -> Result<(), Err
         let expected = written[(key % THREADS as u64) as usize];
         lost += u64::from(store.get(name(key))?.as_deref() != Some(value(expected).as_slice()));
     }
-    println!("\n{} calls, {} failures, {lost} keys lost", load.calls.load(Ordering::Relaxed), load.failures.load(Ordering::Relaxed));
+    println!(
+        "\n{} calls, {} failures, {lost} keys lost",
+        load.calls.load(Ordering::Relaxed),
+        load.failures.load(Ordering::Relaxed)
+    );
     assert_eq!((load.failures.load(Ordering::Relaxed), lost), (0, 0));
     Ok(())
 }

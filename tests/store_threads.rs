@@ -94,17 +94,31 @@ impl Scenario {
     fn run(&self) {
         let store = store();
         store.set_many((0..self.filler).map(|key| (format!("filler{key}"), number(key)))).unwrap();
-        let run = Run { store: &store, ticks: AtomicU64::new(0), calls: AtomicU64::new(0), during: AtomicU64::new(0), changed: AtomicBool::new(false) };
+        let run = Run {
+            store: &store,
+            ticks: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
+            during: AtomicU64::new(0),
+            changed: AtomicBool::new(false),
+        };
 
         let mut history = thread::scope(|scope| {
-            let workers: Vec<_> = (0..THREADS).map(|me| scope.spawn({ let run = &run; move || Worker::new(run, me).work(self.operations) })).collect();
+            let workers: Vec<_> = (0..THREADS)
+                .map(|me| {
+                    scope.spawn({
+                        let run = &run;
+                        move || Worker::new(run, me).work(self.operations)
+                    })
+                })
+                .collect();
             self.change_servers(&run);
             run.changed.store(true, Ordering::Relaxed);
             workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect::<Vec<_>>()
         });
 
         for key in 0..CONTENDED {
-            history.push(run.observe(key, || Action::Read(store.get(contended(key)).unwrap().map(|bytes| parse(&bytes)))));
+            history
+                .push(run.observe(key, || Action::Read(store.get(contended(key)).unwrap().map(|bytes| parse(&bytes)))));
         }
         for key in 0..self.filler {
             assert_eq!(store.get(format!("filler{key}")).unwrap(), Some(number(key)), "filler{key}");
@@ -112,7 +126,10 @@ impl Scenario {
         let violations = history::check(&history);
         assert!(violations.is_empty(), "{violations:#?}");
         let (calls, during) = (run.calls.into_inner(), run.during.into_inner());
-        println!("{calls} calls, {during} of them during a ring change, no failure; {} observations are linearizable", history.len());
+        println!(
+            "{calls} calls, {during} of them during a ring change, no failure; {} observations are linearizable",
+            history.len()
+        );
         assert!(calls >= self.operations && during >= self.during_changes);
     }
 

@@ -55,10 +55,7 @@ impl KeyValueStore {
     /// assert_eq!(store.get_many(["pear", "apple"])?, [None, Some(b"red".to_vec())]);
     /// # Ok::<(), kvsim::Error>(())
     /// ```
-    pub fn get_many<K: AsRef<[u8]>>(
-        &self,
-        keys: impl IntoIterator<Item = K>,
-    ) -> Result<Vec<Option<Vec<u8>>>, Error> {
+    pub fn get_many<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> Result<Vec<Option<Vec<u8>>>, Error> {
         let shared = self.shared();
         let keys = keys.into_iter().map(|key| Ok(Key::new(key.as_ref())?)).collect::<Result<Vec<_>, Error>>()?;
         let mut values = Vec::with_capacity(keys.len());

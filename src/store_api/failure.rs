@@ -47,7 +47,7 @@ fn no_quorum(shortfall: &Shortfall, topology: &Topology) -> Error {
 
 fn timeout(shortfall: &Shortfall, attempt: Attempt, topology: &Topology) -> Error {
     let needed = usize::from(shortfall.needed);
-    let acks = shortfall.acks.iter().map(|node| label(*node, topology)).collect();
+    let acks = shortfall.acks.as_slice().iter().map(|node| label(*node, topology)).collect();
     let missing = missing(shortfall, topology);
     match attempt {
         Attempt::Write => Error::WriteTimeout { needed, acks, missing },

@@ -62,7 +62,8 @@ impl KeyValueStore {
             return Err(Error::UnknownNode { label: label.to_owned(), known: self.servers() });
         };
         let pages = Pages::new(Arc::clone(replica), shared.inline.clock().now());
-        let mut keys: Vec<Vec<u8>> = pages.filter(|listed| listed.visible).map(|listed| listed.key.bytes().to_vec()).collect();
+        let mut keys: Vec<Vec<u8>> =
+            pages.filter(|listed| listed.visible).map(|listed| listed.key.bytes().to_vec()).collect();
         keys.sort_unstable();
         Ok(keys)
     }

@@ -127,12 +127,7 @@ impl KeyValueStore {
     /// assert!(!store.exists("session")?);
     /// # Ok::<(), kvsim::Error>(())
     /// ```
-    pub fn set_with_ttl(
-        &self,
-        key: impl AsRef<[u8]>,
-        value: impl AsRef<[u8]>,
-        ttl: Duration,
-    ) -> Result<(), Error> {
+    pub fn set_with_ttl(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>, ttl: Duration) -> Result<(), Error> {
         let ttl = Time(u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX));
         self.write(key.as_ref(), value.as_ref(), Some(ttl))
     }

@@ -58,32 +58,25 @@ pub(super) fn joiner(shared: &Shared, member: &Member, topology: &Arc<Topology>)
 }
 
 /// Brings back what the logs hold: the nodes, the topology, and the change that was under way.
-fn recover(
-    disk: Arc<dyn Disk>,
-    labels: &[String],
-    options: Options,
-    directory: Option<Directory>,
-) -> Result<Shared, Error> {
-    let mut recovery = Recovery::new(Arc::clone(&disk), &options);
+fn recover(directory: Directory, labels: &[String], options: Options) -> Result<Shared, Error> {
+    let mut recovery = Recovery::new(&directory, &options);
     for label in labels {
         recovery.open(label)?;
     }
     let newest = recovery.newest();
-    if let Some(missing) = newest.nodes().iter().find(|member| !recovery.has(member)) {
-        // Its copies may be the only ones left of a removal that came half-way: nothing but the user can decide this.
-        return Err(StorageError::MissingSegment { directory: missing.label.to_string(), after: 0, next: 1 }.into());
-    }
+    recovery.refuse_incomplete(&newest)?;
     let inline = Inline::new(Arc::clone(&newest));
     inline.clock().observe(recovery.newest_stamp);
-    let shared = Shared::new(inline, options, disk, directory);
-    for (label, replica) in recovery.opened {
+    let Recovery { opened, strays, .. } = recovery;
+    let shared = Shared::new(inline, options, Home::Directory(directory));
+    for (label, replica) in opened {
         let node = replica.id();
         shared.inline.insert(Arc::new(replica));
         if newest.label(node).is_none() {
             shared.retire(node, &label);
         }
     }
-    recovery.strays.iter().for_each(|label| shared.remove_directory(label));
+    strays.iter().for_each(|label| shared.remove_directory(label));
     shared.inline.fence(&newest).map_err(|node| shared.aborted(node, &newest))?;
     shared.settle(&newest)?;
     Ok(shared)
@@ -140,12 +133,9 @@ impl Recovery {
 
     /// Opens the log of `label`. What may be left of a removal is noted, not refused.
     fn open(&mut self, label: &str) -> Result<(), StorageError> {
+        use StorageError::{BadMerge, Damaged, MissingSegment};
         match self.try_open(label) {
-            Err(
-                error @ (StorageError::Damaged { .. }
-                | StorageError::MissingSegment { .. }
-                | StorageError::BadMerge { .. }),
-            ) => {
+            Err(error @ (Damaged { .. } | MissingSegment { .. } | BadMerge { .. })) => {
                 self.incomplete.push((label.to_owned(), error));
                 Ok(())
             }
@@ -201,8 +191,8 @@ impl Recovery {
             }
             self.strays.push(label);
         }
-        let opened = |member: &&Member| !self.opened.iter().any(|(_, replica)| replica.id() == member.id);
-        match newest.nodes().iter().find(opened) {
+        let is_gone = |member: &&Member| !self.opened.iter().any(|(_, replica)| replica.id() == member.id);
+        match newest.nodes().iter().find(is_gone) {
             Some(gone) => Err(StorageError::MissingSegment { directory: gone.label.to_string(), after: 0, next: 1 }),
             None => Ok(()),
         }

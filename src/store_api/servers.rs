@@ -8,9 +8,8 @@ use super::{KeyValueStore, listing, open};
 use crate::error::Error;
 use crate::protocol::ring_change::{Change, Ended, RingChange};
 use crate::ring::Member;
-use crate::storage::StorageError;
 use crate::topology::{Topology, TopologyRecord};
-use crate::types::{Epoch, Key, LimitError, MAX_NODES, MAX_VNODES, NodeId, check_label};
+use crate::types::{Epoch, Key, MAX_NODES, MAX_VNODES, NodeId, check_label};
 
 impl KeyValueStore {
     /// Adds a server and waits until it holds its share of the keys. True if it was added; false if it was there.

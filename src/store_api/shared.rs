@@ -53,14 +53,7 @@ impl Home {
 
 impl Shared {
     pub(super) fn new(inline: Inline, options: Options, home: Home) -> Shared {
-        Shared {
-            inline,
-            options,
-            stripes: Stripes::new(),
-            home,
-            changing: Mutex::new(()),
-            progress: AtomicU8::new(0),
-        }
+        Shared { inline, options, stripes: Stripes::new(), home, changing: Mutex::new(()), progress: AtomicU8::new(0) }
     }
 
     /// Takes the right to change the ring; E301 while somebody else has it.

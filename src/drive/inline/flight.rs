@@ -1,7 +1,7 @@
 //! One operation on its way: the machine, what to plan it with again, and how it ended.
 
 use crate::protocol::message::{Refusal, Reply};
-use crate::protocol::operation::{Operation, Outcome, Shortfall, Step};
+use crate::protocol::operation::{NodeList, Operation, Outcome, Shortfall, Step};
 use crate::topology::{NoPlan, Topology};
 use crate::types::{Entry, Key, Level, NodeId, Stamp, Time, Token};
 
@@ -47,7 +47,7 @@ impl Flight {
 
     /// How it ended, once it was run. A flight that was not run has changed nothing and failed.
     pub fn land(self) -> Result<Outcome, NoPlan> {
-        self.ended.unwrap_or(Ok(Outcome::Failed(Shortfall { needed: 0, acks: Vec::new(), missing: Vec::new() })))
+        self.ended.unwrap_or(Ok(Outcome::Failed(Shortfall { needed: 0, acks: NodeList::NONE, missing: Vec::new() })))
     }
 
     pub(super) fn poll(&mut self) -> Step<'_> {
@@ -114,7 +114,7 @@ impl Flight {
     fn end_without_plan(&self, no_plan: NoPlan) -> Result<Outcome, NoPlan> {
         match no_plan {
             NoPlan::TooFewReplicas { need, .. } if self.applied || self.awaited > 0 => {
-                Ok(Outcome::Indeterminate(Shortfall { needed: need, acks: Vec::new(), missing: Vec::new() }))
+                Ok(Outcome::Indeterminate(Shortfall { needed: need, acks: NodeList::NONE, missing: Vec::new() }))
             }
             no_plan => Err(no_plan),
         }
