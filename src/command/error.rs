@@ -67,7 +67,7 @@ pub enum UsageError {
         problem: &'static str,
     },
     /// A quote that is not closed.
-    #[error("KV-E401 a {} is not closed: nothing of the line was run; close it, or put \\{quote} for the character", quote_name(*.quote))]
+    #[error("KV-E401 a {} is not closed: nothing of the line was run; close it, or put the word in {}", quote_name(*.quote), other_quotes(*.quote))]
     UnclosedQuote {
         /// Which one.
         quote: char,
@@ -79,16 +79,23 @@ pub enum UsageError {
         quote: char,
     },
     /// A line beyond the limit.
-    #[error("KV-E401 a line has at most {MAX_LINE} bytes: nothing of this one was run; load takes large data from a file")]
+    #[error(
+        "KV-E401 a line has at most {MAX_LINE} bytes: nothing of this one was run; load takes large data from a file"
+    )]
     LineTooLong,
     /// A statement beyond the limit.
-    #[error("KV-E401 a command has at most {MAX_WORDS} words: nothing of the line was run; load takes many keys from a file")]
+    #[error(
+        "KV-E401 a command has at most {MAX_WORDS} words: nothing of the line was run; load takes many keys from a file"
+    )]
     TooManyWords,
     /// `clear --data` where nobody can be asked.
     #[error("KV-E401 clear --data deletes every key: nothing was changed; in a script, say clear --data --yes")]
     NotConfirmed,
     /// A weight that gives a node no token, or too many.
-    #[error("KV-E401 weight {weight} makes {tokens} tokens of {vnodes} a node: nothing was changed; a node has 1 to {} tokens", crate::types::MAX_VNODES)]
+    #[error(
+        "KV-E401 weight {weight} makes {tokens} tokens of {vnodes} a node: nothing was changed; a node has 1 to {} tokens",
+        crate::types::MAX_VNODES
+    )]
     BadWeight {
         /// The weight.
         weight: f64,
@@ -210,6 +217,10 @@ fn did_you_mean(nearest: &Option<&str>, otherwise: &str) -> String {
 
 fn comment_hint(commented: bool) -> &'static str {
     if commented { " (a # begins a comment: quote it to keep it)" } else { "" }
+}
+
+fn other_quotes(quote: char) -> &'static str {
+    if quote == '"' { "single quotes" } else { "double quotes" }
 }
 
 fn quote_name(quote: char) -> &'static str {

@@ -18,7 +18,8 @@ pub fn overview() -> Vec<String> {
         }
     }
     lines.push(String::new());
-    lines.push("help COMMAND explains one, with its flags and an example. ; separates commands, # comments.".to_owned());
+    lines
+        .push("help COMMAND explains one, with its flags and an example. ; separates commands, # comments.".to_owned());
     lines.into_iter().flat_map(|line| fold(&line, 0)).collect()
 }
 

@@ -6,7 +6,7 @@ use crate::types::Time;
 pub const MAX_DURATION: Time = Time(100 * 365 * 86_400 * 1_000_000);
 
 /// What [`duration`] takes, for messages.
-pub const DURATION_FORM: &str = "a duration (10ms, 5s, 2m, 500us, 1.5h)";
+pub const DURATION_FORM: &str = "a duration up to 100 years (10ms, 5s, 2m, 500us, 1.5h)";
 
 /// What [`size`] takes, for messages.
 pub const SIZE_FORM: &str = "a size (100, 64KiB, 1MiB)";

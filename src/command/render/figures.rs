@@ -63,13 +63,13 @@ fn whole(number: f64) -> i64 {
     number as i64
 }
 
-/// Bytes in powers of 1,000: `718 bytes`, `20 KB`, `1.2 MB`.
+/// Bytes in powers of 1,000: `718 bytes`, `20 KB`, `1.2 MB`. Limits are where rounding reaches the next unit.
 pub fn bytes(number: u64) -> String {
     match number {
         0..1_000 => counted(number, "byte"),
         1_000..10_000 => tenths(number, 1_000, "KB"),
-        10_000..1_000_000 => format!("{} KB", (number + 500) / 1_000),
-        1_000_000..1_000_000_000 => tenths(number, 1_000_000, "MB"),
+        10_000..999_500 => format!("{} KB", (number + 500) / 1_000),
+        999_500..999_950_000 => tenths(number, 1_000_000, "MB"),
         _ => tenths(number, 1_000_000_000, "GB"),
     }
 }
@@ -78,7 +78,7 @@ pub fn bytes(number: u64) -> String {
 pub fn lasted(time: Time) -> String {
     match time.0 {
         0..1_000 => format!("{} us", time.0),
-        1_000..1_000_000 => tenths(time.0, 1_000, "ms"),
+        1_000..999_950 => tenths(time.0, 1_000, "ms"),
         _ => clock(time),
     }
 }

@@ -23,13 +23,19 @@ pub fn render(command: &str, response: &Response) -> Vec<u8> {
     fill(object, response).line()
 }
 
-/// The line of an error; `command` is missing (null) when the line could not be cut into words.
+/// The line of an error of a command.
 pub fn error(command: Option<&str>, error: &CommandError, line: Option<u64>) -> Vec<u8> {
+    failure(command, error.code(), &error.to_string(), line)
+}
+
+/// The line of any error. `command` is null when the line could not be cut into words, or there was none; `line` is
+/// there in scripts.
+pub fn failure(command: Option<&str>, code: Option<&str>, text: &str, line: Option<u64>) -> Vec<u8> {
     let object = Object::new()
         .with("command", command)
         .with("ok", false)
-        .with("code", error.code())
-        .with("message", without_code(&error.to_string(), error.code()));
+        .with("code", code)
+        .with("message", without_code(text, code));
     line.into_iter().fold(object, |object, line| object.with("line", line)).line()
 }
 
@@ -38,8 +44,9 @@ fn fill(object: Object, response: &Response) -> Object {
         Response::NodeAdded(report) | Response::NodeRemoved(report) => ring_change(object, report),
         Response::Put(written) => put(object, written),
         Response::Get { read, .. } => get(object, read),
-        Response::Deleted(report) => write(object.bytes("key", &report.key).with("value", Value::Null), report)
-            .with("existed", report.existed),
+        Response::Deleted(report) => {
+            write(object.bytes("key", &report.key).with("value", Value::Null), report).with("existed", report.existed)
+        }
         Response::Exists(read) => object.bytes("key", &read.key).with("exists", read.value.is_some()),
         Response::PutMany(results) => object.list("results", results, |keyed| one_of(keyed, put)),
         Response::GetMany(results) => object.list("results", results, |keyed| one_of(keyed, get)),
@@ -184,9 +191,9 @@ fn event(event: &EventReport) -> Object {
 }
 
 fn checked(object: Object, report: &CheckReport) -> Object {
-    object.with("violations", &report.violations).list("checked", &report.checked, |(name, over)| {
-        Object::new().with("invariant", name).with("over", over)
-    })
+    object
+        .with("violations", &report.violations)
+        .list("checked", &report.checked, |(name, over)| Object::new().with("invariant", name).with("over", over))
 }
 
 fn described(object: Object, spec: &Spec) -> Object {

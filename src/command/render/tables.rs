@@ -80,12 +80,14 @@ pub(super) fn stats(page: &mut Page, stats: &StatsReport) {
     let hits: u64 = stats.nodes.iter().map(|node| node.cache_hits).sum();
     let reads = hits + stats.nodes.iter().map(|node| node.cache_misses).sum::<u64>();
     page.line(&format!(
-        "{}, {}; coefficient of variation {:.3}, fullest {:.3} of the mean; {} of reads from the cache",
+        "{}, {}; {} of reads from the cache",
         counted(stats.keys, "key"),
         counted(stats.copies, "copy"),
-        stats.cv,
-        stats.max_over_mean,
         percent(ratio(hits, reads)),
+    ));
+    page.line(&format!(
+        "balance: coefficient of variation {:.3}, fullest {:.3} of the mean",
+        stats.cv, stats.max_over_mean
     ));
     let count = stats.operations;
     page.line(&format!(
