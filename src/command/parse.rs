@@ -176,14 +176,20 @@ struct Reader {
     commented: bool,
 }
 
+/// A flag, and what stood behind its `=`.
+struct Typed {
+    flag: &'static Flag,
+    value: Option<Vec<u8>>,
+}
+
 impl Reader {
     fn read(mut self, mut words: impl Iterator<Item = Word>) -> Result<Given, UsageError> {
         let mut flags_may_follow = true;
         while let Some(word) = words.next() {
             if flags_may_follow && !word.quoted && word.bytes == b"--" {
                 flags_may_follow = false;
-            } else if flags_may_follow && let Some((flag, value)) = self.flag(&word)? {
-                self.take_flag(flag, value, &mut words)?;
+            } else if flags_may_follow && let Some(typed) = self.flag(&word)? {
+                self.take_flag(typed, &mut words)?;
             } else {
                 self.take_argument(word)?;
             }
@@ -194,7 +200,7 @@ impl Reader {
 
     /// Which flag `word` is, with the value behind its `=`. A word that begins with two dashes is always meant as
     /// one; a single dash may begin a value (`put a -5`).
-    fn flag(&self, word: &Word) -> Result<Option<(&'static Flag, Option<Vec<u8>>)>, UsageError> {
+    fn flag(&self, word: &Word) -> Result<Option<Typed>, UsageError> {
         if word.quoted || word.bytes.first() != Some(&b'-') {
             return Ok(None);
         }
@@ -205,7 +211,7 @@ impl Reader {
         };
         let name = name.and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default();
         match self.spec.flag(&name.to_ascii_lowercase()) {
-            Some(flag) => Ok(Some((flag, value))),
+            Some(flag) => Ok(Some(Typed { flag, value })),
             None if long => {
                 let nearest = suggest::nearest(name, self.spec.flags.iter().map(|flag| flag.name));
                 Err(UsageError::UnknownFlag { spec: self.spec, typed: escape::shown(&word.bytes), nearest })
@@ -214,12 +220,8 @@ impl Reader {
         }
     }
 
-    fn take_flag(
-        &mut self,
-        flag: &'static Flag,
-        inline: Option<Vec<u8>>,
-        words: &mut impl Iterator<Item = Word>,
-    ) -> Result<(), UsageError> {
+    fn take_flag(&mut self, typed: Typed, words: &mut impl Iterator<Item = Word>) -> Result<(), UsageError> {
+        let Typed { flag, value: inline } = typed;
         let problem = |problem| UsageError::BadFlag { spec: self.spec, flag: flag.name, problem };
         let datum = match flag.value {
             None if inline.is_some() => return Err(problem("takes no value")),

@@ -60,7 +60,7 @@ fn decimal_times(number: &str, factor: u64) -> Option<u64> {
     let scale = 10_u128.checked_pow(places)?;
     let fraction: u128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
     let product = fraction * u128::from(factor);
-    let part = (product % scale == 0).then_some(product / scale)?;
+    let part = product.is_multiple_of(scale).then_some(product / scale)?;
     whole.checked_mul(factor)?.checked_add(u64::try_from(part).ok()?)
 }
 
