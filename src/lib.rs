@@ -16,6 +16,7 @@ pub mod error;
 pub mod node;
 pub mod protocol;
 pub mod ring;
+pub mod shell;
 pub mod sim;
 pub mod storage;
 pub mod store_api;
