@@ -403,12 +403,16 @@ impl Get {
         }
     }
 
-    /// A replica's floor is at or above the newest version, and that replica does not hold the key: the version was
-    /// deleted everywhere and its tombstone collected (KV-7). A read counts it, and all below it, as absent.
+    /// A sound replica lacks the newest version and its floor refuses it for good: that version was deleted everywhere
+    /// and its tombstone collected since (KV-7). A read counts it as absent, and what is below it is looked at anew.
     fn drop_winner(&mut self) {
-        self.winner = None;
+        let gone = self.winner.take().map(|winner| winner.stamp);
+        for vote in self.votes.iter_mut().filter(|vote| vote.version == gone) {
+            vote.version = None;
+        }
+        self.best.take_if(|best| Some(best.stamp) == gone);
         self.repair = None;
-        self.phase = Phase::Ending(Ending::Found);
+        self.phase = Phase::Reading;
     }
 
     fn on_read_refusal(&mut self, from: NodeId, refusal: Refusal) {

@@ -150,6 +150,11 @@ impl Put {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn stamp(&self) -> Stamp {
+        self.write.stamp
+    }
+
     pub(super) fn wake_at(&self) -> Time {
         match self.phase {
             Phase::Open => self.retry_at.min(self.deadline),
