@@ -49,3 +49,34 @@ proptest! {
         World::new(Dice::new(choices), Faults::All, some_rings(rings), reads, writes).run_inline();
     }
 }
+
+/// A quiet world proves nothing: whatever can happen to an operation happens in these.
+#[test]
+fn worlds_meet_every_outcome() {
+    let mut met = std::collections::BTreeMap::<&str, u64>::new();
+    let mut random = 1u64;
+    for world in 0..250 {
+        let choices = (0..600).map(|_| {
+            // Knuth's generator; the low bits are poor, the high ones good enough.
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 48) as u16
+        });
+        let dice = Dice::new(choices.collect());
+        let mut world = World::new(dice, Faults::All, some_rings(world % 8), Level::Quorum, Level::Quorum);
+        world.run();
+        world.met.into_iter().for_each(|(what, times)| *met.entry(what).or_default() += times);
+    }
+    let all = [
+        "collected",
+        "found",
+        "get failed",
+        "indeterminate",
+        "put failed",
+        "repaired",
+        "replan",
+        "restamp",
+        "stage",
+        "stored",
+    ];
+    assert!(all.iter().all(|what| met.contains_key(what)), "only {met:?}");
+}

@@ -62,6 +62,20 @@ struct Node {
     entry: Option<Entry>,
     floor: Stamp,
     mode: Mode,
+    /// The newest version that left with a range.
+    discarded: Option<Stamp>,
+}
+
+impl Node {
+    fn discard(&mut self) {
+        let dropped = self.entry.take().map(|entry| entry.stamp);
+        self.discarded = self.discarded.max(dropped);
+        self.floor = Stamp::ZERO;
+    }
+
+    fn lacks(&self, stamp: Stamp) -> bool {
+        self.entry.as_ref().is_none_or(|held| held.stamp < stamp)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +88,8 @@ enum Body {
 #[derive(Clone, Debug)]
 struct Message {
     operation: usize,
+    /// Which stamp of the put it is about.
+    round: u8,
     node: u32,
     body: Body,
 }
@@ -88,6 +104,10 @@ struct Running {
     bound: Option<Stamp>,
     /// Who said that it holds the put.
     acknowledged: BTreeSet<NodeId>,
+    /// How many stamps the put had before this one.
+    round: u8,
+    /// Whether the network repeated the put: then nobody can know what was applied (see the caveats).
+    repeated: bool,
     outcome: Option<Outcome>,
     drained: bool,
 }
@@ -119,7 +139,7 @@ impl World {
     /// `rings` are the replica sets of the key, each the outcome of one ring change.
     pub(super) fn new(dice: Dice, faults: Faults, rings: Vec<Vec<u32>>, reads: Level, writes: Level) -> World {
         let everyone: BTreeSet<u32> = rings.iter().flatten().copied().collect();
-        let fresh = || Node { epoch: STAGES, entry: None, floor: Stamp::ZERO, mode: Mode::Up };
+        let fresh = || Node { epoch: STAGES, entry: None, floor: Stamp::ZERO, mode: Mode::Up, discarded: None };
         World {
             dice,
             faults,
@@ -161,24 +181,24 @@ impl World {
     fn act(&mut self) {
         let faulty = self.faults == Faults::All;
         match self.dice.roll(100) {
-            0..=44 => self.deliver_one(false),
-            45..=50 if faulty => self.deliver_one(true),
-            51..=55 if faulty => self.lose_one(),
-            45..=55 => self.deliver_one(false),
-            56..=60 if faulty => {
-                let by = Time(1_000 << self.dice.roll(8));
+            0..=59 => self.deliver_one(false),
+            60..=64 if faulty => self.deliver_one(true),
+            65..=68 if faulty => self.lose_one(),
+            60..=68 => self.deliver_one(false),
+            69..=73 if faulty => {
+                let by = Time(1_000 << self.dice.roll(7));
                 self.pass(by);
             }
-            56..=60 => self.deliver_all(),
-            61..=72 => self.start_put(),
-            73..=84 => self.start_get(),
-            85..=90 => {
+            69..=73 => self.deliver_all(),
+            74..=79 => self.start_put(),
+            80..=85 => self.start_get(),
+            86..=90 => {
                 let node = self.any_node();
                 self.fence(node, self.published);
             }
             91..=94 => self.lead(),
-            95..=97 if faulty => self.change_mode(),
-            98 if faulty => self.collect(),
+            95..=96 if faulty => self.change_mode(),
+            97 if faulty => self.collect(),
             _ => self.deliver_all(),
         }
     }
@@ -190,8 +210,8 @@ impl World {
 
     fn change_mode(&mut self) {
         let node = self.any_node();
-        let modes = [Mode::Up, Mode::Up, Mode::Up, Mode::Down, Mode::ReadOnly, Mode::Stopped, Mode::Recovering];
-        let mode = modes[self.dice.roll(modes.len())];
+        let modes = [Mode::Down, Mode::ReadOnly, Mode::Stopped, Mode::Recovering];
+        let mode = modes.get(self.dice.roll(12)).copied().unwrap_or(Mode::Up);
         self.story.push(format!("{node} is {mode:?}"));
         self.nodes.get_mut(&node).unwrap().mode = mode;
     }
@@ -261,7 +281,18 @@ impl World {
     fn start(&mut self, machine: Operation, is_put: bool, plan: WritePlan, bound: Option<Stamp>) {
         let deadline = self.now.plus(TIMEOUT);
         let acknowledged = BTreeSet::new();
-        let running = Running { machine, is_put, plan, deadline, bound, acknowledged, outcome: None, drained: false };
+        let running = Running {
+            machine,
+            is_put,
+            plan,
+            deadline,
+            bound,
+            acknowledged,
+            round: 0,
+            repeated: false,
+            outcome: None,
+            drained: false,
+        };
         self.running.push(running);
         self.pump(self.running.len() - 1);
     }
@@ -274,11 +305,11 @@ impl World {
             match step {
                 Step::Send { to, request } => {
                     let body = Body::Request(request.clone());
-                    self.network.push(Message { operation: index, node: to.0, body });
+                    self.send(index, to, body);
                 }
                 Step::Teach { to } => {
                     let body = Body::Fence(self.published);
-                    self.network.push(Message { operation: index, node: to.0, body });
+                    self.send(index, to, body);
                 }
                 Step::Replan(topology) => {
                     let epoch = topology.epoch().0;
@@ -298,8 +329,17 @@ impl World {
         self.fail("never waits", index);
     }
 
+    fn send(&mut self, index: usize, to: NodeId, body: Body) {
+        let round = self.running[index].round;
+        self.network.push(Message { operation: index, round, node: to.0, body });
+    }
+
+    /// Plans anew, or finds that the level has no plan any more.
     fn replan(&mut self, index: usize, epoch: u64) {
         self.count("replan");
+        if self.faults == Faults::All && self.dice.roll(12) == 1 {
+            return self.running[index].machine.abandon();
+        }
         let (plan, repair) = (self.read_plan(epoch), self.write_plan(epoch));
         let running = &mut self.running[index];
         running.plan = repair;
@@ -315,13 +355,16 @@ impl World {
         self.count("restamp");
         let old = self.running[index].machine.stamp_of_put();
         self.forbid(index, old);
+        self.running[index].round += 1;
         let time = self.now.max(above.time).plus(Time(1));
         self.running[index].machine.restamp(Stamp { time, coordinator: NodeId(index as u32), counter: 1 });
     }
 
     fn forbid(&mut self, index: usize, stamp: Stamp) {
-        self.check(!self.applied.contains(&stamp), "KV-6: taken by a replica", index);
-        self.forbidden.insert(stamp);
+        if !self.running[index].repeated {
+            self.check(!self.applied.contains(&stamp), "KV-6: taken by a replica", index);
+            self.forbidden.insert(stamp);
+        }
     }
 
     fn answer(&mut self, index: usize, outcome: Outcome) {
@@ -364,8 +407,7 @@ impl World {
         for set in std::iter::once(&running.plan.current).chain(running.plan.next.as_ref()) {
             let holds = |node: &&NodeId| {
                 let replica = &self.nodes[&node.0];
-                let held = replica.entry.as_ref().is_some_and(|entry| entry.stamp >= stamp);
-                held || self.collected >= Some(stamp) || !self.is_replica(node.0, replica.epoch)
+                !replica.lacks(stamp) || self.collected >= Some(stamp) || replica.discarded >= Some(stamp)
             };
             let members = set.replicas.as_slice().iter().filter(|node| distinct.contains(node));
             let holding = members.filter(holds).count();
@@ -403,6 +445,9 @@ impl World {
         }
         let index = self.dice.roll(self.network.len());
         let message = if again { self.network[index].clone() } else { self.network.remove(index) };
+        if again && matches!(message.body, Body::Request(_)) {
+            self.running[message.operation].repeated = true;
+        }
         self.deliver(message);
     }
 
@@ -425,8 +470,9 @@ impl World {
     }
 
     fn deliver(&mut self, message: Message) {
-        let Message { operation, node, body } = message;
+        let Message { operation, round, node, body } = message;
         let answer = match body {
+            Body::Answer(_) if round < self.running[operation].round => return,
             Body::Answer(answer) => {
                 self.story.push(format!("#{operation} <- {node}: {}", tell_answer(&answer)));
                 self.running[operation].machine.on_reply(NodeId(node), answer);
@@ -439,11 +485,12 @@ impl World {
             }
             Body::Request(request) => self.handle(node, &request),
         };
-        if let (Ok(Reply::Stored { .. }), true) = (&answer, self.running[operation].is_put) {
+        let current = round == self.running[operation].round;
+        if let (Ok(Reply::Stored { .. }), true) = (&answer, current && self.running[operation].is_put) {
             self.running[operation].acknowledged.insert(NodeId(node));
         }
         self.story.push(format!("{node} says to #{operation}: {}", tell_answer(&answer)));
-        self.network.push(Message { operation, node, body: Body::Answer(answer) });
+        self.network.push(Message { operation, round, node, body: Body::Answer(answer) });
     }
 
     /// A replica, executed literally.
@@ -539,7 +586,7 @@ impl World {
             return;
         }
         if gains && replica.epoch < epoch - epoch % STAGES + FENCING {
-            (replica.entry, replica.floor) = (None, Stamp::ZERO);
+            replica.discard();
         }
         replica.epoch = epoch;
         self.story.push(format!("{node} is at epoch {epoch}"));
@@ -547,6 +594,10 @@ impl World {
 
     /// Goes to the next stage, if this one is complete.
     fn lead(&mut self) {
+        if self.dice.roll(2) == 0 {
+            let everyone: Vec<u32> = self.nodes.keys().copied().collect();
+            everyone.into_iter().for_each(|node| self.fence(node, self.published));
+        }
         let (current, next, stage) = self.sets(self.published);
         let adopted = |set: &[u32]| {
             let raised = set.iter().filter(|node| self.nodes[node].epoch == self.published).count();
@@ -608,33 +659,29 @@ impl World {
         let ready = leaving.iter().all(|node| self.sound(*node));
         if ready {
             for node in leaving {
-                self.nodes.get_mut(&node).unwrap().entry = None;
+                self.nodes.get_mut(&node).unwrap().discard();
             }
         }
         ready
     }
 
-    /// The receivers take the donors' floors and versions. What is at or below a sound donor's floor, and that donor
-    /// lacks, is gone.
+    /// The receivers take the donors' versions and floors. What a sound donor lacks, and its floor refuses, is gone.
     fn merge(&mut self, donors: &[u32], receivers: &[u32]) {
-        let held: Vec<(Option<Entry>, Stamp)> =
-            donors.iter().map(|node| (self.nodes[node].entry.clone(), self.nodes[node].floor)).collect();
-        for node in receivers {
+        let nodes = &self.nodes;
+        let gone = |stamp: Stamp| donors.iter().any(|node| stamp <= nodes[node].floor && nodes[node].lacks(stamp));
+        let held = donors.iter().chain(receivers).filter_map(|node| nodes[node].entry.clone());
+        let alive: Vec<Entry> = held.filter(|entry| !gone(entry.stamp)).collect();
+        let floor = donors.iter().map(|node| nodes[node].floor).max().unwrap_or(Stamp::ZERO);
+        let newest = |node: u32| {
+            let own = nodes[&node].entry.as_ref().filter(|entry| alive.contains(entry));
+            let given = donors.iter().filter_map(|donor| nodes[donor].entry.as_ref());
+            own.into_iter().chain(given.filter(|entry| alive.contains(entry))).max_by_key(|entry| entry.stamp).cloned()
+        };
+        let merged: Vec<Option<Entry>> = receivers.iter().map(|node| newest(*node)).collect();
+        for (node, entry) in receivers.iter().zip(merged) {
             let replica = self.nodes.get_mut(node).unwrap();
-            for (entry, floor) in &held {
-                let donors = entry.as_ref().map(|entry| entry.stamp);
-                replica.entry.take_if(|own| own.stamp <= *floor && Some(own.stamp) > donors);
-                replica.floor = replica.floor.max(*floor);
-            }
-            for (entry, _) in &held {
-                let Some(entry) = entry.as_ref().filter(|entry| replica.entry.is_some() || entry.stamp > replica.floor)
-                else {
-                    continue;
-                };
-                if replica.entry.as_ref().is_none_or(|own| entry.supersedes(own)) {
-                    replica.entry = Some(entry.clone());
-                }
-            }
+            replica.entry = entry;
+            replica.floor = replica.floor.max(floor);
         }
     }
 
