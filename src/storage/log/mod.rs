@@ -31,6 +31,7 @@ use crate::types::{Epoch, Time};
 
 pub(super) mod files;
 mod merge;
+mod rescan;
 pub(super) mod scan;
 mod segments;
 mod staging;
