@@ -101,6 +101,24 @@ pub enum Error {
         /// The node.
         label: String,
     },
+    /// E401: the weight gives no token, or too many. Nothing was changed.
+    #[error(
+        "KV-E401 a weight of {weight} does not give 1 to {most} tokens: nothing was changed; choose another (a weight of 1 gives {per_weight})"
+    )]
+    Weight {
+        /// The weight asked for.
+        weight: f64,
+        /// Tokens of a node of weight 1.
+        per_weight: u16,
+        /// The most tokens of a node.
+        most: u16,
+    },
+    /// E401: the cluster is full. Nothing was changed.
+    #[error("KV-E401 a cluster has at most {most} nodes: nothing was changed; remove one first")]
+    TooManyNodes {
+        /// The most nodes.
+        most: usize,
+    },
     /// E101 to E122: storage refused.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -120,6 +138,7 @@ impl Error {
             Error::Busy { .. } => "KV-E203",
             Error::ChangeInProgress { .. } => "KV-E301",
             Error::LastCopy { .. } => "KV-E302",
+            Error::Weight { .. } | Error::TooManyNodes { .. } => "KV-E401",
             Error::Storage(error) => error.code(),
         }
     }
