@@ -101,25 +101,19 @@ pub enum Error {
         /// The node.
         label: String,
     },
-    /// E401: the weight gives no token, or too many. Nothing was changed.
-    #[error(
-        "KV-E401 a weight of {weight} does not give 1 to {most} tokens: nothing was changed; choose another (a weight of 1 gives {per_weight})"
-    )]
-    Weight {
-        /// The weight asked for.
-        weight: f64,
-        /// Tokens of a node of weight 1.
-        per_weight: u16,
-        /// The most tokens of a node.
-        most: u16,
-    },
-    /// E401: the cluster is full. Nothing was changed.
-    #[error("KV-E401 a cluster has at most {most} nodes: nothing was changed; remove one first")]
-    TooManyNodes {
-        /// The most nodes.
+    /// E401: a setting of the embedded library is outside its limits. Nothing was changed.
+    #[error("KV-E401 {setting} is from {least} to {most}, not {given}: nothing was changed; choose another value")]
+    Setting {
+        /// Its name in the builder.
+        setting: &'static str,
+        /// The refused value.
+        given: usize,
+        /// The least there may be.
+        least: usize,
+        /// The most there may be.
         most: usize,
     },
-    /// E101 to E122: storage refused.
+    /// E101 to E140: storage refused.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -138,7 +132,7 @@ impl Error {
             Error::Busy { .. } => "KV-E203",
             Error::ChangeInProgress { .. } => "KV-E301",
             Error::LastCopy { .. } => "KV-E302",
-            Error::Weight { .. } | Error::TooManyNodes { .. } => "KV-E401",
+            Error::Setting { .. } => "KV-E401",
             Error::Storage(error) => error.code(),
         }
     }

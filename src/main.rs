@@ -1,2 +1,225 @@
-//! kvsim
-fn main() {}
+//! `kvsim`: arguments in, exit code out. What happens between is the library's.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand, value_parser};
+use kvsim::cluster::ClusterConfig;
+use kvsim::command::{escape, grammar, units};
+use kvsim::shell::{self, Format, Input, Options, ShellError};
+use kvsim::storage::log::SyncPolicy;
+use kvsim::types::{Level, MAX_COPIES, MAX_NODES, MAX_VALUE_CAP, MAX_VNODES, Time};
+
+/// A Dynamo-style key-value cluster in virtual time: type at it, break it, replay it.
+///
+/// Without a command, the prompt, on ./kvsim-data: what is there is recovered, else three nodes are started.
+#[derive(Parser, Debug)]
+#[command(name = "kvsim", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    action: Option<Action>,
+
+    /// Run these commands instead of the prompt, in memory unless --data-dir is given
+    #[arg(short = 'c', value_name = "COMMANDS", allow_hyphen_values = true)]
+    commands: Option<String>,
+
+    #[command(flatten)]
+    shared: Shared,
+}
+
+#[derive(Subcommand, Debug)]
+enum Action {
+    /// Run a script in the prompt's grammar, in memory unless --data-dir is given
+    Run {
+        /// The script; - reads standard input, line by line as it arrives
+        file: PathBuf,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+struct Shared {
+    /// Keep the nodes' logs in this directory, and recover what is there
+    #[arg(long, value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+
+    /// Keep nothing on disk
+    #[arg(long, global = true, conflicts_with = "data_dir")]
+    ephemeral: bool,
+
+    /// Nodes of a new cluster, node1 and so on; 0 for none [default: 3]
+    #[arg(long, value_name = "N", global = true, value_parser = value_parser!(u16).range(0..=MAX_NODES as i64))]
+    nodes: Option<u16>,
+
+    /// Copies of each key [default: 3]
+    #[arg(long, value_name = "N", global = true, value_parser = value_parser!(u8).range(1..=MAX_COPIES as i64))]
+    replicas: Option<u8>,
+
+    /// Tokens a node [default: 128]
+    #[arg(long, value_name = "N", global = true, value_parser = value_parser!(u16).range(1..=i64::from(MAX_VNODES)))]
+    vnodes: Option<u16>,
+
+    /// Values each node keeps in its cache
+    #[arg(long, value_name = "N", global = true, default_value_t = 1_000, value_parser = value_parser!(u32).range(..=MAX_CACHE_ENTRIES))]
+    cache_entries: u32,
+
+    /// When logs are synced: always, interval (every 100 ms) or never
+    #[arg(long, value_name = "POLICY", global = true, default_value = "interval", value_parser = sync_policy)]
+    sync: SyncPolicy,
+
+    /// How many replicas have to answer: one, two, three, quorum or all
+    #[arg(long, value_name = "LEVEL", global = true, default_value = "quorum", value_parser = level)]
+    consistency: Level,
+
+    /// Virtual time an operation has
+    #[arg(long, value_name = "D", global = true, default_value = "1s", value_parser = timeout)]
+    timeout: Time,
+
+    /// Where all randomness comes from
+    #[arg(long, value_name = "N", global = true, default_value_t = 1)]
+    seed: u64,
+
+    /// With `prefix`: keep the good prefix of a damaged log instead of refusing it
+    #[arg(long, value_name = "HOW", global = true, value_parser = ["prefix"])]
+    recover: Option<String>,
+
+    /// The largest value
+    #[arg(long, value_name = "SIZE", global = true, default_value = "1MiB", value_parser = max_value)]
+    max_value: usize,
+
+    /// text or json (one object a line)
+    #[arg(long, value_name = "FORMAT", global = true, default_value = "text", value_parser = format)]
+    format: Format,
+
+    /// Stop a script at its first error
+    #[arg(long, global = true)]
+    bail: bool,
+}
+
+/// The data directory of the prompt.
+const DEFAULT_DIRECTORY: &str = "./kvsim-data";
+/// Cached values a node: more would take gigabytes for the bookkeeping alone.
+const MAX_CACHE_ENTRIES: i64 = 10_000_000;
+
+/// Virtual time is played event by event: a request that nobody answers takes as long as this.
+const MAX_TIMEOUT: Time = Time(3_600 * Time::SECOND.0);
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse().and_then(Arguments::checked) {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
+    let options = arguments.options();
+    match shell::run(&options).map_err(anyhow::Error::from) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => fail(&error, options.format),
+    }
+}
+
+/// Prints the error that ended the session, and gives the exit code.
+fn fail(error: &anyhow::Error, format: Format) -> ExitCode {
+    let known = error.downcast_ref::<ShellError>();
+    match known {
+        Some(known) if format == Format::Json => {
+            let _ = io::stderr().write_all(&known.json());
+        }
+        _ => say(&format!("{error:#}")),
+    }
+    ExitCode::from(known.map_or(1, ShellError::exit_code))
+}
+
+/// Prints what is wrong with the arguments (or the help that was asked for), and gives the exit code.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    error.render().to_string().trim_end().lines().for_each(say);
+    ExitCode::from(2)
+}
+
+impl Arguments {
+    /// What clap cannot say: `-c` stands instead of a command.
+    fn checked(self) -> Result<Arguments, clap::Error> {
+        if self.commands.is_some() && self.action.is_some() {
+            let problem = "-c stands instead of a command: give one of the two";
+            return Err(Arguments::command().error(ErrorKind::ArgumentConflict, problem));
+        }
+        Ok(self)
+    }
+
+    fn options(self) -> Options {
+        let Shared { ephemeral, data_dir, nodes, replicas, vnodes, format, bail, .. } = self.shared;
+        let input = match (self.action, self.commands) {
+            (_, Some(commands)) => Input::Text(commands),
+            (Some(Action::Run { file }), None) if file.as_os_str() == "-" => Input::Piped,
+            (Some(Action::Run { file }), None) => Input::File(file),
+            (None, None) => Input::Standard,
+        };
+        let directory = match input {
+            _ if ephemeral => None,
+            Input::Standard => data_dir.or_else(|| Some(default_directory())),
+            _ => data_dir,
+        };
+        let defaults = ClusterConfig::default();
+        let config = ClusterConfig {
+            copies: replicas.unwrap_or(defaults.copies),
+            vnodes: vnodes.unwrap_or(defaults.vnodes),
+            cache_entries: usize::try_from(self.shared.cache_entries).unwrap_or(usize::MAX),
+            sync: self.shared.sync,
+            level: self.shared.consistency,
+            timeout: self.shared.timeout,
+            seed: self.shared.seed,
+            max_value: self.shared.max_value,
+            recover_prefix: self.shared.recover.is_some(),
+        };
+        Options { config, copies: replicas, vnodes, nodes: nodes.map(usize::from), directory, format, bail, input }
+    }
+}
+
+/// Only the prompt, or what is piped into it, looks at the environment: a script says where its data is.
+fn default_directory() -> PathBuf {
+    let named = std::env::var_os("KVSIM_DATA_DIR").filter(|name| !name.is_empty());
+    named.map_or_else(|| PathBuf::from(DEFAULT_DIRECTORY), PathBuf::from)
+}
+
+fn sync_policy(text: &str) -> Result<SyncPolicy, String> {
+    match text {
+        "always" => Ok(SyncPolicy::Always),
+        "interval" => Ok(SyncPolicy::Interval),
+        "never" => Ok(SyncPolicy::Never),
+        _ => Err("it is one of always, interval, never".to_owned()),
+    }
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    grammar::level(text).ok_or_else(|| "it is one of one, two, three, quorum, all".to_owned())
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    match text {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        _ => Err("it is one of text, json".to_owned()),
+    }
+}
+
+fn timeout(text: &str) -> Result<Time, String> {
+    units::duration(text)
+        .filter(|time| (Time(1)..=MAX_TIMEOUT).contains(time))
+        .ok_or_else(|| format!("it is {}, above zero and at most 1h", units::DURATION_FORM))
+}
+
+fn max_value(text: &str) -> Result<usize, String> {
+    units::size(text)
+        .and_then(|size| usize::try_from(size).ok())
+        .filter(|size| (1..=MAX_VALUE_CAP).contains(size))
+        .ok_or_else(|| format!("it is {}, at most 16MiB", units::SIZE_FORM))
+}
+
+/// A line on standard error, escaped: it may repeat what was typed. There is nobody to tell if that fails.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{}", escape::escaped(line.as_bytes()));
+}

@@ -91,7 +91,8 @@ impl Cluster {
         }
         self.check_no_change()?;
         if self.nodes.len() >= MAX_NODES {
-            return Err(Error::TooManyNodes { most: MAX_NODES });
+            let given = self.nodes.len() + 1;
+            return Err(Error::Setting { setting: "the number of nodes", given, least: 0, most: MAX_NODES });
         }
         let vnodes = self.vnodes(weight)?;
         let member = Member { id: self.topology.record().next_node, label: Arc::from(label), vnodes };
@@ -157,13 +158,16 @@ impl Cluster {
         }
     }
 
+    /// The tokens of a node of `weight`; E401 when there are none or too many.
     fn vnodes(&self, weight: f64) -> Result<u16, Error> {
-        let per_weight = self.config.vnodes;
-        let tokens = (weight * f64::from(per_weight)).round();
-        if (1.0..=f64::from(MAX_VNODES)).contains(&tokens) {
-            return Ok(tokens as u16);
-        }
-        Err(Error::Weight { weight, per_weight, most: MAX_VNODES })
+        // What is no number becomes 0, what is too large the largest there is.
+        let given = (weight * f64::from(self.config.vnodes)).round() as usize;
+        let most = usize::from(MAX_VNODES);
+        let setting = "weight times vnodes";
+        u16::try_from(given)
+            .ok()
+            .filter(|tokens| (1..=MAX_VNODES).contains(tokens))
+            .ok_or(Error::Setting { setting, given, least: 1, most })
     }
 
     fn wait_for_ring(&mut self) -> Result<RingChangeReport, Error> {

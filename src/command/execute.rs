@@ -1,0 +1,117 @@
+//! Executes a command on a cluster. What comes back is data; nothing is printed here.
+
+use super::error::{CommandError, UsageError};
+use super::load;
+use super::parse::Command;
+use super::response::{Keyed, Loaded, Response, Written};
+use crate::cluster::{Cluster, ReadReport, RequestOptions};
+use crate::error::Error;
+use crate::types::{Key, LimitError, MAX_VNODES};
+
+/// Told how far a `load` has come, now and then. An error stops the command.
+pub type Progress<'a> = &'a mut dyn FnMut(Loaded) -> std::io::Result<()>;
+
+/// Executes `command`.
+///
+/// Errors leave the cluster as it was, but for E202 (see there) and a `load` that stopped in the middle (its error
+/// says where). `Command::ClearData` that nobody confirmed is refused: asking is the terminal's business.
+pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) -> Result<Response, CommandError> {
+    Ok(match command {
+        Command::AddNode { id, weight } => {
+            check_weight(weight, cluster.config().vnodes)?;
+            Response::NodeAdded(cluster.add_node(&id, weight)?)
+        }
+        Command::RemoveNode { id, force } => Response::NodeRemoved(cluster.remove_node(&id, force)?),
+        Command::Put { key, value, options } => Response::Put(put(cluster, &key, value, &options)?),
+        Command::Get { key, quiet, options } => Response::Get { read: cluster.get(&key, &options)?, quiet },
+        Command::Delete { key, options } => Response::Deleted(cluster.delete(&key, &options)?),
+        Command::Exists { key, options } => Response::Exists(cluster.get(&key, &options)?),
+        Command::PutMany { pairs, options } => Response::PutMany(put_many(cluster, pairs, &options)?),
+        Command::GetMany { keys, options } => Response::GetMany(get_many(cluster, keys, &options)?),
+        Command::Load { path, options } => Response::Loaded(load::load(cluster, &path, &options, progress)?),
+        Command::Where { key } => {
+            let placement = cluster.locate(&key)?;
+            Response::Where { key, placement }
+        }
+        Command::Keys { node } => Response::Keys(cluster.keys(node.as_deref())?),
+        Command::Count => Response::Count(cluster.count()),
+        Command::ClearScreen => Response::ClearScreen,
+        Command::ClearData { confirmed: false } => return Err(UsageError::NotConfirmed.into()),
+        Command::ClearData { confirmed: true } => Response::Cleared(cluster.clear_data()?),
+        Command::Nodes => Response::Nodes(cluster.nodes()),
+        Command::Show => Response::Show(cluster.stats()),
+        Command::Stats => Response::Stats(cluster.stats()),
+        Command::Kill { id } => {
+            cluster.kill(&id)?;
+            Response::Killed { node: id, now: cluster.now() }
+        }
+        Command::Restart { id } => Response::Restarted(cluster.restart(&id)?),
+        Command::Advance { duration } => {
+            cluster.advance(duration);
+            Response::Advanced { now: cluster.now() }
+        }
+        Command::Clock => Response::Clock { now: cluster.now(), event_hash: cluster.event_hash() },
+        Command::Events { limit, node, kind } => {
+            Response::Events(cluster.events(limit, node.as_deref(), kind.as_deref())?)
+        }
+        Command::Consistency { level } => {
+            level.into_iter().for_each(|level| cluster.set_level(level));
+            Response::Consistency { level: cluster.config().level, set: level.is_some() }
+        }
+        Command::Check => Response::Checked(cluster.check()),
+        Command::Help { about } => Response::Help(about),
+        Command::Exit => Response::Exit,
+    })
+}
+
+fn put(cluster: &mut Cluster, key: &[u8], value: Vec<u8>, options: &RequestOptions) -> Result<Written, Error> {
+    let report = cluster.put(key, &value, options)?;
+    let ttl = options.ttl.map(|ttl| (ttl, cluster.now()));
+    Ok(Written { value, report, ttl })
+}
+
+fn put_many(
+    cluster: &mut Cluster,
+    pairs: Vec<(Vec<u8>, Vec<u8>)>,
+    options: &RequestOptions,
+) -> Result<Vec<Keyed<Written>>, Error> {
+    check_limits(cluster, pairs.iter().map(|(key, value)| (key.as_slice(), value.len())))?;
+    let each = pairs.into_iter().map(|(key, value)| {
+        let result = put(cluster, &key, value, options);
+        Keyed { key, result }
+    });
+    Ok(each.collect())
+}
+
+fn get_many(
+    cluster: &mut Cluster,
+    keys: Vec<Vec<u8>>,
+    options: &RequestOptions,
+) -> Result<Vec<Keyed<ReadReport>>, Error> {
+    check_limits(cluster, keys.iter().map(|key| (key.as_slice(), 0)))?;
+    let each = keys.into_iter().map(|key| {
+        let result = cluster.get(&key, options);
+        Keyed { key, result }
+    });
+    Ok(each.collect())
+}
+
+/// Refuses a command of several keys as a whole, while nothing is written, if one of them is outside the limits.
+fn check_limits<'a>(cluster: &Cluster, each: impl Iterator<Item = (&'a [u8], usize)>) -> Result<(), LimitError> {
+    let max = cluster.config().max_value;
+    for (key, len) in each {
+        Key::new(key)?;
+        if len > max {
+            return Err(LimitError::Value { len, max });
+        }
+    }
+    Ok(())
+}
+
+fn check_weight(weight: f64, vnodes: u16) -> Result<(), UsageError> {
+    let tokens = (weight * f64::from(vnodes)).round();
+    if tokens >= 1.0 && tokens <= f64::from(MAX_VNODES) {
+        return Ok(());
+    }
+    Err(UsageError::BadWeight { weight, tokens, vnodes })
+}

@@ -1,0 +1,193 @@
+//! What every command takes: one table that the parser, `help` and did-you-mean all read.
+//!
+//! To add a command, add a [`Spec`] to the table and a variant to [`Command`]; nothing else has to know its arguments.
+
+mod given;
+mod table;
+
+pub(super) use given::{Datum, Given};
+pub use table::SPECS;
+
+use super::error::UsageError;
+use super::parse::Command;
+use super::{suggest, units};
+use crate::types::Level;
+
+/// One command.
+#[derive(Debug)]
+pub struct Spec {
+    /// Its name: what JSON calls it, whatever alias was typed.
+    pub name: &'static str,
+    /// Other names for it.
+    pub aliases: &'static [&'static str],
+    /// Where `help` lists it.
+    pub group: Group,
+    /// Its arguments in order, the optional ones last.
+    pub arguments: &'static [Argument],
+    /// Whether the arguments may be given again and again (`mput K V K V`).
+    pub repeats: bool,
+    /// Its flags, anywhere after the name and before `--`.
+    pub flags: &'static [Flag],
+    /// What it does, in one sentence.
+    pub summary: &'static str,
+    /// A line that works now, on a new cluster of three nodes (`load` wants a file).
+    pub example: &'static str,
+    /// Makes the command of arguments that have been checked against this specification.
+    pub(super) build: fn(&mut Given) -> Result<Command, UsageError>,
+}
+
+/// What an argument is called and what it has to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Argument {
+    /// In upper case, as `help` shows it.
+    pub name: &'static str,
+    /// What it has to be.
+    pub kind: Kind,
+    /// Whether it may be left out.
+    pub optional: bool,
+}
+
+/// A flag, with the value that follows it if it takes one.
+#[derive(Clone, Copy, Debug)]
+pub struct Flag {
+    /// With its dashes.
+    pub name: &'static str,
+    /// The value.
+    pub value: Option<Argument>,
+    /// What it does.
+    pub summary: &'static str,
+}
+
+/// What an argument has to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// The id of a node that is a member.
+    Node,
+    /// An id for a new node.
+    NewNode,
+    /// A key: any bytes.
+    Key,
+    /// A value: any bytes.
+    Value,
+    /// A duration of virtual time.
+    Duration,
+    /// A duration above zero.
+    Lifetime,
+    /// A whole number.
+    Count,
+    /// A number above zero.
+    Weight,
+    /// A consistency level.
+    Level,
+    /// A file.
+    Path,
+    /// The name of a command.
+    Command,
+    /// One word without further rules.
+    Word,
+}
+
+impl Kind {
+    /// What it has to be, after "is not".
+    pub fn form(self) -> &'static str {
+        match self {
+            Kind::Node | Kind::NewNode => "a node id",
+            Kind::Key => "a key",
+            Kind::Value => "a value",
+            Kind::Duration => units::DURATION_FORM,
+            Kind::Lifetime => "a duration above zero, up to 100 years (10ms, 5s, 2m, 500us, 1.5h)",
+            Kind::Count => "a whole number below 2^64 (1, 20, 500)",
+            Kind::Weight => "a weight: a number above 0 and at most 4096 (1, 0.5, 2)",
+            Kind::Level => "a level (one, two, three, quorum, all)",
+            Kind::Path => "a file name",
+            Kind::Command => "a command",
+            Kind::Word => "a word",
+        }
+    }
+}
+
+/// The groups of `help`, in its order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Group {
+    /// Keys and values.
+    Data,
+    /// Nodes that come and go.
+    Ring,
+    /// What there is; nothing changes.
+    Look,
+    /// What can go wrong.
+    Break,
+    /// Virtual time, and the session itself.
+    Time,
+}
+
+impl Group {
+    /// Every group, as `help` orders them, with its heading.
+    pub const ALL: [(Group, &'static str); 5] = [
+        (Group::Data, "data"),
+        (Group::Ring, "ring"),
+        (Group::Look, "look"),
+        (Group::Break, "break"),
+        (Group::Time, "time"),
+    ];
+
+    /// Its heading.
+    pub fn name(self) -> &'static str {
+        Group::ALL.iter().find(|(group, _)| *group == self).map_or("", |(_, name)| name)
+    }
+}
+
+impl Spec {
+    /// The command as a person types it: `put KEY VALUE [--ttl D] [--consistency L] [--via NODE]`.
+    pub fn usage(&self) -> String {
+        let flags = self.flags.iter().map(|flag| format!(" [{}]", flag.usage()));
+        self.short_usage() + &flags.collect::<String>()
+    }
+
+    /// The same without flags.
+    pub fn short_usage(&self) -> String {
+        let mut usage = self.name.to_owned();
+        for argument in self.arguments {
+            let (open, close) = if argument.optional { ("[", "]") } else { ("", "") };
+            usage.push_str(&format!(" {open}{}{close}", argument.name));
+        }
+        usage + if self.repeats { " .." } else { "" }
+    }
+
+    /// The flag of that name.
+    pub fn flag(&self, name: &str) -> Option<&'static Flag> {
+        self.flags.iter().find(|flag| flag.name == name)
+    }
+}
+
+impl Flag {
+    /// The flag and its value's name: `--ttl D`.
+    pub fn usage(&self) -> String {
+        self.value.map_or(self.name.to_owned(), |value| format!("{} {}", self.name, value.name))
+    }
+}
+
+/// The command of that name or alias, in any case.
+pub fn find(name: &str) -> Option<&'static Spec> {
+    SPECS.iter().find(|spec| spec.names().any(|known| known.eq_ignore_ascii_case(name)))
+}
+
+/// The name or alias nearest to `typed`, if one is near.
+pub fn nearest(typed: &str) -> Option<&'static str> {
+    suggest::nearest(typed, SPECS.iter().flat_map(Spec::names))
+}
+
+/// The level of that name, in any case.
+pub fn level(name: &str) -> Option<Level> {
+    Level::NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, level)| *level)
+}
+
+impl Spec {
+    /// The name, then the aliases.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests;

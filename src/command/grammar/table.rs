@@ -1,0 +1,351 @@
+//! The table itself, in the order in which `help` lists the commands of a group.
+
+use super::{Argument, Flag, Group, Kind, Spec};
+use crate::command::error::UsageError;
+use crate::command::parse::Command;
+
+/// Every command there is.
+pub static SPECS: &[Spec] = &[
+    Spec {
+        name: "put",
+        aliases: &["set"],
+        group: Group::Data,
+        arguments: &[KEY, VALUE],
+        repeats: false,
+        flags: &[TTL, CONSISTENCY, VIA],
+        summary: "Writes a value to the key's replicas and waits until the level's number of them has acknowledged it.",
+        example: "put apple 1",
+        build: |given| Ok(Command::Put { key: given.bytes()?, value: given.bytes()?, options: given.request() }),
+    },
+    Spec {
+        name: "get",
+        aliases: &[],
+        group: Group::Data,
+        arguments: &[KEY],
+        repeats: false,
+        flags: &[
+            Flag { name: "-q", value: None, summary: "only the value, without the line on replicas" },
+            CONSISTENCY,
+            VIA,
+        ],
+        summary: "Reads a key from the level's number of replicas; the newest version wins. (nil) if there is none.",
+        example: "get apple",
+        build: |given| Ok(Command::Get { key: given.bytes()?, quiet: given.has("-q"), options: given.request() }),
+    },
+    Spec {
+        name: "del",
+        aliases: &["remove"],
+        group: Group::Data,
+        arguments: &[KEY],
+        repeats: false,
+        flags: &[CONSISTENCY, VIA],
+        summary: "Deletes a key: writes a tombstone to its replicas.",
+        example: "del apple",
+        build: |given| Ok(Command::Delete { key: given.bytes()?, options: given.request() }),
+    },
+    Spec {
+        name: "exists",
+        aliases: &[],
+        group: Group::Data,
+        arguments: &[KEY],
+        repeats: false,
+        flags: &[CONSISTENCY, VIA],
+        summary: "Says whether a key has a value.",
+        example: "exists apple",
+        build: |given| Ok(Command::Exists { key: given.bytes()?, options: given.request() }),
+    },
+    Spec {
+        name: "mput",
+        aliases: &[],
+        group: Group::Data,
+        arguments: &[KEY, VALUE],
+        repeats: true,
+        flags: &[TTL, CONSISTENCY, VIA],
+        summary: "Writes several keys, one after the other; each succeeds or fails by itself.",
+        example: "mput apple 1 banana 2 cherry 3",
+        build: |given| {
+            let mut pairs = Vec::with_capacity(given.len() / 2);
+            while given.len() > 0 {
+                pairs.push((given.bytes()?, given.bytes()?));
+            }
+            Ok(Command::PutMany { pairs, options: given.request() })
+        },
+    },
+    Spec {
+        name: "mget",
+        aliases: &[],
+        group: Group::Data,
+        arguments: &[KEY],
+        repeats: true,
+        flags: &[CONSISTENCY, VIA],
+        summary: "Reads several keys, one after the other; each succeeds or fails by itself.",
+        example: "mget apple banana cherry",
+        build: |given| {
+            let mut keys = Vec::with_capacity(given.len());
+            while given.len() > 0 {
+                keys.push(given.bytes()?);
+            }
+            Ok(Command::GetMany { keys, options: given.request() })
+        },
+    },
+    Spec {
+        name: "load",
+        aliases: &[],
+        group: Group::Data,
+        arguments: &[Argument { name: "FILE", kind: Kind::Path, optional: false }],
+        repeats: false,
+        flags: &[CONSISTENCY, VIA],
+        summary: "Puts every line of a file, key<TAB>value; stops at the first line that cannot be put.",
+        example: "load cities.tsv",
+        build: |given| Ok(Command::Load { path: given.text()?.into(), options: given.request() }),
+    },
+    Spec {
+        name: "keys",
+        aliases: &[],
+        group: Group::Data,
+        arguments: &[Argument { name: "NODE", kind: Kind::Node, optional: true }],
+        repeats: false,
+        flags: &[],
+        summary: "Lists the keys, or those that one node holds a copy of.",
+        example: "keys node1",
+        build: |given| Ok(Command::Keys { node: given.optional_text() }),
+    },
+    Spec {
+        name: "count",
+        aliases: &[],
+        group: Group::Data,
+        arguments: &[],
+        repeats: false,
+        flags: &[],
+        summary: "Counts the distinct keys.",
+        example: "count",
+        build: |_| Ok(Command::Count),
+    },
+    Spec {
+        name: "clear",
+        aliases: &[],
+        group: Group::Data,
+        arguments: &[],
+        repeats: false,
+        flags: &[
+            Flag { name: "--data", value: None, summary: "deletes every key instead; asks first on a terminal" },
+            Flag { name: "--yes", value: None, summary: "does not ask; needed in scripts" },
+        ],
+        summary: "Clears the screen; with --data, deletes every key on every node.",
+        example: "clear",
+        build: |given| match (given.has("--data"), given.has("--yes")) {
+            (true, confirmed) => Ok(Command::ClearData { confirmed }),
+            (false, false) => Ok(Command::ClearScreen),
+            (false, true) => {
+                Err(UsageError::BadFlag { spec: given.spec(), flag: "--yes", problem: "goes with --data" })
+            }
+        },
+    },
+    Spec {
+        name: "addnode",
+        aliases: &[],
+        group: Group::Ring,
+        arguments: &[Argument { name: "ID", kind: Kind::NewNode, optional: false }],
+        repeats: false,
+        flags: &[Flag {
+            name: "--weight",
+            value: Some(Argument { name: "W", kind: Kind::Weight, optional: false }),
+            summary: "its share beside an ordinary node's: 2 gives it twice the tokens",
+        }],
+        summary: "Adds a node to the ring and copies to it the keys it now owns, while reads and writes go on.",
+        example: "addnode node4",
+        build: |given| Ok(Command::AddNode { id: given.text()?, weight: given.weight().unwrap_or(1.0) }),
+    },
+    Spec {
+        name: "removenode",
+        aliases: &[],
+        group: Group::Ring,
+        arguments: &[NODE],
+        repeats: false,
+        flags: &[Flag {
+            name: "--force",
+            value: None,
+            summary: "the node is down: copies from the survivors and lists what is lost",
+        }],
+        summary: "Copies a node's keys to their new owners, then takes it out of the ring.",
+        example: "removenode node3",
+        build: |given| Ok(Command::RemoveNode { id: given.text()?, force: given.has("--force") }),
+    },
+    Spec {
+        name: "where",
+        aliases: &[],
+        group: Group::Look,
+        arguments: &[KEY],
+        repeats: false,
+        flags: &[],
+        summary: "Shows a key's hash, the token that owns it, and the nodes that hold it, in preference order.",
+        example: "where apple",
+        build: |given| Ok(Command::Where { key: given.bytes()? }),
+    },
+    Spec {
+        name: "nodes",
+        aliases: &[],
+        group: Group::Look,
+        arguments: &[],
+        repeats: false,
+        flags: &[],
+        summary: "Lists the nodes with their state.",
+        example: "nodes",
+        build: |_| Ok(Command::Nodes),
+    },
+    Spec {
+        name: "show",
+        aliases: &[],
+        group: Group::Look,
+        arguments: &[],
+        repeats: false,
+        flags: &[],
+        summary: "Draws a bar a node: the copies it holds, and the keys whose primary it is.",
+        example: "show",
+        build: |_| Ok(Command::Show),
+    },
+    Spec {
+        name: "stats",
+        aliases: &[],
+        group: Group::Look,
+        arguments: &[],
+        repeats: false,
+        flags: &[],
+        summary: "Shows balance, cache and log figures of each node, and what became of the operations.",
+        example: "stats",
+        build: |_| Ok(Command::Stats),
+    },
+    Spec {
+        name: "events",
+        aliases: &[],
+        group: Group::Look,
+        arguments: &[Argument { name: "N", kind: Kind::Count, optional: true }],
+        repeats: false,
+        flags: &[
+            Flag { name: "--node", value: Some(NODE), summary: "only of this node" },
+            Flag {
+                name: "--kind",
+                value: Some(Argument { name: "K", kind: Kind::Word, optional: false }),
+                summary: "only of this kind: send, deliver, commit, answer, kill and so on",
+            },
+        ],
+        summary: "Shows the latest events of the simulation, 20 unless told otherwise.",
+        example: "events 10 --node node1",
+        build: |given| {
+            let limit = given.optional_count().unwrap_or(20);
+            Ok(Command::Events {
+                limit: usize::try_from(limit).unwrap_or(usize::MAX),
+                node: given.flag_text("--node"),
+                kind: given.flag_text("--kind"),
+            })
+        },
+    },
+    Spec {
+        name: "check",
+        aliases: &[],
+        group: Group::Look,
+        arguments: &[],
+        repeats: false,
+        flags: &[],
+        summary: "Checks every invariant now: ring, logs, caches, placement, accounts, and what was acknowledged.",
+        example: "check",
+        build: |_| Ok(Command::Check),
+    },
+    Spec {
+        name: "kill",
+        aliases: &[],
+        group: Group::Break,
+        arguments: &[NODE],
+        repeats: false,
+        flags: &[],
+        summary: "Kills a node's process: it falls silent, its log stays.",
+        example: "kill node2",
+        build: |given| Ok(Command::Kill { id: given.text()? }),
+    },
+    Spec {
+        name: "restart",
+        aliases: &[],
+        group: Group::Break,
+        arguments: &[NODE],
+        repeats: false,
+        flags: &[],
+        summary: "Starts a killed node again: it recovers from its log and serves.",
+        example: "kill node2; restart node2",
+        build: |given| Ok(Command::Restart { id: given.text()? }),
+    },
+    Spec {
+        name: "advance",
+        aliases: &[],
+        group: Group::Time,
+        arguments: &[Argument { name: "D", kind: Kind::Duration, optional: false }],
+        repeats: false,
+        flags: &[],
+        summary: "Moves virtual time on, and plays what falls due.",
+        example: "advance 5s",
+        build: |given| Ok(Command::Advance { duration: given.duration()? }),
+    },
+    Spec {
+        name: "clock",
+        aliases: &[],
+        group: Group::Time,
+        arguments: &[],
+        repeats: false,
+        flags: &[],
+        summary: "Shows virtual time and the hash of all events so far: the same commands and seed give the same hash.",
+        example: "clock",
+        build: |_| Ok(Command::Clock),
+    },
+    Spec {
+        name: "consistency",
+        aliases: &[],
+        group: Group::Time,
+        arguments: &[Argument { name: "L", kind: Kind::Level, optional: true }],
+        repeats: false,
+        flags: &[],
+        summary: "Shows or sets how many replicas have to answer: one, two, three, quorum, all.",
+        example: "consistency quorum",
+        build: |given| Ok(Command::Consistency { level: given.optional_level() }),
+    },
+    Spec {
+        name: "help",
+        aliases: &[],
+        group: Group::Time,
+        arguments: &[Argument { name: "COMMAND", kind: Kind::Command, optional: true }],
+        repeats: false,
+        flags: &[],
+        summary: "Lists the commands, or explains one.",
+        example: "help put",
+        build: |given| Ok(Command::Help { about: given.optional_command() }),
+    },
+    Spec {
+        name: "exit",
+        aliases: &["quit"],
+        group: Group::Time,
+        arguments: &[],
+        repeats: false,
+        flags: &[],
+        summary: "Syncs the logs and leaves; so does Ctrl-D.",
+        example: "exit",
+        build: |_| Ok(Command::Exit),
+    },
+];
+
+const KEY: Argument = Argument { name: "KEY", kind: Kind::Key, optional: false };
+const VALUE: Argument = Argument { name: "VALUE", kind: Kind::Value, optional: false };
+const NODE: Argument = Argument { name: "ID", kind: Kind::Node, optional: false };
+
+const TTL: Flag = Flag {
+    name: "--ttl",
+    value: Some(Argument { name: "D", kind: Kind::Lifetime, optional: false }),
+    summary: "how long the value stays visible: 10ms, 5s, 2m",
+};
+const CONSISTENCY: Flag = Flag {
+    name: "--consistency",
+    value: Some(Argument { name: "L", kind: Kind::Level, optional: false }),
+    summary: "for this command: one, two, three, quorum or all",
+};
+const VIA: Flag = Flag {
+    name: "--via",
+    value: Some(Argument { name: "NODE", kind: Kind::Node, optional: false }),
+    summary: "the node that coordinates it, instead of the first replica that is up",
+};

@@ -1,0 +1,78 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::command::split::statements;
+use crate::command::{help, parse};
+
+#[test]
+fn names_are_unique_and_in_lower_case() {
+    let names: Vec<&str> = SPECS.iter().flat_map(Spec::names).collect();
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+    assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase())));
+}
+
+#[test]
+fn optional_arguments_come_last_and_never_repeat() {
+    for spec in SPECS {
+        let optional: Vec<bool> = spec.arguments.iter().map(|argument| argument.optional).collect();
+        assert!(optional.is_sorted(), "{}", spec.name);
+        assert!(!spec.repeats || (!optional.contains(&true) && !optional.is_empty()), "{}", spec.name);
+    }
+}
+
+/// Runs every `build` with everything its specification allows, so that none asks for what it does not have.
+#[test]
+fn every_command_can_be_typed_in_full() {
+    let sample = |kind| match kind {
+        Kind::Node | Kind::NewNode => "node1",
+        Kind::Duration | Kind::Lifetime => "5s",
+        Kind::Count => "3",
+        Kind::Weight => "0.5",
+        Kind::Level => "ALL",
+        Kind::Command => "put",
+        Kind::Key | Kind::Value | Kind::Path | Kind::Word => "x",
+    };
+    for spec in SPECS {
+        for name in spec.names() {
+            let rounds = if spec.repeats { 3 } else { 1 };
+            let mut line = name.to_uppercase();
+            for argument in spec.arguments.repeat(rounds) {
+                line += &format!(" {}", sample(argument.kind));
+            }
+            for flag in spec.flags {
+                line += &format!(" {}", flag.name);
+                line += &flag.value.map_or(String::new(), |value| format!(" {}", sample(value.kind)));
+            }
+            let statement = statements(line.as_bytes()).unwrap().next().unwrap().unwrap();
+            assert_eq!(parse(statement).unwrap().spec.name, spec.name, "{line}");
+        }
+    }
+}
+
+#[test]
+fn every_example_parses_and_ends_with_its_command() {
+    for spec in SPECS {
+        let last = statements(spec.example.as_bytes()).unwrap().last().unwrap().unwrap();
+        assert_eq!(parse(last).unwrap().spec.name, spec.name);
+    }
+}
+
+#[test]
+fn help_fits_a_small_terminal() {
+    let overview = help::overview();
+    assert!(overview.len() <= 24);
+    for spec in SPECS {
+        assert!(overview.iter().any(|line| line.contains(&spec.short_usage())), "{}", spec.name);
+        assert!(help::explain(spec).iter().all(|line| line.len() < 80), "{}", spec.name);
+        assert!(help::explain(spec).last().unwrap().starts_with("Example: "));
+    }
+    assert!(overview.iter().all(|line| line.len() < 80));
+}
+
+#[test]
+fn commands_are_found_in_any_case() {
+    assert_eq!(find("SET").unwrap().name, "put");
+    assert_eq!(find("Quit").unwrap().name, "exit");
+    assert!(find("").is_none());
+    assert_eq!(nearest("pt"), Some("put"));
+}

@@ -1,0 +1,273 @@
+//! From the words of a statement to a [`Command`], as its specification in the grammar says.
+
+use std::path::PathBuf;
+
+use super::error::UsageError;
+use super::escape;
+use super::grammar::{self, Argument, Datum, Flag, Given, Spec};
+use super::split::{Statement, Word};
+use super::suggest;
+use crate::cluster::RequestOptions;
+use crate::types::{Level, Time};
+
+/// A command that can be executed.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// `addnode ID [--weight W]`
+    AddNode {
+        /// The new node.
+        id: String,
+        /// Its share, relative to an ordinary node.
+        weight: f64,
+    },
+    /// `removenode ID [--force]`
+    RemoveNode {
+        /// The node that goes.
+        id: String,
+        /// Whether it is down, and its data to be copied from the survivors.
+        force: bool,
+    },
+    /// `put KEY VALUE`
+    Put {
+        /// The key.
+        key: Vec<u8>,
+        /// The value.
+        value: Vec<u8>,
+        /// Level, coordinator, time to live.
+        options: RequestOptions,
+    },
+    /// `get KEY`
+    Get {
+        /// The key.
+        key: Vec<u8>,
+        /// Only the value.
+        quiet: bool,
+        /// Level and coordinator.
+        options: RequestOptions,
+    },
+    /// `del KEY`
+    Delete {
+        /// The key.
+        key: Vec<u8>,
+        /// Level and coordinator.
+        options: RequestOptions,
+    },
+    /// `exists KEY`
+    Exists {
+        /// The key.
+        key: Vec<u8>,
+        /// Level and coordinator.
+        options: RequestOptions,
+    },
+    /// `mput KEY VALUE ..`
+    PutMany {
+        /// Keys and values.
+        pairs: Vec<(Vec<u8>, Vec<u8>)>,
+        /// Level, coordinator, time to live.
+        options: RequestOptions,
+    },
+    /// `mget KEY ..`
+    GetMany {
+        /// The keys.
+        keys: Vec<Vec<u8>>,
+        /// Level and coordinator.
+        options: RequestOptions,
+    },
+    /// `load FILE`
+    Load {
+        /// Relative to the current directory.
+        path: PathBuf,
+        /// Level and coordinator.
+        options: RequestOptions,
+    },
+    /// `where KEY`
+    Where {
+        /// The key.
+        key: Vec<u8>,
+    },
+    /// `keys [NODE]`
+    Keys {
+        /// Only those this node holds.
+        node: Option<String>,
+    },
+    /// `count`
+    Count,
+    /// `clear`
+    ClearScreen,
+    /// `clear --data [--yes]`
+    ClearData {
+        /// Whether the user has said yes.
+        confirmed: bool,
+    },
+    /// `nodes`
+    Nodes,
+    /// `show`
+    Show,
+    /// `stats`
+    Stats,
+    /// `kill ID`
+    Kill {
+        /// The node.
+        id: String,
+    },
+    /// `restart ID`
+    Restart {
+        /// The node.
+        id: String,
+    },
+    /// `advance D`
+    Advance {
+        /// How far.
+        duration: Time,
+    },
+    /// `clock`
+    Clock,
+    /// `events [N] [--node ID] [--kind K]`
+    Events {
+        /// At most so many, the latest.
+        limit: usize,
+        /// Only of this node.
+        node: Option<String>,
+        /// Only of this kind.
+        kind: Option<String>,
+    },
+    /// `consistency [L]`
+    Consistency {
+        /// The new level of requests that name none.
+        level: Option<Level>,
+    },
+    /// `check`
+    Check,
+    /// `help [COMMAND]`
+    Help {
+        /// About this one.
+        about: Option<&'static Spec>,
+    },
+    /// `exit`
+    Exit,
+}
+
+/// A command and the specification it was read by.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// Its specification, whose name JSON shows.
+    pub spec: &'static Spec,
+    /// The command.
+    pub command: Command,
+}
+
+/// Reads one statement. O(words).
+pub fn parse(statement: Statement) -> Result<Parsed, UsageError> {
+    let commented = statement.commented;
+    let mut words = statement.words.into_iter();
+    let name = words.next().unwrap_or_default();
+    let spec = std::str::from_utf8(&name.bytes)
+        .ok()
+        .and_then(grammar::find)
+        .ok_or_else(|| UsageError::unknown_command(&name.bytes))?;
+    let mut given = Reader { spec, given: Given::new(spec), commented }.read(words)?;
+    Ok(Parsed { spec, command: (spec.build)(&mut given)? })
+}
+
+/// Sorts words into arguments and flags.
+struct Reader {
+    spec: &'static Spec,
+    given: Given,
+    commented: bool,
+}
+
+/// A flag, and what stood behind its `=`.
+struct Typed {
+    flag: &'static Flag,
+    value: Option<Vec<u8>>,
+}
+
+impl Reader {
+    fn read(mut self, mut words: impl Iterator<Item = Word>) -> Result<Given, UsageError> {
+        let mut flags_may_follow = true;
+        while let Some(word) = words.next() {
+            if flags_may_follow && !word.quoted && word.bytes == b"--" {
+                flags_may_follow = false;
+            } else if flags_may_follow && let Some(typed) = self.flag(&word)? {
+                self.take_flag(typed, &mut words)?;
+            } else {
+                self.take_argument(word)?;
+            }
+        }
+        self.complete()?;
+        Ok(self.given)
+    }
+
+    /// Which flag `word` is, with the value behind its `=`. A word that begins with two dashes is always meant as
+    /// one; a single dash may begin a value (`put a -5`).
+    fn flag(&self, word: &Word) -> Result<Option<Typed>, UsageError> {
+        if word.quoted || word.bytes.first() != Some(&b'-') {
+            return Ok(None);
+        }
+        let long = word.bytes.starts_with(b"--");
+        let (name, value) = match word.bytes.iter().position(|byte| *byte == b'=') {
+            Some(at) if long => (word.bytes.get(..at), word.bytes.get(at + 1..).map(<[u8]>::to_vec)),
+            _ => (Some(word.bytes.as_slice()), None),
+        };
+        let name = name.and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default();
+        match self.spec.flag(&name.to_ascii_lowercase()) {
+            Some(flag) => Ok(Some(Typed { flag, value })),
+            None if long => {
+                let nearest = suggest::nearest(name, self.spec.flags.iter().map(|flag| flag.name));
+                Err(UsageError::UnknownFlag { spec: self.spec, typed: escape::shown(&word.bytes), nearest })
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn take_flag(&mut self, typed: Typed, words: &mut impl Iterator<Item = Word>) -> Result<(), UsageError> {
+        let Typed { flag, value: inline } = typed;
+        let problem = |problem| UsageError::BadFlag { spec: self.spec, flag: flag.name, problem };
+        let datum = match flag.value {
+            None if inline.is_some() => return Err(problem("takes no value")),
+            None => Datum::Present,
+            Some(value) => {
+                let bytes = inline.or_else(|| words.next().map(|word| word.bytes));
+                self.datum(bytes.ok_or_else(|| problem("needs a value"))?, value)?
+            }
+        };
+        if self.given.set(flag.name, datum) { Ok(()) } else { Err(problem("is given twice")) }
+    }
+
+    fn take_argument(&mut self, word: Word) -> Result<(), UsageError> {
+        let arguments = self.spec.arguments;
+        let index = if self.spec.repeats { self.given.len() % arguments.len() } else { self.given.len() };
+        let Some(argument) = arguments.get(index) else {
+            return Err(UsageError::ExtraArgument { spec: self.spec, typed: escape::shown(&word.bytes) });
+        };
+        let datum = self.datum(word.bytes, *argument)?;
+        self.given.push(datum);
+        Ok(())
+    }
+
+    fn datum(&self, bytes: Vec<u8>, argument: Argument) -> Result<Datum, UsageError> {
+        let typed = escape::shown(&bytes);
+        let expected = argument.kind.form();
+        Datum::read(bytes, argument.kind).ok_or_else(|| match argument.kind {
+            grammar::Kind::Command => UsageError::UnknownCommand { nearest: grammar::nearest(&typed), typed },
+            _ => UsageError::BadArgument { spec: self.spec, typed, expected },
+        })
+    }
+
+    /// Whether every argument that may not be left out is there.
+    fn complete(&self) -> Result<(), UsageError> {
+        let arguments = self.spec.arguments;
+        let taken = self.given.len();
+        let rounds_complete = self.spec.repeats && taken > 0 && taken.is_multiple_of(arguments.len());
+        let next = if self.spec.repeats { taken % arguments.len().max(1) } else { taken };
+        match arguments.get(next) {
+            Some(missing) if !missing.optional && !rounds_complete => {
+                Err(UsageError::MissingArgument { spec: self.spec, name: missing.name, commented: self.commented })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! JSON for programs: one object a line, fields in a fixed order, `command` and `ok` first.
+//!
+//! Bytes that are not UTF-8 stand under `key_base64` and `value_base64`. Hashes are strings of 16 hexadecimal digits,
+//! since many readers of JSON round large numbers. Fields that end in `_us` are microseconds.
+
+mod object;
+
+use serde_json::Value;
+
+pub use object::Object;
+
+use crate::cluster::{
+    CheckReport, EventReport, NodeReport, PairReport, ReadReport, RingChangeReport, StatsReport, WriteReport,
+};
+use crate::command::error::{CommandError, message, without_code};
+use crate::command::grammar::{SPECS, Spec};
+use crate::command::response::{Keyed, Response, Written};
+use crate::types::{Stamp, Time};
+
+/// The line of an answer.
+pub fn render(command: &str, response: &Response) -> Vec<u8> {
+    let object = Object::new().with("command", command).with("ok", response.ok());
+    fill(object, response).line()
+}
+
+/// The line of an error of a command.
+pub fn error(command: Option<&str>, error: &CommandError, line: Option<u64>) -> Vec<u8> {
+    failure(command, error.code(), &error.to_string(), line)
+}
+
+/// The line of any error. `command` is null when the line could not be cut into words, or there was none; `line` is
+/// there in scripts.
+pub fn failure(command: Option<&str>, code: Option<&str>, text: &str, line: Option<u64>) -> Vec<u8> {
+    let object = Object::new()
+        .with("command", command)
+        .with("ok", false)
+        .with("code", code)
+        .with("message", without_code(text, code));
+    line.into_iter().fold(object, |object, line| object.with("line", line)).line()
+}
+
+fn fill(object: Object, response: &Response) -> Object {
+    match response {
+        Response::NodeAdded(report) | Response::NodeRemoved(report) => ring_change(object, report),
+        Response::Put(written) => put(object, written),
+        Response::Get { read, .. } => get(object, read),
+        Response::Deleted(report) => {
+            write(object.bytes("key", &report.key).with("value", Value::Null), report).with("existed", report.existed)
+        }
+        Response::Exists(read) => object.bytes("key", &read.key).with("exists", read.value.is_some()),
+        Response::PutMany(results) => object.list("results", results, |keyed| one_of(keyed, put)),
+        Response::GetMany(results) => object.list("results", results, |keyed| one_of(keyed, get)),
+        Response::Loaded(loaded) => {
+            object.with("keys", loaded.keys).with("done", loaded.done).time("virtual_us", loaded.took)
+        }
+        Response::Where { key, placement } => object
+            .bytes("key", key)
+            .with("hash", hex(placement.hash))
+            .with("token", hex(placement.token))
+            .with("replicas", &placement.replicas),
+        Response::Keys(keys) => key_lists(object, keys),
+        Response::Count(count) => object.with("count", *count),
+        Response::ClearScreen | Response::Exit => object,
+        Response::Cleared(count) => object.with("cleared", *count),
+        Response::Nodes(nodes) => object.list("nodes", nodes, |node| {
+            Object::new().with("id", &node.id).with("state", node.state).with("tokens", node.tokens)
+        }),
+        Response::Show(report) | Response::Stats(report) => stats(object, report),
+        Response::Killed { node, now } => object.with("node", node).time("virtual_us", *now),
+        Response::Restarted(report) => object.with("node", &report.node).with("records", report.records),
+        Response::Advanced { now } => object.time("virtual_us", *now),
+        Response::Clock { now, event_hash } => object.time("virtual_us", *now).with("event_hash", hex(*event_hash)),
+        Response::Events(events) => object.list("events", events, event),
+        Response::Consistency { level, .. } => object.with("level", level.name()),
+        Response::Checked(report) => checked(object, report),
+        Response::Help(Some(spec)) => described(object, spec),
+        Response::Help(None) => object.list("commands", SPECS, |spec| described(Object::new(), spec)),
+    }
+}
+
+fn put(object: Object, written: &Written) -> Object {
+    write(object.bytes("key", &written.report.key).bytes("value", &written.value), &written.report)
+}
+
+fn write(object: Object, report: &WriteReport) -> Object {
+    request(object, &report.replicas, &report.acks, report.needed, Some(report.version), report.took)
+}
+
+fn get(object: Object, read: &ReadReport) -> Object {
+    let object = object.bytes("key", &read.key);
+    let object = match &read.value {
+        Some(value) => object.bytes("value", value),
+        None => object.with("value", Value::Null),
+    };
+    request(object, &read.replicas, &read.acks, read.needed, read.version, read.took)
+}
+
+fn request(
+    object: Object,
+    replicas: &[String],
+    acks: &[String],
+    needed: usize,
+    version: Option<Stamp>,
+    took: Time,
+) -> Object {
+    object
+        .with("primary", replicas.first().map(String::as_str))
+        .with("replicas", replicas)
+        .with("acks", acks)
+        .with("needed", needed)
+        .with("version", version.map(|stamp| stamp.to_string()))
+        .time("virtual_us", took)
+}
+
+/// One of several keys: its own `ok`, and the error if it failed.
+fn one_of<T>(keyed: &Keyed<T>, fill: fn(Object, &T) -> Object) -> Object {
+    match &keyed.result {
+        Ok(result) => fill(Object::new().with("ok", true), result),
+        Err(error) => Object::new()
+            .with("ok", false)
+            .bytes("key", &keyed.key)
+            .with("code", error.code())
+            .with("message", message(error)),
+    }
+}
+
+fn ring_change(object: Object, report: &RingChangeReport) -> Object {
+    object
+        .with("node", &report.node)
+        .with("tokens", report.tokens)
+        .with("moved_keys", report.moved_keys)
+        .with("copied", report.copied)
+        .with("minimum", report.minimum)
+        .with("copies", report.copies)
+        .with("fair_share", report.fair_share)
+        .with("modulo_moved", report.modulo_moved)
+        .with("between_others", report.between_others)
+        .list("pairs", &report.pairs, pair)
+        .with("epoch", report.epoch.0)
+        .time("virtual_us", report.took)
+}
+
+fn pair(pair: &PairReport) -> Object {
+    Object::new().with("from", &pair.from).with("to", &pair.to).with("keys", pair.keys).with("bytes", pair.bytes)
+}
+
+/// Keys that are UTF-8 in one list; the others, if there are any, in one of their own.
+fn key_lists(object: Object, keys: &[Vec<u8>]) -> Object {
+    let (text, other): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) = keys.iter().partition(|key| std::str::from_utf8(key).is_ok());
+    let text: Vec<String> = text.into_iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect();
+    let other: Vec<String> = other.into_iter().map(|key| object::base64(key)).collect();
+    let object = object.with("keys", &text);
+    if other.is_empty() { object } else { object.with("keys_base64", &other) }
+}
+
+fn stats(object: Object, stats: &StatsReport) -> Object {
+    let count = stats.operations;
+    let operations = Object::new()
+        .with("issued", count.issued)
+        .with("ok", count.ok)
+        .with("failed", count.failed)
+        .with("indeterminate", count.indeterminate)
+        .with("in_flight", count.in_flight);
+    object
+        .with("keys", stats.keys)
+        .with("copies", stats.copies)
+        .list("nodes", &stats.nodes, node)
+        .with("cv", stats.cv)
+        .with("max_over_mean", stats.max_over_mean)
+        .object("operations", operations)
+}
+
+fn node(node: &NodeReport) -> Object {
+    Object::new()
+        .with("id", &node.id)
+        .with("state", node.state)
+        .with("keys", node.keys)
+        .with("primaries", node.primaries)
+        .with("share", node.share)
+        .with("cache_hits", node.cache_hits)
+        .with("cache_misses", node.cache_misses)
+        .with("log_bytes", node.log_bytes)
+}
+
+fn event(event: &EventReport) -> Object {
+    Object::new()
+        .time("virtual_us", event.at)
+        .with("node", event.node.as_deref())
+        .with("kind", event.kind)
+        .with("detail", &event.detail)
+}
+
+fn checked(object: Object, report: &CheckReport) -> Object {
+    object
+        .with("violations", &report.violations)
+        .list("checked", &report.checked, |(name, over)| Object::new().with("invariant", name).with("over", over))
+}
+
+fn described(object: Object, spec: &Spec) -> Object {
+    object
+        .with("name", spec.name)
+        .with("usage", spec.usage())
+        .with("group", spec.group.name())
+        .with("summary", spec.summary)
+        .with("example", spec.example)
+}
+
+fn hex(hash: u64) -> String {
+    format!("{hash:016x}")
+}

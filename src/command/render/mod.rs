@@ -1,0 +1,12 @@
+//! Bytes of data: text for people, JSON for programs. Neither knows where the bytes go.
+
+mod figures;
+pub mod json;
+mod page;
+mod ring;
+mod tables;
+pub mod text;
+
+pub use figures::{bytes, clock, grouped, lasted, percent};
+pub use page::Page;
+pub use text::Look;

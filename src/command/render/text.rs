@@ -1,0 +1,241 @@
+//! Text for people. The first line carries the answer; what may be overlooked is dim.
+
+use super::figures::{bytes, clock, counted, grouped, lasted};
+use super::{Page, ring, tables};
+use crate::cluster::{CheckReport, EventReport, Placement, ReadReport, WriteReport};
+use crate::command::error::{CommandError, without_code};
+use crate::command::response::{Keyed, Loaded, Response, Written};
+use crate::command::{escape, help};
+use crate::types::Time;
+
+/// How text is to look.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Whether a person reads it on a terminal: then values are escaped too, and hints are given.
+    pub terminal: bool,
+    /// Whether colour may be used.
+    pub color: bool,
+    /// Columns.
+    pub width: usize,
+}
+
+/// The look of a pipe or a file.
+impl Default for Look {
+    fn default() -> Look {
+        Look { terminal: false, color: false, width: 80 }
+    }
+}
+
+/// The text of an answer.
+pub fn render(response: &Response, look: Look) -> Vec<u8> {
+    let mut page = Page::new(look.color);
+    match response {
+        Response::NodeAdded(report) => ring::added(&mut page, report),
+        Response::NodeRemoved(report) => ring::removed(&mut page, report),
+        Response::Put(written) => put(&mut page, written, look),
+        Response::Get { read, quiet } => get(&mut page, read, *quiet, look),
+        Response::Deleted(report) => deleted(&mut page, report),
+        Response::Exists(read) => {
+            page.line(if read.value.is_some() { "true" } else { "false" });
+            page.dim(&read_line(read));
+        }
+        Response::PutMany(results) => put_many(&mut page, results),
+        Response::GetMany(results) => get_many(&mut page, results),
+        Response::Loaded(loaded) => load(&mut page, loaded),
+        Response::Where { key, placement } => place(&mut page, key, placement),
+        Response::Keys(keys) => {
+            keys.iter().for_each(|key| page.line(&escape::word(key)));
+            page.dim(&counted(len(keys), "key"));
+        }
+        Response::Count(count) => page.line(&counted(*count, "key")),
+        Response::ClearScreen if look.terminal => page.clear_screen(),
+        Response::ClearScreen => {}
+        Response::Cleared(count) => page.line(&format!("cleared {}", counted(*count, "key"))),
+        Response::Nodes(nodes) => tables::nodes(&mut page, nodes),
+        Response::Show(stats) => tables::show(&mut page, stats, look.width),
+        Response::Stats(stats) => tables::stats(&mut page, stats),
+        Response::Killed { node, now } => killed(&mut page, node, *now, look),
+        Response::Restarted(report) => {
+            page.lead(&format!("{} is up: {} recovered from its log", report.node, counted(report.records, "record")));
+        }
+        Response::Advanced { now } => page.line(&format!("virtual time {}", clock(*now))),
+        Response::Clock { now, event_hash } => {
+            page.line(&format!("virtual time {}, event hash {event_hash:016x}", clock(*now)));
+        }
+        Response::Events(events) => list(&mut page, events),
+        Response::Consistency { level, set: true } => page.line(&format!("consistency is now {}", level.name())),
+        Response::Consistency { level, set: false } => page.line(&format!("consistency {}", level.name())),
+        Response::Checked(report) => checked(&mut page, report),
+        Response::Help(about) => {
+            about.map_or_else(help::overview, help::explain).iter().for_each(|line| page.line(line));
+        }
+        Response::Exit => {}
+    }
+    response.notes().iter().for_each(|note| page.dim(&with_prefix("note: ", note)));
+    page.into_bytes()
+}
+
+/// The text of an error: one line, the code first.
+pub fn error(error: &CommandError, line: Option<u64>, look: Look) -> Vec<u8> {
+    let mut page = Page::new(look.color);
+    page.error(&error_line(error, line));
+    page.into_bytes()
+}
+
+/// An error as one line: the code, the line of the script, what happened, what changed, what to do.
+pub fn error_line(error: &CommandError, line: Option<u64>) -> String {
+    let text = error.to_string();
+    match (error.code(), line) {
+        (Some(code), Some(line)) => format!("{code} line {line}: {}", without_code(&text, Some(code))),
+        (None, Some(line)) => format!("line {line}: {text}"),
+        _ => text,
+    }
+}
+
+fn put(page: &mut Page, written: &Written, look: Look) {
+    page.line(&put_line(&written.report, &written.value));
+    page.dim(&write_line(&written.report));
+    if let (true, Some((ttl, now))) = (look.terminal, written.ttl) {
+        page.dim(&format!("time stands at {}; advance {} lets it expire", clock(now), typed(ttl)));
+    }
+}
+
+fn put_line(report: &WriteReport, value: &[u8]) -> String {
+    format!("[{}] PUT {} = {}", primary(&report.replicas), escape::word(&report.key), preview(value))
+}
+
+fn get(page: &mut Page, read: &ReadReport, quiet: bool, look: Look) {
+    match &read.value {
+        Some(value) if look.terminal => page.line(&escape::escaped(value)),
+        Some(value) => page.raw(value),
+        None => page.line("(nil)"),
+    }
+    if !quiet {
+        page.dim(&read_line(read));
+    }
+}
+
+fn deleted(page: &mut Page, report: &WriteReport) {
+    let absent = if report.existed { "" } else { " (it was not there)" };
+    page.line(&format!("[{}] DEL {}{absent}", primary(&report.replicas), escape::word(&report.key)));
+    page.dim(&write_line(report));
+}
+
+fn put_many(page: &mut Page, results: &[Keyed<Written>]) {
+    for keyed in results {
+        match &keyed.result {
+            Ok(written) => page.line(&put_line(&written.report, &written.value)),
+            Err(error) => page.error(&format!("{}: {error}", escape::word(&keyed.key))),
+        }
+    }
+    let took = results.iter().filter_map(|keyed| keyed.result.as_ref().ok()).map(|written| written.report.took);
+    page.dim(&several(results.len(), results.iter().filter(|keyed| keyed.result.is_ok()).count(), took, "written"));
+}
+
+fn get_many(page: &mut Page, results: &[Keyed<ReadReport>]) {
+    for keyed in results {
+        let key = escape::word(&keyed.key);
+        match &keyed.result {
+            Ok(ReadReport { value: Some(value), .. }) => page.line(&format!("{key} = {}", escape::escaped(value))),
+            Ok(_) => page.line(&format!("{key} (nil)")),
+            Err(error) => page.error(&format!("{key}: {error}")),
+        }
+    }
+    let took = results.iter().filter_map(|keyed| keyed.result.as_ref().ok()).map(|read| read.took);
+    page.dim(&several(results.len(), results.iter().filter(|keyed| keyed.result.is_ok()).count(), took, "read"));
+}
+
+fn several(all: usize, done: usize, took: impl Iterator<Item = Time>, verb: &str) -> String {
+    let took = took.fold(Time(0), Time::plus);
+    format!("{done} of {} {verb}; {} virtual", counted(u64::try_from(all).unwrap_or(u64::MAX), "key"), lasted(took))
+}
+
+fn load(page: &mut Page, loaded: &Loaded) {
+    page.line(&format!("loaded {}, {}", counted(loaded.keys, "key"), bytes(loaded.bytes.0)));
+    page.dim(&format!("{} virtual", lasted(loaded.took)));
+}
+
+fn place(page: &mut Page, key: &[u8], placement: &Placement) {
+    page.line(&format!("{} is on {}", escape::word(key), placement.replicas.join(" ")));
+    page.dim(&format!("hash {:016x}; owned by token {:016x}", placement.hash, placement.token));
+}
+
+fn killed(page: &mut Page, node: &str, now: Time, look: Look) {
+    page.lead(&format!("{node} is down"));
+    if look.terminal {
+        page.dim(&format!("time stands at {}; advance 5s lets the others notice", clock(now)));
+    }
+}
+
+fn list(page: &mut Page, events: &[EventReport]) {
+    let widest = events.iter().filter_map(|event| event.node.as_ref()).map(String::len).max().unwrap_or(0);
+    for event in events {
+        let node = event.node.as_deref().unwrap_or("-");
+        let at = format!("{}.{:06}", event.at.0 / 1_000_000, event.at.0 % 1_000_000);
+        page.line(format!("{at}  {node:<widest$}  {:<9} {}", event.kind, event.detail).trim_end());
+    }
+    page.dim(&counted(len(events), "event"));
+}
+
+fn checked(page: &mut Page, report: &CheckReport) {
+    if report.violations.is_empty() {
+        page.lead("every invariant holds");
+    }
+    report.violations.iter().for_each(|violation| page.error(violation));
+    let each: Vec<String> = report.checked.iter().map(|(name, over)| format!("{name} {}", grouped(*over))).collect();
+    page.dim(&format!("checked {}", each.join(", ")));
+}
+
+fn write_line(report: &WriteReport) -> String {
+    let newer = report.newer.map_or(String::new(), |_| "; a newer version hides it".to_owned());
+    request_line(&report.replicas, &report.acks, "acks", report.needed, report.took) + &newer
+}
+
+fn read_line(read: &ReadReport) -> String {
+    let repaired = match read.repaired.as_slice() {
+        [] => String::new(),
+        nodes => format!("; repaired {}", nodes.join(" ")),
+    };
+    request_line(&read.replicas, &read.acks, "answers", read.needed, read.took) + &repaired
+}
+
+fn request_line(replicas: &[String], acks: &[String], what: &str, needed: usize, took: Time) -> String {
+    format!(
+        "copies {}; {} of {} {what} ({needed} needed); {} virtual",
+        replicas.join(" "),
+        acks.len(),
+        replicas.len(),
+        lasted(took)
+    )
+}
+
+fn primary(replicas: &[String]) -> &str {
+    replicas.first().map_or("-", String::as_str)
+}
+
+/// The beginning of a value, and how long it is if that is not all of it.
+fn preview(value: &[u8]) -> String {
+    let shown = escape::shown(value);
+    if shown.len() >= escape::escaped(value).len() {
+        return shown;
+    }
+    format!("{shown} ({})", bytes(len(value)))
+}
+
+/// A duration as it can be typed again: `90s`, `1500ms`.
+fn typed(time: Time) -> String {
+    match time.0 {
+        us if us.is_multiple_of(1_000_000) => format!("{}s", us / 1_000_000),
+        us if us.is_multiple_of(1_000) => format!("{}ms", us / 1_000),
+        us => format!("{us}us"),
+    }
+}
+
+/// `text` with `prefix`, unless it has it.
+pub(crate) fn with_prefix(prefix: &str, text: &str) -> String {
+    if text.starts_with(prefix) { text.to_owned() } else { format!("{prefix}{text}") }
+}
+
+fn len<T>(items: &[T]) -> u64 {
+    u64::try_from(items.len()).unwrap_or(u64::MAX)
+}

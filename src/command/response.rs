@@ -1,0 +1,149 @@
+//! What a command answers, as data: the cluster's reports, and what rendering needs besides.
+
+use super::grammar::Spec;
+use crate::cluster::{
+    CheckReport, EventReport, NodeReport, Placement, ReadReport, RestartReport, RingChangeReport, StatsReport,
+    WriteReport,
+};
+use crate::error::Error;
+use crate::types::{Level, Time};
+
+/// The answer of one command.
+#[derive(Debug)]
+pub enum Response {
+    /// Of `addnode`.
+    NodeAdded(RingChangeReport),
+    /// Of `removenode`.
+    NodeRemoved(RingChangeReport),
+    /// Of `put`.
+    Put(Written),
+    /// Of `get`.
+    Get {
+        /// What was read.
+        read: ReadReport,
+        /// Only the value.
+        quiet: bool,
+    },
+    /// Of `del`.
+    Deleted(WriteReport),
+    /// Of `exists`.
+    Exists(ReadReport),
+    /// Of `mput`.
+    PutMany(Vec<Keyed<Written>>),
+    /// Of `mget`.
+    GetMany(Vec<Keyed<ReadReport>>),
+    /// Of `load`: while it runs, and at its end.
+    Loaded(Loaded),
+    /// Of `where`.
+    Where {
+        /// The key.
+        key: Vec<u8>,
+        /// Where it lives.
+        placement: Placement,
+    },
+    /// Of `keys`.
+    Keys(Vec<Vec<u8>>),
+    /// Of `count`.
+    Count(u64),
+    /// Of `clear`: a terminal clears its screen.
+    ClearScreen,
+    /// Of `clear --data`: how many keys there were.
+    Cleared(u64),
+    /// Of `nodes`.
+    Nodes(Vec<NodeReport>),
+    /// Of `show`.
+    Show(StatsReport),
+    /// Of `stats`.
+    Stats(StatsReport),
+    /// Of `kill`.
+    Killed {
+        /// The node.
+        node: String,
+        /// Virtual time, which now stands still.
+        now: Time,
+    },
+    /// Of `restart`.
+    Restarted(RestartReport),
+    /// Of `advance`.
+    Advanced {
+        /// Virtual time.
+        now: Time,
+    },
+    /// Of `clock`.
+    Clock {
+        /// Virtual time.
+        now: Time,
+        /// Hash of all events.
+        event_hash: u64,
+    },
+    /// Of `events`.
+    Events(Vec<EventReport>),
+    /// Of `consistency`.
+    Consistency {
+        /// The level in force.
+        level: Level,
+        /// Whether it was set just now.
+        set: bool,
+    },
+    /// Of `check`.
+    Checked(CheckReport),
+    /// Of `help`.
+    Help(Option<&'static Spec>),
+    /// Of `exit`: the session ends.
+    Exit,
+}
+
+/// A value that was written.
+#[derive(Debug)]
+pub struct Written {
+    /// The value.
+    pub value: Vec<u8>,
+    /// How it went.
+    pub report: WriteReport,
+    /// When a value with a time to live was put: that time, and virtual time now.
+    pub ttl: Option<(Time, Time)>,
+}
+
+/// One of several keys, which succeed and fail apart.
+#[derive(Debug)]
+pub struct Keyed<T> {
+    /// The key.
+    pub key: Vec<u8>,
+    /// What became of it.
+    pub result: Result<T, Error>,
+}
+
+/// How far a `load` has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Loaded {
+    /// The first so many lines of the file are acknowledged.
+    pub keys: u64,
+    /// Bytes of the file read, of how many (0 if that is unknown).
+    pub bytes: (u64, u64),
+    /// Whether this is the end.
+    pub done: bool,
+    /// What it took so far, in virtual time.
+    pub took: Time,
+}
+
+impl Response {
+    /// Whether the command did what was asked. False when `check` found violations or one of several keys failed.
+    pub fn ok(&self) -> bool {
+        match self {
+            Response::PutMany(results) => results.iter().all(|keyed| keyed.result.is_ok()),
+            Response::GetMany(results) => results.iter().all(|keyed| keyed.result.is_ok()),
+            Response::Checked(report) => report.violations.is_empty(),
+            _ => true,
+        }
+    }
+
+    /// What goes with the answer as notes: complete sentences.
+    pub fn notes(&self) -> &[String] {
+        match self {
+            Response::NodeAdded(report) | Response::NodeRemoved(report) => &report.notes,
+            Response::Restarted(report) => &report.notes,
+            Response::Checked(report) => &report.notes,
+            _ => &[],
+        }
+    }
+}

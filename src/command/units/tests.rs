@@ -1,0 +1,75 @@
+use super::*;
+
+#[test]
+fn durations() {
+    let read = [
+        ("10ms", 10_000),
+        ("5s", 5_000_000),
+        ("2m", 120_000_000),
+        ("500us", 500),
+        ("500µs", 500),
+        ("0s", 0),
+        ("1.5s", 1_500_000),
+        ("0.001ms", 1),
+        ("1h", 3_600_000_000),
+        ("2d", 172_800_000_000),
+        ("36500d", MAX_DURATION.0),
+    ];
+    for (text, micros) in read {
+        assert_eq!(duration(text), Some(Time(micros)), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_duration() {
+    let long = "1".repeat(1_000_000) + "s";
+    let refused = [
+        "",
+        "5",
+        "s",
+        "5 s",
+        "-5s",
+        "+5s",
+        "5S",
+        "5x",
+        "1.s",
+        ".5s",
+        "1.2.3s",
+        "0.1us",
+        "1e3s",
+        "NaNs",
+        "infs",
+        "36501d",
+        "1000000000000000000000000000000s",
+        "18446744073709551616us",
+        "0.00000000000000000000s",
+        "٣s",
+        &long,
+    ];
+    for text in refused {
+        assert_eq!(duration(text), None, "{}", &text[..text.len().min(40)]);
+    }
+}
+
+#[test]
+fn sizes() {
+    let read = [
+        ("100", Some(100)),
+        ("64KiB", Some(65_536)),
+        ("1MiB", Some(1 << 20)),
+        ("1mib", Some(1 << 20)),
+        ("16GiB", Some(16 << 30)),
+        ("7B", Some(7)),
+        ("0.5KiB", Some(512)),
+        ("0.3KiB", None),
+        ("1MB", None),
+        ("", None),
+        ("MiB", None),
+        ("-1", None),
+        ("1000000000000000000000000000000", None),
+        ("18446744073709551615GiB", None),
+    ];
+    for (text, bytes) in read {
+        assert_eq!(size(text), bytes, "{text}");
+    }
+}

@@ -1,0 +1,94 @@
+//! The prompt, scripts and pipes: where lines come from and where answers go.
+//!
+//! [`run`] opens a cluster, says on what, runs lines until they end, and closes it. A terminal gets an editor with
+//! history; everything else is read line by line as it arrives, with line numbers in its errors. Results go to
+//! standard output, the rest (errors, notes, opening and closing lines) to standard error, except at a prompt in
+//! text, which is a conversation.
+
+mod error;
+mod open;
+mod output;
+mod prompt;
+mod script;
+mod session;
+
+use std::fs::File;
+use std::io::{self, BufReader, IsTerminal};
+use std::path::PathBuf;
+
+pub use error::ShellError;
+pub use output::{Format, Output};
+pub use session::{Flow, Session};
+
+use crate::cluster::ClusterConfig;
+use crate::command::escape;
+
+/// What a run of the program is to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How the cluster is made.
+    pub config: ClusterConfig,
+    /// `--replicas`, if it was given.
+    pub copies: Option<u8>,
+    /// `--vnodes`, if it was given.
+    pub vnodes: Option<u16>,
+    /// `--nodes`, if it was given: nodes of a new cluster, three otherwise.
+    pub nodes: Option<usize>,
+    /// The data directory; in memory without one.
+    pub directory: Option<PathBuf>,
+    /// Text or JSON.
+    pub format: Format,
+    /// Whether a script stops at its first error.
+    pub bail: bool,
+    /// Where the lines come from.
+    pub input: Input,
+}
+
+/// Where the lines come from.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The prompt if there is a terminal, otherwise whatever is piped in.
+    Standard,
+    /// Standard input, as a script.
+    Piped,
+    /// A file.
+    File(PathBuf),
+    /// The text itself.
+    Text(String),
+}
+
+/// Runs a session. True when every command did what was asked.
+///
+/// A reader that goes away (`kvsim .. | head -1`) ends the session quietly. Whatever happens, the cluster is closed
+/// and its logs are synced before this returns.
+pub fn run(options: &Options) -> Result<bool, ShellError> {
+    let interactive =
+        matches!(options.input, Input::Standard) && io::stdin().is_terminal() && io::stdout().is_terminal();
+    let mut output = Output::standard(options.format, interactive);
+    let (cluster, opened) = open::open(options)?;
+    output.notice(&open::opening(&cluster, &opened, options.directory.as_deref()));
+    opened.notes.iter().for_each(|note| output.note(note));
+    if interactive {
+        output.notice(&open::suggestions(&cluster));
+    }
+    let mut session = Session::new(cluster, output, options.directory.clone());
+    let ran = if interactive { prompt::run(&mut session) } else { run_script(&mut session, options) };
+    let closed = session.close();
+    match ran {
+        Err(ShellError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => closed,
+        Err(error) => Err(error),
+        Ok(()) => closed,
+    }
+}
+
+fn run_script(session: &mut Session, options: &Options) -> Result<(), ShellError> {
+    match &options.input {
+        Input::Standard | Input::Piped => script::run(session, io::stdin().lock(), "standard input", options.bail),
+        Input::Text(text) => script::run(session, text.as_bytes(), "-c", options.bail),
+        Input::File(path) => {
+            let name = escape::shown(path.as_os_str().as_encoded_bytes());
+            let file = File::open(path).map_err(|error| script::unreadable(&name, &error, 0))?;
+            script::run(session, BufReader::new(file), &name, options.bail)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Opening a cluster, and what is said about it.
+
+use std::path::Path;
+
+use super::{Options, ShellError};
+use crate::cluster::{Backing, Cluster, Opened};
+use crate::command::escape;
+use crate::command::render::grouped;
+
+/// Nodes of a new cluster unless told otherwise.
+const DEFAULT_NODES: usize = 3;
+
+/// Opens the cluster. A new one gets its nodes, `node1` and so on; one that was recovered keeps its own.
+pub(super) fn open(options: &Options) -> Result<(Cluster, Opened), ShellError> {
+    let backing = match &options.directory {
+        None => Backing::Memory,
+        Some(path) => Backing::Directory { path: path.clone(), copies: options.copies, vnodes: options.vnodes },
+    };
+    let (mut cluster, opened) = Cluster::open(options.config.clone(), backing)?;
+    if opened.is_new {
+        for number in 1..=options.nodes.unwrap_or(DEFAULT_NODES) {
+            cluster.add_node(&format!("node{number}"), 1.0)?;
+        }
+        return Ok((cluster, opened));
+    }
+    let members: Vec<String> = cluster.nodes().into_iter().map(|node| node.id).collect();
+    match (options.nodes, &options.directory) {
+        (Some(asked), Some(path)) if asked != members.len() => {
+            cluster.close()?;
+            Err(ShellError::Members { asked, directory: shown(path), members })
+        }
+        _ => Ok((cluster, opened)),
+    }
+}
+
+/// `3 nodes, 3 copies, quorum 2, virtual time, seed 1, ./kvsim-data (new)`.
+pub(super) fn opening(cluster: &Cluster, opened: &Opened, directory: Option<&Path>) -> String {
+    let config = cluster.config();
+    let nodes = cluster.nodes().len();
+    let copies = usize::from(config.copies);
+    let need = config.level.need(if nodes == 0 { copies } else { copies.min(nodes) });
+    let place = match directory {
+        None => "in memory".to_owned(),
+        Some(path) if opened.is_new => format!("{} (new)", shown(path)),
+        Some(path) => {
+            let records: u64 = opened.recovered.iter().map(|(_, records)| records).sum();
+            let logs = counted(opened.recovered.len(), "log");
+            format!("{} (recovered: {} records in {logs})", shown(path), grouped(records))
+        }
+    };
+    format!(
+        "{}, {}, {} {need}, virtual time, seed {}, {place}",
+        counted(nodes, "node"),
+        if copies == 1 { "1 copy".to_owned() } else { format!("{copies} copies") },
+        config.level.name(),
+        config.seed,
+    )
+}
+
+/// The commands a new user may try: only such as work now.
+pub(super) fn suggestions(cluster: &Cluster) -> String {
+    let nodes = cluster.nodes();
+    let free = (1..).map(|number| format!("node{number}")).find(|id| {
+        let taken = |known: &str| known.eq_ignore_ascii_case(id);
+        !nodes.iter().any(|node| taken(&node.id))
+    });
+    let mut each = Vec::new();
+    if !nodes.is_empty() {
+        each.push("put apple 1".to_owned());
+    }
+    each.extend(free.map(|id| format!("addnode {id}")));
+    if nodes.len() > 1 {
+        each.extend(nodes.get(1).map(|node| format!("kill {}", node.id)));
+    }
+    each.push("help".to_owned());
+    format!("Try: {}", each.join(" | "))
+}
+
+/// `3 logs synced in ./kvsim-data`; of a cluster in memory, that it is gone.
+pub(super) fn closing(logs: usize, directory: Option<&Path>) -> String {
+    match directory {
+        Some(path) => format!("{} synced in {}", counted(logs, "log"), shown(path)),
+        None => "in memory: nothing is kept".to_owned(),
+    }
+}
+
+fn shown(path: &Path) -> String {
+    escape::escaped(path.as_os_str().as_encoded_bytes())
+}
+
+fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
