@@ -2,16 +2,25 @@
 //!
 //! `stage` checks the epoch, applies and buffers, and returns the reply with what must be durable before it may leave.
 //! `commit` makes it so. A driver stages on all replicas, then commits each touched log once.
+//!
+//! The epoch is checked twice: here against the topology, to refuse with the newer one at hand, and in the store under
+//! the key's shard lock, which is what makes a raised epoch final. A replica adopts a topology in that order too
+//! (topology first, then the store), so whoever is refused as stale is always given a topology that is newer than its own.
+//! Between the raise of an epoch and the sync that makes it durable every reply waits for that sync.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::protocol::message::{Refusal, Reply, Request};
+use arc_swap::ArcSwap;
+
+use crate::protocol::hlc::MAX_AHEAD;
+use crate::protocol::message::{PAGE_BYTES, PAGE_KEYS, Refusal, Reply, Request};
 use crate::storage::StorageError;
 use crate::storage::disk::Disk;
-use crate::storage::log::LogPosition;
-use crate::storage::store::{Restored, Store, StoreOptions};
-use crate::topology::Topology;
-use crate::types::{NodeId, Time};
+use crate::storage::log::{LogIdentity, LogPosition};
+use crate::storage::store::{Applied, Restored, Store, StoreOptions, StoreRefusal};
+use crate::topology::{Stage, Topology};
+use crate::types::{Entry, Epoch, Key, NodeId, Stamp, Time, TokenRange};
 
 /// A reply that may leave once its durability is reached.
 #[derive(Debug)]
@@ -22,8 +31,8 @@ pub struct Staged {
     pub durability: Durability,
 }
 
-/// What a reply depends on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What a reply depends on, the stronger the greater.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Durability {
     /// Nothing: it was read from what is committed.
     None,
@@ -37,6 +46,14 @@ pub enum Durability {
 #[derive(Debug)]
 pub struct Replica {
     id: NodeId,
+    store: Store,
+    topology: ArcSwap<Topology>,
+    /// Held while a topology is adopted: one at a time.
+    adopting: Mutex<()>,
+    /// Twice the epoch that is being raised, plus one once it is staged; 0 when every raise is synced. A sync clears
+    /// only the value it saw at its start: one that began before the raise was staged proves nothing about it.
+    unsynced_raise: AtomicU64,
+    recovering: AtomicBool,
 }
 
 impl Replica {
@@ -49,8 +66,23 @@ impl Replica {
         options: StoreOptions,
         topology: Arc<Topology>,
     ) -> Result<(Replica, Restored), StorageError> {
-        let _ = (disk, id, label, uid, options, topology);
-        todo!()
+        let identity = LogIdentity { directory: label.to_owned(), uid };
+        let (store, restored) = Store::open(disk, identity, options)?;
+        let logged = restored.topology.as_deref().and_then(Topology::decode).map(Arc::new);
+        let record = topology.record();
+        let adopted = logged.unwrap_or_else(|| Arc::new(Topology::empty(record.copies, record.vnodes)));
+        let replica = Replica {
+            id,
+            store,
+            topology: ArcSwap::from(adopted),
+            adopting: Mutex::new(()),
+            unsynced_raise: AtomicU64::new(0),
+            recovering: AtomicBool::new(restored.recovering),
+        };
+        if topology.epoch() > replica.store.epoch() {
+            replica.adopt(&topology).and_then(|()| replica.commit_now(Durability::Synced)).map_err(storage_error)?;
+        }
+        Ok((replica, restored))
     }
 
     /// The node's number.
@@ -60,28 +92,247 @@ impl Replica {
 
     /// The topology it has adopted.
     pub fn topology(&self) -> Arc<Topology> {
-        todo!()
+        self.topology.load_full()
     }
 
     /// Its storage, for maintenance, figures and checkers.
     pub fn store(&self) -> &Store {
-        todo!()
+        &self.store
     }
 
-    /// Whether it may answer reads (see [`Refusal::Recovering`]).
+    /// Whether it may not answer reads yet (see [`Refusal::Recovering`]).
     pub fn is_recovering(&self) -> bool {
-        todo!()
+        self.recovering.load(Ordering::Acquire)
     }
 
     /// Applies and buffers `request`; no I/O but reads. `now` judges stamps of the future and expiry.
     pub fn stage(&self, now: Time, request: &Request) -> Result<Staged, Refusal> {
-        let _ = (now, request);
-        todo!()
+        let (reply, durability) = match request {
+            Request::Put { epoch, key, entry } => self.put(now, *epoch, key, entry)?,
+            Request::Get { epoch, key } => self.get(*epoch, key)?,
+            Request::Version { epoch, key } => self.version(*epoch, key)?,
+            Request::Fence { topology } => self.fence(topology)?,
+            Request::Page { epoch, ranges, after, values } => self.page(*epoch, ranges, after.as_ref(), *values)?,
+            Request::Entries { epoch, keys } => self.entries(*epoch, keys)?,
+            Request::Absorb { epoch, entries } => self.absorb(now, *epoch, entries)?,
+            Request::Confirm { epoch, versions } => self.confirm(*epoch, versions)?,
+            Request::Sync { epoch } => {
+                self.check_epoch(*epoch)?;
+                (Reply::Done, Durability::Synced)
+            }
+            Request::Restored { epoch } => self.restored(*epoch)?,
+            Request::Discard { epoch, ranges } => self.discard(*epoch, ranges)?,
+        };
+        let raised = self.unsynced_raise.load(Ordering::Acquire) != 0;
+        Ok(Staged { reply, durability: if raised { Durability::Synced } else { durability } })
     }
 
     /// Makes what a staged reply depends on durable. Until this returns the reply must not leave.
     pub fn commit(&self, durability: Durability) -> Result<(), Refusal> {
-        let _ = durability;
-        todo!()
+        self.commit_now(durability).map_err(|refusal| self.refusal(Epoch(0), refusal))
+    }
+
+    fn commit_now(&self, durability: Durability) -> Result<(), StoreRefusal> {
+        match durability {
+            Durability::None => Ok(()),
+            Durability::Policy(position) => self.store.commit(position).map_err(StoreRefusal::Log),
+            Durability::Synced => {
+                let raised = self.unsynced_raise.load(Ordering::Acquire);
+                self.store.sync().map_err(StoreRefusal::Log)?;
+                let _ = self.unsynced_raise.compare_exchange(raised, 0, Ordering::AcqRel, Ordering::Acquire);
+                Ok(())
+            }
+        }
+    }
+
+    fn put(&self, now: Time, epoch: Epoch, key: &Key, entry: &Entry) -> Result<(Reply, Durability), Refusal> {
+        self.check_replica(epoch, key)?;
+        let ahead = entry.stamp.time.since(now);
+        if ahead > MAX_AHEAD {
+            return Err(Refusal::FutureStamp { ahead_us: ahead.0 });
+        }
+        match self.store.put(epoch, key, entry).map_err(|refusal| self.refusal(epoch, refusal))? {
+            Applied::Yes { position, .. } => Ok((Reply::Stored { newer: None }, Durability::Policy(position))),
+            Applied::No { held, staged } => {
+                let newer = (held > entry.stamp).then_some(held);
+                Ok((Reply::Stored { newer }, staged.map_or(Durability::None, Durability::Policy)))
+            }
+        }
+    }
+
+    fn get(&self, epoch: Epoch, key: &Key) -> Result<(Reply, Durability), Refusal> {
+        self.check_reader(epoch, key)?;
+        let found = self.store.get(epoch, key).map_err(|refusal| self.refusal(epoch, refusal))?;
+        Ok((Reply::Value { entry: found.found }, found.staged.map_or(Durability::None, Durability::Policy)))
+    }
+
+    fn version(&self, epoch: Epoch, key: &Key) -> Result<(Reply, Durability), Refusal> {
+        self.check_reader(epoch, key)?;
+        let found = self.store.version(epoch, key).map_err(|refusal| self.refusal(epoch, refusal))?;
+        Ok((Reply::Version { stamp: found.found }, found.staged.map_or(Durability::None, Durability::Policy)))
+    }
+
+    fn fence(&self, topology: &Arc<Topology>) -> Result<(Reply, Durability), Refusal> {
+        self.adopt(topology).map_err(|refusal| self.refusal(topology.epoch(), refusal))?;
+        Ok((Reply::Fenced { epoch: self.store.epoch() }, Durability::None))
+    }
+
+    /// Raises the epoch to that of `topology`, unless it is there already. The caller syncs.
+    fn adopt(&self, topology: &Arc<Topology>) -> Result<(), StoreRefusal> {
+        let _one_at_a_time = self.adopting.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.store.epoch();
+        if topology.epoch() <= before {
+            return Ok(());
+        }
+        let discard = gained_ranges(self.id, before, topology);
+        let raise = topology.epoch().0 * 2;
+        self.unsynced_raise.store(raise, Ordering::Release);
+        self.topology.store(Arc::clone(topology));
+        let cleared = topology.record().cleared_before;
+        self.store.raise_epoch(topology.epoch(), &topology.encode(), &discard, cleared)?;
+        self.unsynced_raise.store(raise + 1, Ordering::Release);
+        Ok(())
+    }
+
+    fn page(
+        &self,
+        epoch: Epoch,
+        ranges: &[TokenRange],
+        after: Option<&Key>,
+        values: bool,
+    ) -> Result<(Reply, Durability), Refusal> {
+        self.check_epoch(epoch)?;
+        if values && self.is_recovering() {
+            return Err(Refusal::Recovering);
+        }
+        let reply = if values {
+            let page = self.store.entries(ranges, after, PAGE_KEYS, PAGE_BYTES);
+            let (entries, more) = page.map_err(|error| self.refusal(epoch, StoreRefusal::Log(error)))?;
+            Reply::Page { entries, more }
+        } else {
+            let (versions, more) = self.store.versions(ranges, after, PAGE_KEYS);
+            Reply::Versions { versions, more }
+        };
+        Ok((reply, Durability::None))
+    }
+
+    fn entries(&self, epoch: Epoch, keys: &[Key]) -> Result<(Reply, Durability), Refusal> {
+        self.check_epoch(epoch)?;
+        let mut entries = Vec::with_capacity(keys.len());
+        for key in keys {
+            let held = self.store.peek(key).map_err(|error| self.refusal(epoch, StoreRefusal::Log(error)))?;
+            entries.extend(held.map(|entry| (key.clone(), entry)));
+        }
+        Ok((Reply::Page { entries, more: false }, Durability::None))
+    }
+
+    fn absorb(&self, now: Time, epoch: Epoch, entries: &[(Key, Entry)]) -> Result<(Reply, Durability), Refusal> {
+        let (mut arrived, mut fresh, mut bytes, mut fresh_bytes) = (0, 0, 0, 0);
+        let mut durability = Durability::None;
+        for (key, entry) in entries {
+            self.check_replica(epoch, key)?;
+            let known = match self.store.put(epoch, key, entry) {
+                Ok(Applied::Yes { position, known }) => {
+                    durability = durability.max(Durability::Policy(position));
+                    known
+                }
+                Ok(Applied::No { staged, .. }) => {
+                    durability = durability.max(staged.map_or(Durability::None, Durability::Policy));
+                    true
+                }
+                // Deleted here for good since the donor last heard of it.
+                Err(StoreRefusal::BelowFloor(_)) => continue,
+                Err(refusal) => return Err(self.refusal(epoch, refusal)),
+            };
+            if let Some(value) = entry.visible(now) {
+                let size = (key.bytes().len() + value.len()) as u64;
+                (arrived, bytes) = (arrived + 1, bytes + size);
+                if !known {
+                    (fresh, fresh_bytes) = (fresh + 1, fresh_bytes + size);
+                }
+            }
+        }
+        Ok((Reply::Absorbed { arrived, fresh, bytes, fresh_bytes }, durability))
+    }
+
+    fn confirm(&self, epoch: Epoch, versions: &[(Key, Stamp)]) -> Result<(Reply, Durability), Refusal> {
+        let mut keys = Vec::new();
+        let mut durability = Durability::None;
+        for (key, stamp) in versions {
+            let held = self.store.version(epoch, key).map_err(|refusal| self.refusal(epoch, refusal))?;
+            durability = durability.max(held.staged.map_or(Durability::None, Durability::Policy));
+            if held.found.is_none_or(|held| held < *stamp) {
+                keys.push(key.clone());
+            }
+        }
+        Ok((Reply::Missing { keys }, durability))
+    }
+
+    fn restored(&self, epoch: Epoch) -> Result<(Reply, Durability), Refusal> {
+        self.check_epoch(epoch)?;
+        self.store.set_recovering(false).map_err(|refusal| self.refusal(epoch, refusal))?;
+        self.recovering.store(false, Ordering::Release);
+        Ok((Reply::Done, Durability::Synced))
+    }
+
+    fn discard(&self, epoch: Epoch, ranges: &[TokenRange]) -> Result<(Reply, Durability), Refusal> {
+        self.check_epoch(epoch)?;
+        self.store.discard(epoch, ranges).map_err(|refusal| self.refusal(epoch, refusal))?;
+        Ok((Reply::Done, Durability::Synced))
+    }
+
+    fn check_epoch(&self, epoch: Epoch) -> Result<(), Refusal> {
+        let topology = self.topology.load();
+        if epoch == topology.epoch() { Ok(()) } else { Err(self.refusal(epoch, StoreRefusal::Epoch(topology.epoch()))) }
+    }
+
+    fn check_replica(&self, epoch: Epoch, key: &Key) -> Result<(), Refusal> {
+        let topology = self.topology.load();
+        if epoch != topology.epoch() {
+            return Err(self.refusal(epoch, StoreRefusal::Epoch(topology.epoch())));
+        }
+        if topology.is_replica(self.id, key.token()) { Ok(()) } else { Err(Refusal::NotReplica) }
+    }
+
+    fn check_reader(&self, epoch: Epoch, key: &Key) -> Result<(), Refusal> {
+        self.check_replica(epoch, key)?;
+        if self.is_recovering() { Err(Refusal::Recovering) } else { Ok(()) }
+    }
+
+    /// What the sender of a request of `epoch` is told.
+    fn refusal(&self, epoch: Epoch, refusal: StoreRefusal) -> Refusal {
+        match refusal {
+            StoreRefusal::Epoch(held) if epoch < held => Refusal::Stale { topology: self.topology() },
+            StoreRefusal::Epoch(held) => Refusal::Behind { epoch: held },
+            StoreRefusal::BelowFloor(floor) => Refusal::BelowFloor { floor },
+            StoreRefusal::Log(error) if error.code() == "KV-E120" => Refusal::ReadOnly,
+            StoreRefusal::Log(_) => Refusal::Stopped,
+        }
+    }
+}
+
+/// What `node` gains by the change under way and may still hold from an earlier time as its owner: dropped when it
+/// first hears of the change, because versions deleted since then would come back with it.
+fn gained_ranges(node: NodeId, before: Epoch, topology: &Topology) -> Vec<TokenRange> {
+    // The stages have consecutive epochs: a node already at the first one has dropped its leftovers, and holds since
+    // then what it was sent.
+    let first = match topology.stage() {
+        Some(Stage::Fencing) => topology.epoch(),
+        Some(Stage::Copying) => Epoch(topology.epoch().0 - 1),
+        Some(Stage::ReadBoth | Stage::Retiring) | None => return Vec::new(),
+    };
+    if before >= first {
+        return Vec::new();
+    }
+    let gains = topology.moves().iter().filter(|moved| moved.new.contains(node) && !moved.old.contains(node));
+    gains.map(|moved| moved.range).collect()
+}
+
+fn storage_error(refusal: StoreRefusal) -> StorageError {
+    match refusal {
+        StoreRefusal::Log(error) => error,
+        StoreRefusal::Epoch(_) | StoreRefusal::BelowFloor(_) => {
+            unreachable!("adopting a topology compares no epoch and no floor")
+        }
     }
 }

@@ -3,13 +3,31 @@
 //!
 //! A topology never changes; the next one has the next epoch. Whoever holds an `Arc<Topology>` can plan without
 //! asking anyone, and a replica of another epoch refuses the plan instead of serving it wrongly (RING-6).
+//!
+//! Where a token moves, it has two sets of replicas, and the stage says which of them an operation needs:
+//!
+//! | stage | writes need | reads need |
+//! |---|---|---|
+//! | Fencing, Copying | old and new | old |
+//! | ReadBoth | old and new | old and new |
+//! | Retiring | new | new |
+//!
+//! A level is applied to each set by itself. An empty set is left out: where there are no old replicas (the first
+//! node joins) there is nothing to protect, and the new ones serve from the first stage on. Where a token does not
+//! move, its one set serves at every stage; only its order of preference may change, at Retiring.
+//!
+//! Caveats: both rings are computed when a topology is made, in milliseconds for the largest clusters; planning
+//! costs a ring lookup, and during a change a binary search over what moves. Neither allocates or locks.
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ring::{Member, RangeMove, Ring};
-use crate::types::{Epoch, Level, NodeId, Replicas, Stamp, Token};
+use crate::types::{Epoch, Level, MAX_COPIES, MAX_NODES, MAX_VNODES, NodeId, Replicas, Stamp, Token, check_label};
 
 /// How far a ring change has come. See the table in `protocol/ring_change.rs`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -80,7 +98,7 @@ pub struct TopologyRecord {
     pub copies: u8,
     /// Tokens of a node of weight 1.
     pub vnodes: u16,
-    /// The next node number to give: numbers are never reused.
+    /// The next node number to give: numbers are never reused, and above those of all members.
     pub next_node: NodeId,
     /// Versions at or below this are gone (`clear --data`).
     pub cleared_before: Stamp,
@@ -95,21 +113,45 @@ pub struct TopologyRecord {
 pub struct Topology {
     record: TopologyRecord,
     ring: Ring,
-    /// The next ring and what moves, ascending by range.
-    change: Option<(Stage, Ring, Vec<RangeMove>)>,
+    change: Option<Change>,
+}
+
+/// A change of the ring under way.
+#[derive(Debug)]
+struct Change {
+    stage: Stage,
+    /// The ring that comes.
+    ring: Ring,
+    /// What moves, ascending by range.
+    moves: Vec<RangeMove>,
 }
 
 impl Topology {
-    /// The topology of a new cluster: no members, epoch 0.
+    /// The topology of a new cluster: no members, epoch 0. Nodes are numbered from 1, so that every stamp given is
+    /// above [`Stamp::ZERO`].
     pub fn empty(copies: u8, vnodes: u16) -> Topology {
-        let _ = (copies, vnodes);
-        todo!()
+        Topology::new(TopologyRecord {
+            epoch: Epoch(0),
+            copies,
+            vnodes,
+            next_node: NodeId(1),
+            cleared_before: Stamp::ZERO,
+            members: Vec::new(),
+            change: None,
+        })
     }
 
-    /// Computes the rings of `record`.
-    pub fn new(record: TopologyRecord) -> Topology {
-        let _ = record;
-        todo!()
+    /// Sorts the members of `record` by number and computes its rings. The record must be sound, as one made from
+    /// another topology's is; [`Topology::decode`] checks what comes from elsewhere.
+    pub fn new(mut record: TopologyRecord) -> Topology {
+        record.members.sort_by_key(|member| member.id);
+        let ring = Ring::new(&record.members, record.copies);
+        let change = record.change.as_mut().map(|(stage, members)| {
+            members.sort_by_key(|member| member.id);
+            let next = Ring::new(members, record.copies);
+            Change { stage: *stage, moves: ring.diff(&next), ring: next }
+        });
+        Topology { record, ring, change }
     }
 
     /// The record, to be changed into the next topology's.
@@ -119,13 +161,13 @@ impl Topology {
 
     /// The record as bytes for a log (postcard).
     pub fn encode(&self) -> Vec<u8> {
-        todo!()
+        self.record.encode()
     }
 
-    /// The topology in `bytes`; `None` when they are not one.
+    /// The topology in `bytes`; `None` when they are not exactly one, or it breaks a limit. Reads a record before it
+    /// computes rings, so hostile bytes cost no more than they are long, or than a cluster within the limits.
     pub fn decode(bytes: &[u8]) -> Option<Topology> {
-        let _ = bytes;
-        todo!()
+        TopologyRecord::decode(bytes).map(Topology::new)
     }
 
     /// The number of this topology.
@@ -140,52 +182,145 @@ impl Topology {
 
     /// The stage of the change under way.
     pub fn stage(&self) -> Option<Stage> {
-        self.change.as_ref().map(|(stage, ..)| *stage)
+        self.change.as_ref().map(|change| change.stage)
     }
 
     /// What moves in the change under way, ascending.
     pub fn moves(&self) -> &[RangeMove] {
-        self.change.as_ref().map_or(&[], |(.., moves)| moves)
+        self.change.as_ref().map_or(&[], |change| &change.moves)
     }
 
-    /// Every node of the ring in force and of the ring that comes, by number, each once.
+    /// Every node of the ring in force and of the ring that comes, by number, each once. A node whose weight changes
+    /// is shown as it was.
     pub fn nodes(&self) -> Vec<Member> {
-        todo!()
+        let mut nodes: Vec<Member> = self.record.everyone().cloned().collect();
+        nodes.sort_by_key(|member| member.id);
+        nodes.dedup_by_key(|member| member.id);
+        nodes
     }
 
     /// The member called `label` in either ring, without regard to case (labels are directory names).
     pub fn find(&self, label: &str) -> Option<&Member> {
-        let _ = label;
-        todo!()
+        self.record.everyone().find(|member| member.label.eq_ignore_ascii_case(label))
     }
 
     /// The label of `node`.
     pub fn label(&self, node: NodeId) -> Option<&Arc<str>> {
-        let _ = node;
-        todo!()
+        self.record.everyone().find(|member| member.id == node).map(|member| &member.label)
     }
 
     /// The replicas of `token` that serve reads now (the new ones from Retiring on), in preference order.
     pub fn replicas(&self, token: Token) -> &Replicas {
-        let _ = token;
-        todo!()
+        self.sets(token).0
     }
 
     /// Whether `node` may hold `token` now: it is in the write plan's current or next set (RING-6).
     pub fn is_replica(&self, node: NodeId, token: Token) -> bool {
-        let _ = (node, token);
-        todo!()
+        let (current, next) = self.sets(token);
+        current.contains(node) || next.is_some_and(|next| next.contains(node))
     }
 
     /// Who must take a write of `token`, by stage: old and new sets with their own needs, only the new from Retiring.
     pub fn write_plan(&self, token: Token, level: Level) -> Result<WritePlan, NoPlan> {
-        let _ = (token, level);
-        todo!()
+        let (current, next) = self.sets(token);
+        let current = Need::at(level, current)?;
+        let next = next.map(|next| Need::at(level, next)).transpose()?;
+        Ok(WritePlan { epoch: self.epoch(), current, next })
     }
 
     /// Who must answer a read of `token`, by stage.
     pub fn read_plan(&self, token: Token, level: Level) -> Result<ReadPlan, NoPlan> {
-        let _ = (token, level);
-        todo!()
+        let (current, next) = self.sets(token);
+        let current = Need::at(level, current)?;
+        let next = next.filter(|_| self.stage() == Some(Stage::ReadBoth));
+        let next = next.map(|next| Need::at(level, next)).transpose()?;
+        let blocking_repair = current.is_majority() && next.as_ref().is_none_or(Need::is_majority);
+        Ok(ReadPlan { epoch: self.epoch(), current, next, blocking_repair })
+    }
+
+    /// The replicas in force, and those to be that must take writes too.
+    fn sets(&self, token: Token) -> (&Replicas, Option<&Replicas>) {
+        let Some(change) = &self.change else { return (self.ring.owners(token), None) };
+        if change.stage == Stage::Retiring {
+            return (change.ring.owners(token), None);
+        }
+        match change.find(token) {
+            None => (self.ring.owners(token), None),
+            Some(moved) if moved.old.is_empty() => (&moved.new, None),
+            Some(moved) if moved.new.is_empty() => (&moved.old, None),
+            Some(moved) => (&moved.old, Some(&moved.new)),
+        }
+    }
+}
+
+impl Change {
+    fn find(&self, token: Token) -> Option<&RangeMove> {
+        let at = self.moves.partition_point(|moved| moved.range.last < token);
+        self.moves.get(at).filter(|moved| moved.range.contains(token))
+    }
+}
+
+impl Need {
+    /// What `level` needs of `replicas`.
+    fn at(level: Level, replicas: &Replicas) -> Result<Need, NoPlan> {
+        if replicas.is_empty() {
+            return Err(NoPlan::NoNodes);
+        }
+        // A level never needs more than three, or than the replicas there are.
+        let need = level.need(replicas.len()) as u8;
+        if usize::from(need) > replicas.len() {
+            return Err(NoPlan::TooFewReplicas { need, replicas: *replicas });
+        }
+        Ok(Need { replicas: *replicas, need })
+    }
+
+    fn is_majority(&self) -> bool {
+        usize::from(self.need) > self.replicas.len() / 2
+    }
+}
+
+impl TopologyRecord {
+    /// The record in `bytes`, without computing its rings: for a log in which only the last one counts. `None` as
+    /// with [`Topology::decode`].
+    pub fn decode(bytes: &[u8]) -> Option<TopologyRecord> {
+        let record: TopologyRecord = postcard::from_bytes(bytes).ok()?;
+        // One record, one encoding: this refuses trailing bytes and padded numbers.
+        (record.is_sound() && record.encode() == bytes).then_some(record)
+    }
+
+    #[expect(clippy::expect_used, reason = "numbers, text and lists of known length always fit a growing vector")]
+    fn encode(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("a record of plain numbers, text and lists")
+    }
+
+    /// The members in force, then those of the ring that comes.
+    fn everyone(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().chain(self.change.iter().flat_map(|(_, members)| members))
+    }
+
+    /// Whether every limit holds, and a number means one label and a label one number in both rings.
+    fn is_sound(&self) -> bool {
+        let next = self.change.as_ref().map_or(&[][..], |(_, members)| members);
+        let mut named: Vec<_> = self.everyone().map(|member| (member.label.to_ascii_lowercase(), member.id)).collect();
+        named.sort_unstable();
+        named.dedup();
+        let mut numbered: Vec<_> = self.everyone().map(|member| (member.id, &member.label)).collect();
+        numbered.sort_unstable();
+        numbered.dedup();
+        (1..=MAX_COPIES).contains(&usize::from(self.copies))
+            && (1..=MAX_VNODES).contains(&self.vnodes)
+            && [&self.members[..], next].iter().all(|members| self.are_sound(members))
+            && named.windows(2).all(|pair| pair[0].0 != pair[1].0)
+            && numbered.windows(2).all(|pair| pair[0].0 != pair[1].0)
+    }
+
+    fn are_sound(&self, members: &[Member]) -> bool {
+        members.len() <= MAX_NODES
+            && members.windows(2).all(|pair| pair[0].id < pair[1].id)
+            && members.iter().all(|member| {
+                (1..=MAX_VNODES).contains(&member.vnodes)
+                    && member.id < self.next_node
+                    && check_label(&member.label).is_ok()
+            })
     }
 }

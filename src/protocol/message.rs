@@ -80,6 +80,12 @@ pub enum Request {
         /// The leader's epoch, exactly.
         epoch: Epoch,
     },
+    /// From the leader to a replica that was recovering, once its ranges are merged: answer reads again. Lost: sent
+    /// again.
+    Restored {
+        /// The leader's epoch, exactly.
+        epoch: Epoch,
+    },
     /// From the leader to a replica that lost these ranges and has handed over: drop what it holds of them. Lost:
     /// sent again. A late duplicate is harmless: the epoch must be exactly this.
     Discard {
@@ -140,13 +146,15 @@ pub enum Reply {
         fresh: u64,
         /// Bytes of keys and values that arrived.
         bytes: u64,
+        /// Those of them that belong to fresh keys.
+        fresh_bytes: u64,
     },
     /// To `Confirm`: the keys that are missing or older here.
     Missing {
         /// In the order asked.
         keys: Vec<Key>,
     },
-    /// To `Sync` and `Discard`: done, durably.
+    /// To `Sync`, `Restored` and `Discard`: done, durably.
     Done,
 }
 

@@ -1,33 +1,302 @@
-//! The value cache: least recently used goes first.
+//! The value cache: of the values used, the least recently used goes first.
+//!
+//! A shard is a slab of nodes threaded, by index, on one list from the newest to the oldest, and a hash map from key
+//! to index. Every call costs one lock, one or two lookups and a few index writes, whatever the size. The slab is
+//! dense: removing a node moves the last one into its place, so that nothing forgotten stays in memory.
+//!
+//! A small cache is one shard and evicts in exact order. A large one is cut by bits of the token that the shards'
+//! maps do not use, each shard with its share of the capacity and its own exact order, so that threads rarely meet;
+//! the order across shards is then only nearly that of use.
+//!
+//! Caveats: the capacity counts values, not bytes. Hits and misses are exact, but a count read while others work is
+//! already past. The cache knows nothing of versions: whoever changes the table changes the cache under the same lock.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::types::{Key, Value};
 
+#[cfg(test)]
+mod tests;
+
 /// A bounded map of keys to values. Thread-safe; cut into shards when large, one shard when small.
 #[derive(Debug)]
-pub struct Cache {}
+pub struct Cache {
+    /// A power of two of them.
+    shards: Box<[Mutex<Shard>]>,
+    capacity: usize,
+}
+
+/// Lookups since the cache was made, and values held now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CacheStats {
+    /// Lookups that found a value.
+    pub hits: u64,
+    /// Lookups that did not, and those counted by [`Cache::count_miss`].
+    pub misses: u64,
+    /// Values held.
+    pub entries: usize,
+}
 
 impl Cache {
-    /// A cache of at most `entries` values; 0 for none.
+    /// A cache of at most `entries` values; 0 for none. Memory grows with what is held, not with `entries`.
     pub fn new(entries: usize) -> Cache {
-        let _ = entries;
-        todo!()
+        let count = shard_count(entries);
+        let share = |shard: usize| entries / count + usize::from(shard < entries % count);
+        let shards = (0..count).map(|shard| Mutex::new(Shard::new(share(shard)))).collect();
+        Cache { shards, capacity: entries }
     }
 
     /// The value, now the most recently used. Counts a hit or a miss.
     pub fn get(&self, key: &Key) -> Option<Value> {
-        let _ = key;
-        todo!()
+        self.shard(key).get(key)
     }
 
     /// Holds `value`, now the most recently used, evicting the least recently used when full.
     pub fn put(&self, key: &Key, value: Value) {
-        let _ = (key, value);
-        todo!()
+        // What is replaced or evicted is freed after the lock is released.
+        let _freed = self.shard(key).put(key, value);
     }
 
     /// Forgets the key.
     pub fn remove(&self, key: &Key) {
-        let _ = key;
-        todo!()
+        let _freed = self.shard(key).remove(key);
     }
+
+    /// The value, without making it recently used and without counting.
+    pub fn peek(&self, key: &Key) -> Option<Value> {
+        self.shard(key).peek(key)
+    }
+
+    /// Counts a miss without a lookup: for a read known to have no value here.
+    pub fn count_miss(&self, key: &Key) {
+        self.shard(key).misses += 1;
+    }
+
+    /// Values held, O(shards).
+    pub fn len(&self) -> usize {
+        self.stats().entries
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The most values it may hold.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The counters, O(shards).
+    pub fn stats(&self) -> CacheStats {
+        let mut stats = CacheStats::default();
+        for shard in &self.shards {
+            let shard = locked(shard);
+            stats.hits += shard.hits;
+            stats.misses += shard.misses;
+            stats.entries += shard.nodes.len();
+        }
+        stats
+    }
+
+    /// Every value held with its key, newest first within each shard. For checkers: O(entries), copies them all.
+    pub fn contents(&self) -> Vec<(Key, Value)> {
+        self.shards.iter().flat_map(|shard| locked(shard).contents()).collect()
+    }
+
+    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
+        let index = (key.token().0 >> SHARD_BITS_FROM) as usize & (self.shards.len() - 1);
+        locked(&self.shards[index])
+    }
+}
+
+/// A slab, the order of use through it, and the way in by key.
+#[derive(Debug)]
+struct Shard {
+    places: HashMap<Key, u32, BuildHasherDefault<TokenHasher>>,
+    nodes: Vec<Node>,
+    newest: u32,
+    oldest: u32,
+    capacity: usize,
+    hits: u64,
+    misses: u64,
+}
+
+#[derive(Debug)]
+struct Node {
+    key: Key,
+    value: Value,
+    newer: u32,
+    older: u32,
+}
+
+impl Shard {
+    fn new(capacity: usize) -> Shard {
+        let capacity = capacity.min(NOWHERE as usize);
+        let places = HashMap::default();
+        Shard { places, nodes: Vec::new(), newest: NOWHERE, oldest: NOWHERE, capacity, hits: 0, misses: 0 }
+    }
+
+    fn get(&mut self, key: &Key) -> Option<Value> {
+        let Some(&place) = self.places.get(key) else {
+            self.misses += 1;
+            return None;
+        };
+        self.hits += 1;
+        self.touch(place);
+        Some(self.node(place).value.clone())
+    }
+
+    fn peek(&self, key: &Key) -> Option<Value> {
+        self.places.get(key).map(|&place| self.node(place).value.clone())
+    }
+
+    /// Returns what is no longer held.
+    fn put(&mut self, key: &Key, value: Value) -> Option<(Key, Value)> {
+        if self.capacity == 0 {
+            return None;
+        }
+        if let Some(&place) = self.places.get(key) {
+            self.touch(place);
+            let old = std::mem::replace(&mut self.node_mut(place).value, value);
+            return Some((key.clone(), old));
+        }
+        let node = Node { key: key.clone(), value, newer: NOWHERE, older: NOWHERE };
+        if self.nodes.len() < self.capacity {
+            let place = self.nodes.len() as u32;
+            self.nodes.push(node);
+            self.places.insert(key.clone(), place);
+            self.link_newest(place);
+            return None;
+        }
+        // The oldest node's place is taken over, so that a full cache allocates nothing.
+        let place = self.oldest;
+        self.unlink(place);
+        let old = std::mem::replace(self.node_mut(place), node);
+        self.places.remove(&old.key);
+        self.places.insert(key.clone(), place);
+        self.link_newest(place);
+        Some((old.key, old.value))
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Value> {
+        let place = self.places.remove(key)?;
+        self.unlink(place);
+        let removed = self.nodes.swap_remove(place as usize);
+        if (place as usize) < self.nodes.len() {
+            self.moved(place);
+        }
+        Some(removed.value)
+    }
+
+    /// Tells everyone who pointed at the last node that it is at `place` now.
+    fn moved(&mut self, place: u32) {
+        let Node { newer, older, .. } = *self.node(place);
+        match newer {
+            NOWHERE => self.newest = place,
+            newer => self.node_mut(newer).older = place,
+        }
+        match older {
+            NOWHERE => self.oldest = place,
+            older => self.node_mut(older).newer = place,
+        }
+        if let Some(known) = self.places.get_mut(&self.nodes[place as usize].key) {
+            *known = place;
+        }
+    }
+
+    fn touch(&mut self, place: u32) {
+        if self.newest != place {
+            self.unlink(place);
+            self.link_newest(place);
+        }
+    }
+
+    fn unlink(&mut self, place: u32) {
+        let Node { newer, older, .. } = *self.node(place);
+        match newer {
+            NOWHERE => self.newest = older,
+            newer => self.node_mut(newer).older = older,
+        }
+        match older {
+            NOWHERE => self.oldest = newer,
+            older => self.node_mut(older).newer = newer,
+        }
+    }
+
+    fn link_newest(&mut self, place: u32) {
+        let older = self.newest;
+        let node = self.node_mut(place);
+        node.newer = NOWHERE;
+        node.older = older;
+        match older {
+            NOWHERE => self.oldest = place,
+            older => self.node_mut(older).newer = place,
+        }
+        self.newest = place;
+    }
+
+    fn contents(&self) -> Vec<(Key, Value)> {
+        let mut contents = Vec::with_capacity(self.nodes.len());
+        let mut place = self.newest;
+        while place != NOWHERE {
+            let node = self.node(place);
+            contents.push((node.key.clone(), node.value.clone()));
+            place = node.older;
+        }
+        contents
+    }
+
+    fn node(&self, place: u32) -> &Node {
+        &self.nodes[place as usize]
+    }
+
+    fn node_mut(&mut self, place: u32) -> &mut Node {
+        &mut self.nodes[place as usize]
+    }
+}
+
+/// Passes a key's token through: it is a uniform hash already.
+#[derive(Debug, Default)]
+struct TokenHasher(u64);
+
+impl Hasher for TokenHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        debug_assert!(false, "a key hashes as one u64, not as {} bytes", bytes.len());
+    }
+
+    fn write_u64(&mut self, token: u64) {
+        self.0 = token;
+    }
+}
+
+/// One shard below this many values: its order of eviction is then exact.
+const SHARDED_FROM: usize = 4_096;
+/// A shard is never cut smaller than this many values, lest chance fill one while others have room.
+const SHARD_VALUES: usize = 1_024;
+/// Enough that threads of a large machine rarely meet in one.
+const MAX_SHARDS: usize = 64;
+/// The token's lowest bits choose a hash map's bucket, its highest seven the tag in the bucket, and its high bits the
+/// table's shard (so a node that owns few ranges sees few of them). These in the middle are free and uniform.
+const SHARD_BITS_FROM: u32 = 40;
+/// The end of a list. No slab grows to it.
+const NOWHERE: u32 = u32::MAX;
+
+/// A power of two.
+fn shard_count(entries: usize) -> usize {
+    if entries < SHARDED_FROM {
+        return 1;
+    }
+    1 << (entries / SHARD_VALUES).min(MAX_SHARDS).ilog2()
+}
+
+/// A panic elsewhere does not make the cache wrong: no method can panic between two writes of one shard.
+fn locked(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }

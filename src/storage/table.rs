@@ -1,1 +1,406 @@
 //! Where the newest record of each key is: ordered shards with digests.
+//!
+//! The table is cut by the token's top bits into shards, each behind its own lock, so that walking the shards in turn
+//! walks all keys in (token, key) order: pages, cursors and digests need no other order. A shard keeps beside its keys
+//! what would be expensive to count again: keys and tombstones, the sum of its versions' digests, the bytes of live
+//! records in each log segment, and the floors of its tokens. A digest of a range takes whole shards at their sum and
+//! walks only the two at its edges.
+//!
+//! Caveats: the table holds every key in memory, its values nowhere. A page or a digest over several shards locks
+//! them one by one: it is exact for each shard, not for one moment. Nothing here does I/O.
+
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use super::log::Location;
+use crate::types::{Key, Stamp, Time, Token, TokenRange};
+use floors::Floors;
+pub(super) use floors::clip;
+
+mod floors;
+#[cfg(test)]
+mod tests;
+
+/// What the table knows of a key's newest version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Slot {
+    /// The version.
+    pub(super) stamp: Stamp,
+    /// When its value stops being visible.
+    pub(super) expires: Option<Time>,
+    /// Whether it is a delete.
+    pub(super) tombstone: bool,
+    /// Its record.
+    pub(super) at: Location,
+}
+
+/// The shards. Thread-safe.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// A power of two of them, by the token's top bits.
+    shards: Box<[Mutex<Shard>]>,
+}
+
+/// One lock's worth of the table.
+pub(super) type Locked<'a> = MutexGuard<'a, Shard>;
+
+impl Table {
+    /// An empty table of `shards` shards, rounded up to a power of two.
+    pub(super) fn new(shards: usize) -> Table {
+        let count = shards.clamp(1, MAX_SHARDS).next_power_of_two();
+        Table { shards: (0..count).map(|_| Mutex::new(Shard::empty())).collect() }
+    }
+
+    /// The shard that holds `token`.
+    pub(super) fn lock(&self, token: Token) -> Locked<'_> {
+        self.lock_shard(self.index(token))
+    }
+
+    /// Every shard, locked in ascending order: the one order in which more than one may be held.
+    pub(super) fn lock_all(&self) -> Vec<Locked<'_>> {
+        (0..self.shards.len()).map(|index| self.lock_shard(index)).collect()
+    }
+
+    /// The parts of `range` with the indices of their shards, ascending.
+    pub(super) fn parts(&self, range: TokenRange) -> impl Iterator<Item = (usize, TokenRange)> + use<'_> {
+        let shards = self.index(range.first)..=self.index(range.last);
+        shards.filter_map(move |index| Some((index, clip(range, self.bounds(index))?)))
+    }
+
+    /// A shard by its index, as [`Table::parts`] gives it.
+    pub(super) fn lock_shard(&self, index: usize) -> Locked<'_> {
+        // No method of a shard can panic half-way, so a poisoned one is whole.
+        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// At most `limit` versions in `ranges` (ascending, disjoint) after the key `after`, in (token, key) order, and
+    /// whether more follow.
+    pub(super) fn page(&self, ranges: &[TokenRange], after: Option<&Key>, limit: usize) -> (Vec<(Key, Slot)>, bool) {
+        let mut page = Vec::new();
+        let parts = ranges.iter().filter(|range| after.is_none_or(|after| after.token() <= range.last));
+        for (index, part) in parts.flat_map(|range| self.parts(*range)) {
+            for (key, slot) in self.lock_shard(index).after(part, after) {
+                if page.len() == limit {
+                    return (page, true);
+                }
+                page.push((key.clone(), *slot));
+            }
+        }
+        (page, false)
+    }
+
+    /// The sum of the digests of the versions in `range`: equal for equal sets of (key, stamp).
+    pub(super) fn digest(&self, range: TokenRange) -> u64 {
+        let digests = self.parts(range).map(|(index, part)| {
+            let shard = self.lock_shard(index);
+            if part == self.bounds(index) {
+                return shard.digest;
+            }
+            shard.after(part, None).fold(0, |sum: u64, (key, slot)| sum.wrapping_add(digest_of(key, slot.stamp)))
+        });
+        digests.fold(0, u64::wrapping_add)
+    }
+
+    /// Bytes of live records in each log segment that has any, over all shards.
+    pub(super) fn usage(&self) -> BTreeMap<u32, Usage> {
+        let mut total = BTreeMap::<u32, Usage>::new();
+        for index in 0..self.shards.len() {
+            for (segment, usage) in self.lock_shard(index).usage() {
+                total.entry(segment).or_default().add(usage);
+            }
+        }
+        total
+    }
+
+    fn index(&self, token: Token) -> usize {
+        // Two shifts, because the whole width is one too many for a single shard.
+        (token.0 >> 1 >> (63 - self.bits())) as usize
+    }
+
+    fn bounds(&self, index: usize) -> TokenRange {
+        let first = (index as u64) << 1 << (63 - self.bits());
+        TokenRange { first: Token(first), last: Token(first | u64::MAX >> self.bits()) }
+    }
+
+    fn bits(&self) -> u32 {
+        self.shards.len().ilog2()
+    }
+}
+
+/// A range of tokens: its keys, and what is counted of them.
+#[derive(Debug)]
+pub(super) struct Shard {
+    slots: BTreeMap<Key, Slot>,
+    tombstones: u64,
+    digest: u64,
+    /// By segment, ascending; none is zero.
+    usage: Vec<(u32, Usage)>,
+    floors: Floors,
+    cleared: Floors,
+    /// Reads of values, for whoever counts them under this lock.
+    pub(super) reads: u64,
+}
+
+/// Bytes of live records in one segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Usage {
+    /// Of records that every merge keeps.
+    pub(super) kept: u64,
+    /// Of tombstones at or below their floor, which a merge of the oldest segments drops.
+    pub(super) droppable: u64,
+}
+
+impl Usage {
+    pub(super) fn add(&mut self, other: Usage) {
+        self.kept += other.kept;
+        self.droppable += other.droppable;
+    }
+
+    fn subtract(&mut self, other: Usage) {
+        self.kept -= other.kept;
+        self.droppable -= other.droppable;
+    }
+}
+
+impl Shard {
+    fn empty() -> Shard {
+        Shard {
+            slots: BTreeMap::new(),
+            tombstones: 0,
+            digest: 0,
+            usage: Vec::new(),
+            floors: Floors::default(),
+            cleared: Floors::default(),
+            reads: 0,
+        }
+    }
+
+    /// The newest version of `key`.
+    pub(super) fn get(&self, key: &Key) -> Option<Slot> {
+        self.slots.get(key).copied()
+    }
+
+    /// Holds this version of `key` in place of any other.
+    pub(super) fn insert(&mut self, key: &Key, slot: Slot) {
+        self.count(key, slot);
+        match self.slots.get_mut(key) {
+            Some(held) => {
+                let old = std::mem::replace(held, slot);
+                self.uncount(key, old);
+            }
+            None => {
+                self.slots.insert(key.clone(), slot);
+            }
+        }
+    }
+
+    /// Forgets `key`.
+    pub(super) fn remove(&mut self, key: &Key) -> Option<Slot> {
+        let slot = self.slots.remove(key)?;
+        self.uncount(key, slot);
+        Some(slot)
+    }
+
+    /// Notes that the record of `key` moved, if the table still means that record.
+    pub(super) fn relocate(&mut self, key: &Key, from: Location, to: Location) {
+        if let Some(slot) = self.get(key).filter(|slot| slot.at == from) {
+            self.insert(key, Slot { at: to, ..slot });
+        }
+    }
+
+    /// Forgets what is held of `range` with a stamp at or below `upto`, and returns its keys. Everything
+    /// (`Stamp::MAX`) is what a node does that loses the range: its floors go too, for they were the range's. Less is
+    /// a clearing: it stays a floor for good.
+    pub(super) fn discard(&mut self, range: TokenRange, upto: Stamp) -> Vec<Key> {
+        let doomed = self.after(range, None).filter(|(_, slot)| slot.stamp <= upto);
+        let doomed: Vec<Key> = doomed.map(|(key, _)| key.clone()).collect();
+        for key in &doomed {
+            self.remove(key);
+        }
+        // No tombstone is left whose place among the droppable ones these floors could change.
+        match upto {
+            Stamp::MAX => self.floors.forget(range),
+            upto => self.cleared.raise(range, upto),
+        }
+        doomed
+    }
+
+    /// The keys of `range` after the key `after`, in order.
+    pub(super) fn after(&self, range: TokenRange, after: Option<&Key>) -> impl Iterator<Item = (&Key, &Slot)> {
+        let first = Edge(range.first);
+        let past = range.last.0.checked_add(1).map(|past| Edge(Token(past)));
+        let from: Bound<&dyn Place> = match after {
+            Some(after) if after.token() >= range.first => Bound::Excluded(after),
+            _ => Bound::Included(&first),
+        };
+        let to: Bound<&dyn Place> = past.as_ref().map_or(Bound::Unbounded, |past| Bound::Excluded(past));
+        // An `after` beyond the range would be a start behind the end, which the map does not take.
+        let beyond = after.is_some_and(|after| after.token() > range.last);
+        (!beyond).then(|| self.slots.range::<dyn Place, _>((from, to))).into_iter().flatten()
+    }
+
+    /// Versions at or below this are refused for a key of this token that is not held.
+    pub(super) fn floor(&self, token: Token) -> Stamp {
+        self.floors.at(token).max(self.cleared.at(token))
+    }
+
+    /// The floors that were raised in `range`: pieces that cover it, ascending.
+    pub(super) fn floors(&self, range: TokenRange) -> Vec<(TokenRange, Stamp)> {
+        self.floors.pieces(range)
+    }
+
+    /// Up to where `range` was cleared: pieces that cover it, ascending.
+    pub(super) fn cleared(&self, range: TokenRange) -> Vec<(TokenRange, Stamp)> {
+        self.cleared.pieces(range)
+    }
+
+    /// Raises the floor of `range`, O(keys in it).
+    pub(super) fn raise_floor(&mut self, range: TokenRange, floor: Stamp) {
+        // The floor decides which tombstones are droppable, so they are counted out before it moves, and in after.
+        let tombstones = self.after(range, None).filter(|(_, slot)| slot.tombstone);
+        let tombstones: Vec<(Key, Slot)> = tombstones.map(|(key, slot)| (key.clone(), *slot)).collect();
+        for (key, slot) in &tombstones {
+            self.uncount(key, *slot);
+        }
+        self.floors.raise(range, floor);
+        for (key, slot) in &tombstones {
+            self.count(key, *slot);
+        }
+    }
+
+    /// Whether [`Shard::discard`] would change anything.
+    pub(super) fn would_discard(&self, range: TokenRange, upto: Stamp) -> bool {
+        match upto {
+            Stamp::MAX => {
+                self.after(range, None).next().is_some()
+                    || self.floors.pieces(range).iter().any(|(_, floor)| *floor > Stamp::ZERO)
+            }
+            upto => self.cleared.pieces(range).iter().any(|(_, cleared)| *cleared < upto),
+        }
+    }
+
+    /// Keys with a value.
+    pub(super) fn keys(&self) -> u64 {
+        self.slots.len() as u64 - self.tombstones
+    }
+
+    /// Keys with a tombstone.
+    pub(super) fn tombstones(&self) -> u64 {
+        self.tombstones
+    }
+
+    /// The digest of the whole shard.
+    pub(super) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// Bytes of live records, by segment.
+    pub(super) fn usage(&self) -> BTreeMap<u32, Usage> {
+        self.usage.iter().copied().collect()
+    }
+
+    fn count(&mut self, key: &Key, slot: Slot) {
+        self.tombstones += u64::from(slot.tombstone);
+        self.digest = self.digest.wrapping_add(digest_of(key, slot.stamp));
+        let usage = self.usage_of(key, slot);
+        match self.usage.binary_search_by_key(&slot.at.segment, |(segment, _)| *segment) {
+            Ok(index) => self.usage[index].1.add(usage),
+            Err(index) => self.usage.insert(index, (slot.at.segment, usage)),
+        }
+    }
+
+    fn uncount(&mut self, key: &Key, slot: Slot) {
+        self.tombstones -= u64::from(slot.tombstone);
+        self.digest = self.digest.wrapping_sub(digest_of(key, slot.stamp));
+        let usage = self.usage_of(key, slot);
+        if let Ok(index) = self.usage.binary_search_by_key(&slot.at.segment, |(segment, _)| *segment) {
+            self.usage[index].1.subtract(usage);
+            if self.usage[index].1 == Usage::default() {
+                self.usage.remove(index);
+            }
+        }
+    }
+
+    fn usage_of(&self, key: &Key, slot: Slot) -> Usage {
+        let bytes = u64::from(slot.at.length);
+        if slot.tombstone && slot.stamp <= self.floor(key.token()) {
+            return Usage { kept: 0, droppable: bytes };
+        }
+        Usage { kept: bytes, droppable: 0 }
+    }
+}
+
+/// A point in the order of keys: a key, or the edge of a token before its first key. What ranges of the map are
+/// bounded by.
+trait Place {
+    fn token(&self) -> Token;
+    fn bytes(&self) -> &[u8];
+}
+
+struct Edge(Token);
+
+impl Place for Edge {
+    fn token(&self) -> Token {
+        self.0
+    }
+
+    /// Below every key, for a key is not empty.
+    fn bytes(&self) -> &[u8] {
+        &[]
+    }
+}
+
+impl Place for Key {
+    fn token(&self) -> Token {
+        Key::token(self)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        Key::bytes(self)
+    }
+}
+
+impl<'a> Borrow<dyn Place + 'a> for Key {
+    fn borrow(&self) -> &(dyn Place + 'a) {
+        self
+    }
+}
+
+/// The order of [`Key`].
+impl Ord for dyn Place + '_ {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.token().cmp(&other.token()).then_with(|| self.bytes().cmp(other.bytes()))
+    }
+}
+
+impl PartialOrd for dyn Place + '_ {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for dyn Place + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for dyn Place + '_ {}
+
+/// More would only cost memory: each shard is some hundred bytes when empty.
+const MAX_SHARDS: usize = 65_536;
+
+/// One version's part of a digest. A sum of these does not depend on order, and a version can be taken out again.
+pub(super) fn digest_of(key: &Key, stamp: Stamp) -> u64 {
+    let Stamp { time, coordinator, counter } = stamp;
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&time.0.to_le_bytes());
+    bytes[8..12].copy_from_slice(&coordinator.0.to_le_bytes());
+    bytes[12..].copy_from_slice(&counter.to_le_bytes());
+    xxh3_64_with_seed(key.bytes(), xxh3_64(&bytes))
+}

@@ -1,9 +1,22 @@
 //! Files as the log needs them: real ones, files in memory, and a wrapper that makes either fail.
 //!
-//! One handle appends, reads and syncs through `&self`, so that a sync never holds up an append.
+//! One handle appends, reads and syncs through `&self`, so that a sync never holds up an append. Names are relative
+//! to the disk's root and use `/` on every system. What an operation promises about a crash is stated here once;
+//! [`MemoryDisk`] models exactly that promise, so a test on it sees what a power loss may leave behind.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+mod faulty;
+mod memory;
+mod real;
+
+pub use faulty::{CrashEffect, FaultyDisk, ReadFault, SyncFault};
+pub use memory::MemoryDisk;
+pub use real::RealDisk;
+
+#[cfg(test)]
+mod tests;
 
 /// The files below one data directory. Names are relative and use `/`: `node1/00000000000000000001.wal`.
 pub trait Disk: Send + Sync + std::fmt::Debug {
@@ -15,7 +28,7 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     fn list(&self, dir: &str) -> io::Result<Vec<String>>;
     /// Creates a directory; succeeds if it exists.
     fn create_dir(&self, dir: &str) -> io::Result<()>;
-    /// Renames a file, replacing what had the name. Durable only after `sync_dir`.
+    /// Renames a file, replacing what had the name. Durable only after `sync_dir`. Open handles stay valid.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file. Durable only after `sync_dir`.
     fn remove(&self, name: &str) -> io::Result<()>;
@@ -33,8 +46,18 @@ pub trait DiskFile: Send + Sync + std::fmt::Debug {
     fn append(&self, bytes: &[u8]) -> io::Result<()>;
     /// Fills `buffer` from `offset`; an error (`UnexpectedEof`) when the file ends before.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
-    /// Makes everything appended before the call durable.
+    /// Makes everything appended or cut before the call durable.
     fn sync(&self) -> io::Result<()>;
     /// Cuts the file to `size` bytes.
     fn truncate(&self, size: u64) -> io::Result<()>;
+}
+
+/// The directory part of `name`, `""` at the top.
+fn parent(name: &str) -> &str {
+    name.rsplit_once('/').map_or("", |(dir, _)| dir)
+}
+
+/// Locks `mutex`, also after a panic elsewhere: every holder leaves the state behind it consistent at each step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,320 @@
+//! A change of the ring from its first stage to its last: a polled machine that owns the order of steps and nothing
+//! else. It never fails an operation: at every moment reads and writes have a plan whose replicas hold what was
+//! acknowledged.
+//!
+//! | stage | writes go to | reads ask | left when |
+//! |---|---|---|---|
+//! | Fencing | old and new | old | a majority of both sets of every moving range has durably raised the epoch |
+//! | Copying | old and new | old | the last page is absorbed and synced |
+//! | ReadBoth | old and new | R of old and R of new | fenced as above |
+//! | Retiring | new | new | fenced, and the old owners have pushed what the new ones do not confirm, and discarded |
+//!
+//! Each stage is a topology with the next epoch: published, then carried to every node by `Fence`, and only then acted
+//! upon. Until ReadBoth is published the change can abort: the old ring is published again. After that it only goes
+//! forward. Copying is a merge by stamp, so it races harmlessly with writes and can be started again at any time.
+//!
+//! The same machine clears all data (a topology entry), takes back a node that missed changes, and refills one that
+//! lost data: publish, fence and streams are all they need.
+//!
+//! Caveats: one change at a time, which the driver sees to. A silent node is asked again for ever, but holds a stage
+//! up only for [`PATIENCE`], unless without it no majority remains.
+
+mod calls;
+mod plan;
+mod silence;
+mod stages;
+mod stream;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use self::calls::Calls;
+use self::stream::Stream;
+use super::message::{Refusal, Reply, Request};
+use crate::ring::Member;
+use crate::topology::{Stage, Topology, TopologyRecord};
+use crate::types::{Epoch, NodeId, Stamp, Time, TokenRange};
+
+/// What is to change.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A node joins the ring. Its number must be the topology's `next_node`.
+    Add(Member),
+    /// A node leaves the ring; it hands over what it holds.
+    Remove(NodeId),
+    /// A node that is down leaves the ring: the survivors copy among themselves.
+    ForceRemove(NodeId),
+    /// Every version at or below the stamp is dropped everywhere (`clear --data`).
+    Clear(Stamp),
+    /// No new ring: a node that was down while it lost ranges hands over what it still holds and discards it.
+    Return(NodeId),
+    /// No new ring: a node that lost data merges its ranges from its fellow replicas and answers reads again.
+    Restore(NodeId),
+}
+
+/// What the driver must do next.
+#[derive(Debug)]
+pub enum ChangeStep {
+    /// Make this the leader's topology: coordinators may plan with it once [`RingChange::on_published`] is called.
+    Publish(Arc<Topology>),
+    /// Send this; the answer comes back with `id`.
+    Send {
+        /// The node.
+        to: NodeId,
+        /// Which request this is.
+        id: u64,
+        /// The request.
+        request: Request,
+    },
+    /// Nothing to do until an answer arrives or `wake_at`.
+    Wait,
+    /// It is over.
+    Done(Ended),
+}
+
+/// How a change ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// The new ring is in force.
+    Complete(Moved),
+    /// The old ring is in force again: `silent` was needed and did not answer.
+    Aborted {
+        /// The node.
+        silent: NodeId,
+    },
+}
+
+/// What moved, counted on arrival at the receivers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Per (donor, receiver).
+    pub pairs: BTreeMap<(NodeId, NodeId), PairMoved>,
+    /// After [`Change::Restore`]: too few sound replicas were left to be sure that nothing acknowledged is gone.
+    pub possible_loss: bool,
+}
+
+/// What one donor gave one receiver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PairMoved {
+    /// Distinct keys with a value that arrived.
+    pub keys: u64,
+    /// Bytes of keys and values.
+    pub bytes: u64,
+}
+
+/// After this time a request is sent again.
+pub const RESEND_AFTER: Time = Time(100_000);
+/// After this time without an answer a node counts as silent: five sends and a slow disk's sync fit in.
+pub const PATIENCE: Time = Time(500_000);
+/// Streams at work at once: enough to hide the network's delay, few enough to bound what is in memory to
+/// this many pages.
+const MAX_STREAMS: usize = 16;
+
+/// The machine. See the module's page.
+#[derive(Debug)]
+pub struct RingChange {
+    goal: Goal,
+    topology: Arc<Topology>,
+    phase: Phase,
+    now: Time,
+    calls: Calls,
+    fenced: BTreeSet<NodeId>,
+    silent: BTreeSet<NodeId>,
+    streams: Streams,
+    /// Whether copying was begun before: what arrives again is not counted again.
+    copied_before: bool,
+    moved: Moved,
+}
+
+/// What the change is for, as far as the stages of the topology do not say it.
+#[derive(Clone, Debug)]
+enum Goal {
+    /// A new ring. `dead` is a node that is being removed by force: it is never asked.
+    Ring {
+        dead: Option<NodeId>,
+    },
+    /// The old ring again, because of `silent`; `gains` are to be discarded.
+    Abort {
+        silent: NodeId,
+        gains: Vec<(NodeId, Arc<[TokenRange]>)>,
+    },
+    Clear,
+    Return(NodeId),
+    Restore(NodeId),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Phase {
+    /// The topology is to be published.
+    Publish,
+    /// It was handed to the driver.
+    Publishing,
+    /// Every node is to raise its epoch.
+    Fence,
+    /// Streams are at work.
+    Stream,
+    /// Receivers make what they absorbed durable.
+    Sync,
+    /// Discards, or the word that a node is restored.
+    Finish,
+    /// Nothing is left to do.
+    Over(Ended),
+}
+
+#[derive(Debug, Default)]
+struct Streams {
+    all: Vec<Stream>,
+    started: usize,
+    finished: usize,
+}
+
+impl RingChange {
+    /// Starts `change` on the cluster that is at `topology` (which must have no change under way).
+    pub fn new(topology: Arc<Topology>, change: Change, now: Time) -> RingChange {
+        debug_assert!(topology.stage().is_none(), "one change at a time");
+        let mut record = next_record(&topology);
+        let members = record.members.clone();
+        let without = |node: NodeId| members.iter().filter(|member| member.id != node).cloned().collect::<Vec<_>>();
+        let goal = match change {
+            Change::Add(member) => {
+                debug_assert_eq!(member.id, record.next_node, "node numbers are never reused");
+                record.next_node = NodeId(member.id.0 + 1);
+                record.change = Some((Stage::Fencing, members.iter().cloned().chain([member]).collect()));
+                Goal::Ring { dead: None }
+            }
+            Change::Remove(node) => {
+                record.change = Some((Stage::Fencing, without(node)));
+                Goal::Ring { dead: None }
+            }
+            Change::ForceRemove(node) => {
+                record.change = Some((Stage::Fencing, without(node)));
+                Goal::Ring { dead: Some(node) }
+            }
+            Change::Clear(before) => {
+                record.cleared_before = record.cleared_before.max(before);
+                Goal::Clear
+            }
+            Change::Return(node) => return RingChange::start(Goal::Return(node), topology, Phase::Fence, now),
+            Change::Restore(node) => return RingChange::start(Goal::Restore(node), topology, Phase::Fence, now),
+        };
+        RingChange::start(goal, Arc::new(Topology::new(record)), Phase::Publish, now)
+    }
+
+    /// Goes on with the change that `topology` says is under way (after a crash of the whole process).
+    pub fn resume(topology: Arc<Topology>, now: Time) -> RingChange {
+        debug_assert!(topology.stage().is_some(), "there is a change to resume");
+        let mut change = RingChange::start(Goal::Ring { dead: None }, topology, Phase::Publish, now);
+        change.copied_before = true;
+        change
+    }
+
+    fn start(goal: Goal, topology: Arc<Topology>, phase: Phase, now: Time) -> RingChange {
+        let dead = if let Goal::Ring { dead } = &goal { *dead } else { None };
+        let mut change = RingChange {
+            goal,
+            topology,
+            phase: Phase::Publish,
+            now,
+            calls: Calls::default(),
+            fenced: BTreeSet::new(),
+            silent: dead.into_iter().collect(),
+            streams: Streams::default(),
+            copied_before: false,
+            moved: Moved::default(),
+        };
+        if phase == Phase::Fence {
+            change.start_fence();
+        }
+        change
+    }
+
+    /// What to do next.
+    pub fn poll(&mut self) -> ChangeStep {
+        loop {
+            if let Some(step) = self.calls.next(self.now) {
+                return step;
+            }
+            match &self.phase {
+                Phase::Publish => {
+                    self.phase = Phase::Publishing;
+                    return ChangeStep::Publish(Arc::clone(&self.topology));
+                }
+                Phase::Over(ended) => return ChangeStep::Done(ended.clone()),
+                _ => {}
+            }
+            if !self.advance() {
+                return ChangeStep::Wait;
+            }
+        }
+    }
+
+    /// The topology of the last `Publish` is the leader's now.
+    pub fn on_published(&mut self) {
+        if self.phase == Phase::Publishing {
+            self.start_fence();
+        }
+    }
+
+    /// The answer to request `id`. Late and repeated answers are harmless.
+    pub fn on_reply(&mut self, from: NodeId, id: u64, answer: Result<Reply, Refusal>) {
+        if !self.calls.is_of(id, from) {
+            return;
+        }
+        match answer {
+            Ok(reply) => self.on_answer(from, id, reply),
+            Err(Refusal::Behind { .. }) => {
+                let fence = Request::Fence { topology: Arc::clone(&self.topology) };
+                self.calls.teach(self.now, id, fence);
+            }
+            // It cannot now, and may once it has been restarted: the request stays, to be sent again.
+            Err(_) => self.on_silence(from),
+        }
+    }
+
+    /// When `on_time` wants to be called at the latest.
+    pub fn wake_at(&self) -> Time {
+        self.calls.wake_at()
+    }
+
+    /// Time has passed: sends again to the silent, goes on without them where a majority is enough, or aborts.
+    pub fn on_time(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        for node in self.calls.on_time(self.now) {
+            self.on_silence(node);
+        }
+    }
+
+    /// The stage, `None` before the first and after the last.
+    pub fn stage(&self) -> Option<Stage> {
+        self.topology.stage()
+    }
+
+    /// How far it has come, 0 to 100. Streams take most of the time, so they take most of the scale.
+    pub fn percent(&self) -> u8 {
+        let streamed =
+            |from: usize, to: usize| from + (to - from) * self.streams.finished / self.streams.all.len().max(1);
+        let percent = match (self.stage(), &self.phase) {
+            (_, Phase::Over(_)) => 100,
+            (Some(Stage::Fencing), _) => 5,
+            (Some(Stage::Copying), Phase::Stream | Phase::Sync) => streamed(10, 70),
+            (Some(Stage::Copying), _) => 10,
+            (Some(Stage::ReadBoth), _) => 75,
+            (Some(Stage::Retiring), Phase::Stream | Phase::Sync | Phase::Finish) => streamed(80, 95),
+            (Some(Stage::Retiring), _) => 80,
+            (None, Phase::Stream) => streamed(10, 90),
+            (None, _) => 95,
+        };
+        u8::try_from(percent).unwrap_or(100)
+    }
+
+    fn send(&mut self, to: NodeId, request: Request, stream: Option<usize>) {
+        self.calls.send(self.now, to, request, stream);
+    }
+}
+
+/// The record of `topology` with the next epoch.
+fn next_record(topology: &Topology) -> TopologyRecord {
+    let mut record = topology.record().clone();
+    record.epoch = Epoch(record.epoch.0 + 1);
+    record
+}

@@ -1,0 +1,156 @@
+//! Who hands what to whom: the streams of each stage, from the moves of the topology and the nodes known to be silent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::stream::{Kind, Stream};
+use crate::ring::RangeMove;
+use crate::topology::Topology;
+use crate::types::{NodeId, Replicas, TokenRange};
+
+/// A node without which the change cannot go on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Missing(pub(super) NodeId);
+
+type Plan = BTreeMap<(NodeId, NodeId, Kind), Vec<TokenRange>>;
+
+/// The copies of [`Stage::Copying`](crate::topology::Stage::Copying): a new owner copies from the replica it replaces;
+/// where that is silent it merges a majority of the others; one that replaces nobody merges all (MOVE-2). A leaver
+/// that is replaced by nobody hands its versions to the survivors. With `forced` (an operator removes a dead node)
+/// fewer than a majority must do. With `again` part of it may have arrived before.
+pub(super) fn copies(
+    topology: &Topology,
+    silent: &BTreeSet<NodeId>,
+    forced: bool,
+    again: bool,
+) -> Result<Vec<Stream>, Missing> {
+    let mut plan = Plan::new();
+    for moved in topology.moves() {
+        let gainers = moved.new.without(&moved.old);
+        let losers = moved.old.without(&moved.new);
+        for (index, gainer) in gainers.as_slice().iter().enumerate() {
+            if silent.contains(gainer) {
+                return Err(Missing(*gainer));
+            }
+            let donors = donors(moved, losers.as_slice().get(index), silent, forced)?;
+            let kind = if donors.len() == 1 && !again { Kind::Copy } else { Kind::Merge };
+            for donor in donors {
+                add(&mut plan, donor, *gainer, kind, moved.range);
+            }
+        }
+        if gainers.is_empty() {
+            for loser in losers.as_slice() {
+                hand_over(&mut plan, *loser, &moved.new, moved.range, silent);
+            }
+        }
+    }
+    Ok(streams(plan))
+}
+
+/// The last hand-over of [`Stage::Retiring`](crate::topology::Stage::Retiring): each old owner pushes what the new
+/// ones do not confirm.
+pub(super) fn pushes(topology: &Topology, silent: &BTreeSet<NodeId>) -> Vec<Stream> {
+    let mut plan = Plan::new();
+    for moved in topology.moves() {
+        for loser in moved.old.without(&moved.new).as_slice() {
+            hand_over(&mut plan, *loser, &moved.new, moved.range, silent);
+        }
+    }
+    streams(plan)
+}
+
+/// What `node`, back after ring changes it missed, must hand over: whatever it holds outside its own ranges.
+pub(super) fn returns(topology: &Topology, node: NodeId, silent: &BTreeSet<NodeId>) -> Vec<Stream> {
+    let mut plan = Plan::new();
+    for (range, owners) in topology.ring().ranges().filter(|(_, owners)| !owners.contains(node)) {
+        hand_over(&mut plan, node, owners, range, silent);
+    }
+    streams(plan)
+}
+
+/// What `node`, which lost data, merges: each of its ranges from N - W + 1 other replicas, so that every write quorum
+/// is met. The second value says whether some range had fewer: what only lost replicas held is then gone.
+pub(super) fn restores(topology: &Topology, node: NodeId, silent: &BTreeSet<NodeId>) -> (Vec<Stream>, bool) {
+    let mut plan = Plan::new();
+    let mut short = false;
+    for (range, owners) in topology.ring().ranges().filter(|(_, owners)| owners.contains(node)) {
+        let wanted = owners.len() - majority(owners) + 1;
+        let sound = owners.as_slice().iter().filter(|owner| **owner != node && !silent.contains(owner));
+        let donors: Vec<NodeId> = sound.take(wanted).copied().collect();
+        short |= donors.len() < wanted;
+        for donor in donors {
+            add(&mut plan, donor, node, Kind::Merge, range);
+        }
+    }
+    (streams(plan), short)
+}
+
+/// Ranges that `node` gives up, ascending.
+pub(super) fn lost_ranges(moves: &[RangeMove], node: NodeId) -> Arc<[TokenRange]> {
+    let lost = moves.iter().filter(|moved| moved.old.contains(node) && !moved.new.contains(node));
+    lost.map(|moved| moved.range).collect()
+}
+
+/// Ranges that `node` was to gain, ascending.
+pub(super) fn gained_ranges(moves: &[RangeMove], node: NodeId) -> Arc<[TokenRange]> {
+    let gained = moves.iter().filter(|moved| moved.new.contains(node) && !moved.old.contains(node));
+    gained.map(|moved| moved.range).collect()
+}
+
+/// Ranges that `node` does not own, ascending.
+pub(super) fn foreign_ranges(topology: &Topology, node: NodeId) -> Arc<[TokenRange]> {
+    let foreign = topology.ring().ranges().filter(|(_, owners)| !owners.contains(node));
+    foreign.map(|(range, _)| range).collect()
+}
+
+/// More than half of a set.
+pub(super) fn majority(replicas: &Replicas) -> usize {
+    replicas.len() / 2 + 1
+}
+
+fn donors(
+    moved: &RangeMove,
+    replaced: Option<&NodeId>,
+    silent: &BTreeSet<NodeId>,
+    forced: bool,
+) -> Result<Vec<NodeId>, Missing> {
+    let sound = moved.old.as_slice().iter().filter(|node| !silent.contains(node)).copied();
+    match replaced {
+        Some(replaced) if !silent.contains(replaced) => return Ok(vec![*replaced]),
+        Some(_) => {
+            let donors: Vec<NodeId> = sound.take(majority(&moved.old)).collect();
+            enough(donors, moved, silent, forced)
+        }
+        None => enough(sound.collect(), moved, silent, forced),
+    }
+}
+
+fn enough(
+    donors: Vec<NodeId>,
+    moved: &RangeMove,
+    silent: &BTreeSet<NodeId>,
+    forced: bool,
+) -> Result<Vec<NodeId>, Missing> {
+    let missing = moved.old.as_slice().iter().find(|node| silent.contains(node));
+    match missing {
+        Some(missing) if donors.len() < majority(&moved.old) && !forced => Err(Missing(*missing)),
+        _ => Ok(donors),
+    }
+}
+
+fn hand_over(plan: &mut Plan, donor: NodeId, to: &Replicas, range: TokenRange, silent: &BTreeSet<NodeId>) {
+    if silent.contains(&donor) {
+        return;
+    }
+    for receiver in to.as_slice().iter().filter(|receiver| !silent.contains(receiver)) {
+        add(plan, donor, *receiver, Kind::Push, range);
+    }
+}
+
+fn add(plan: &mut Plan, donor: NodeId, receiver: NodeId, kind: Kind, range: TokenRange) {
+    plan.entry((donor, receiver, kind)).or_default().push(range);
+}
+
+fn streams(plan: Plan) -> Vec<Stream> {
+    plan.into_iter().map(|((donor, receiver, kind), ranges)| Stream::new(kind, donor, receiver, ranges)).collect()
+}

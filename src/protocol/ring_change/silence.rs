@@ -1,0 +1,85 @@
+//! What a ring change does about a node that does not do what is asked of it: go on without it, copy from others, wait,
+//! or abort.
+
+use super::calls::Call;
+use super::{Goal, Phase, RingChange, plan};
+use crate::ring::RangeMove;
+use crate::topology::Stage;
+use crate::types::{NodeId, Replicas};
+
+impl RingChange {
+    /// `node` did not answer for a long time, or refused.
+    pub(super) fn on_silence(&mut self, node: NodeId) {
+        let newly = self.silent.insert(node);
+        let receives = self.unfinished_streams().any(|index| self.streams.all[index].receiver == node);
+        let donates = self.unfinished_streams().any(|index| self.streams.all[index].donor == node);
+        match (&self.phase, self.topology.stage(), &self.goal) {
+            (Phase::Fence | Phase::Publish | Phase::Publishing | Phase::Over(_), ..) => {}
+            (_, None, Goal::Return(subject) | Goal::Restore(subject)) if *subject == node => self.give_up(node),
+            (Phase::Stream, Some(Stage::Copying), _) if receives => self.abort(node),
+            (Phase::Stream, Some(Stage::Copying), _) if donates && newly => self.start_copying(),
+            (Phase::Sync, Some(Stage::Copying), _) => self.abort(node),
+            (Phase::Stream, None, Goal::Restore(subject)) if donates && newly => self.start_restoring(*subject),
+            (Phase::Finish, ..) => self.leave_out(node),
+            (_, Some(Stage::Retiring), _) if self.majorities_answer() => self.leave_out(node),
+            (_, None, Goal::Return(_)) if self.majorities_answer() => self.leave_out(node),
+            (_, None, Goal::Return(_)) => self.give_up(node),
+            _ => {}
+        }
+    }
+
+    /// Every target of the fence has answered or is silent.
+    pub(super) fn all_heard(&self) -> bool {
+        self.fence_targets().iter().all(|node| self.fenced.contains(node) || self.silent.contains(node))
+    }
+
+    /// A majority of both sets of every moving range has raised its epoch.
+    pub(super) fn fence_holds(&self) -> bool {
+        if let Goal::Return(node) | Goal::Restore(node) = self.goal {
+            return self.fenced.contains(&node);
+        }
+        let is_majority = |set: &Replicas| {
+            let fenced = set.as_slice().iter().filter(|node| self.fenced.contains(node)).count();
+            set.is_empty() || fenced >= plan::majority(set)
+        };
+        let forced = self.is_forced();
+        self.topology.moves().iter().all(|moved| (forced || is_majority(&moved.old)) && is_majority(&moved.new))
+    }
+
+    /// Whether more than half of the owners to whom ranges are handed over answer: between them they hold what was
+    /// acknowledged, and the one that hands over may discard.
+    fn majorities_answer(&self) -> bool {
+        let answers = |set: &Replicas| {
+            let answering = set.as_slice().iter().filter(|node| !self.silent.contains(node)).count();
+            set.is_empty() || answering >= plan::majority(set)
+        };
+        match self.goal {
+            Goal::Return(node) => {
+                self.topology.ring().ranges().filter(|(_, owners)| !owners.contains(node)).all(|(_, set)| answers(set))
+            }
+            _ => self.topology.moves().iter().all(|moved: &RangeMove| answers(&moved.new)),
+        }
+    }
+
+    fn give_up(&mut self, silent: NodeId) {
+        self.enter(Phase::Over(super::Ended::Aborted { silent }));
+    }
+
+    /// Goes on without `node`: withdraws its requests and ends its streams.
+    fn leave_out(&mut self, node: NodeId) {
+        let streams = &self.streams.all;
+        let of_stream = |call: &Call| call.stream.or_else(|| call.then.as_ref()?.stream);
+        let is_of_node = |call: &Call| call.to == node || of_stream(call).is_some_and(|s| streams[s].is_between(node));
+        let withdrawn = self.calls.withdraw(is_of_node);
+        self.streams.finished += withdrawn.iter().filter(|call| of_stream(call).is_some()).count();
+        for stream in &mut self.streams.all[self.streams.started..] {
+            if stream.is_between(node) {
+                stream.end();
+            }
+        }
+    }
+
+    fn unfinished_streams(&self) -> impl Iterator<Item = usize> {
+        self.calls.streams().chain(self.streams.started..self.streams.all.len())
+    }
+}

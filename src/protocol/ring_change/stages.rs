@@ -1,0 +1,261 @@
+//! The order of a ring change: from phase to phase within a stage, and from stage to stage.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::plan::{self, Missing};
+use super::stream::{Next, Stream};
+use super::{Ended, Goal, MAX_STREAMS, PairMoved, Phase, RingChange, Streams, next_record};
+use crate::protocol::message::{Reply, Request};
+use crate::topology::{Stage, Topology, TopologyRecord};
+use crate::types::{NodeId, TokenRange};
+
+impl RingChange {
+    /// Goes to the next phase if this one is complete. Returns whether anything changed.
+    pub(super) fn advance(&mut self) -> bool {
+        match self.phase {
+            Phase::Publish | Phase::Publishing | Phase::Over(_) => false,
+            Phase::Fence => self.all_heard() && self.after_fence(),
+            Phase::Stream => self.start_streams(),
+            Phase::Sync | Phase::Finish if !self.calls.is_empty() => false,
+            Phase::Sync => self.after_sync(),
+            Phase::Finish => self.after_finish(),
+        }
+    }
+
+    pub(super) fn start_fence(&mut self) {
+        self.enter(Phase::Fence);
+        self.fenced.clear();
+        for node in self.fence_targets() {
+            self.send(node, Request::Fence { topology: Arc::clone(&self.topology) }, None);
+        }
+    }
+
+    /// Those who must hear of the topology: all nodes, but one that is being removed because it is dead.
+    pub(super) fn fence_targets(&self) -> Vec<NodeId> {
+        match self.goal {
+            Goal::Return(node) | Goal::Restore(node) => vec![node],
+            Goal::Ring { dead } => self.nodes().filter(|node| Some(*node) != dead).collect(),
+            Goal::Abort { .. } | Goal::Clear => self.nodes().collect(),
+        }
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        self.topology.nodes().into_iter().map(|member| member.id)
+    }
+
+    pub(super) fn is_forced(&self) -> bool {
+        matches!(self.goal, Goal::Ring { dead: Some(_) })
+    }
+
+    fn after_fence(&mut self) -> bool {
+        if !self.fence_holds() {
+            return self.on_failed_fence();
+        }
+        match (self.topology.stage(), self.goal.clone()) {
+            (Some(Stage::Fencing), _) => self.publish_stage(Stage::Copying),
+            (Some(Stage::Copying), _) => self.start_copying(),
+            (Some(Stage::ReadBoth), _) => self.publish_stage(Stage::Retiring),
+            (Some(Stage::Retiring), _) => {
+                let streams = plan::pushes(&self.topology, &self.silent);
+                self.enter_streams(streams);
+            }
+            (None, Goal::Return(node)) => {
+                let streams = plan::returns(&self.topology, node, &self.silent);
+                self.enter_streams(streams);
+            }
+            (None, Goal::Restore(node)) => self.start_restoring(node),
+            (None, Goal::Abort { gains, .. }) => {
+                self.enter(Phase::Finish);
+                self.send_discards(gains);
+            }
+            (None, Goal::Ring { .. } | Goal::Clear) => self.complete(),
+        }
+        true
+    }
+
+    /// Too many are silent. From ReadBoth on there is no way back: it waits for them.
+    fn on_failed_fence(&mut self) -> bool {
+        let Some(silent) = self.fence_targets().into_iter().find(|node| self.silent.contains(node)) else {
+            return false;
+        };
+        match self.topology.stage() {
+            Some(Stage::Fencing | Stage::Copying) => self.abort(silent),
+            Some(Stage::ReadBoth | Stage::Retiring) => return false,
+            None => self.enter(Phase::Over(Ended::Aborted { silent })),
+        }
+        true
+    }
+
+    pub(super) fn start_copying(&mut self) {
+        match plan::copies(&self.topology, &self.silent, self.is_forced(), self.copied_before) {
+            Ok(streams) => {
+                self.copied_before = true;
+                self.enter_streams(streams);
+            }
+            Err(Missing(node)) => self.abort(node),
+        }
+    }
+
+    pub(super) fn start_restoring(&mut self, node: NodeId) {
+        let (streams, short) = plan::restores(&self.topology, node, &self.silent);
+        self.moved.possible_loss = short;
+        self.enter_streams(streams);
+    }
+
+    fn enter_streams(&mut self, all: Vec<Stream>) {
+        self.enter(Phase::Stream);
+        self.streams = Streams { all, started: 0, finished: 0 };
+    }
+
+    fn start_streams(&mut self) -> bool {
+        let epoch = self.topology.epoch();
+        let mut moved = false;
+        while self.streams.started < self.streams.all.len()
+            && self.streams.started - self.streams.finished < MAX_STREAMS
+        {
+            let index = self.streams.started;
+            self.streams.started += 1;
+            let next = self.streams.all[index].next_page(epoch);
+            self.follow(index, next);
+            moved = true;
+        }
+        if self.streams.finished == self.streams.all.len() {
+            self.start_sync();
+            return true;
+        }
+        moved
+    }
+
+    pub(super) fn on_answer(&mut self, from: NodeId, id: u64, reply: Reply) {
+        let Some(call) = self.calls.take(id) else { return };
+        self.silent.remove(&from);
+        if let Some(then) = call.then {
+            self.send(then.to, then.request, then.stream);
+        }
+        match (call.stream, reply) {
+            (Some(index), reply) => self.on_stream_reply(index, &call.request, reply),
+            (None, Reply::Fenced { epoch }) if epoch >= self.topology.epoch() => {
+                self.fenced.insert(from);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn on_stream_reply(&mut self, index: usize, request: &Request, reply: Reply) {
+        let epoch = self.topology.epoch();
+        let Some(stream) = self.streams.all.get_mut(index) else { return };
+        let mut arrived = PairMoved::default();
+        let next = stream.on_reply(epoch, request, reply, &mut arrived);
+        if arrived != PairMoved::default() {
+            let pair = self.moved.pairs.entry((stream.donor, stream.receiver)).or_default();
+            pair.keys += arrived.keys;
+            pair.bytes += arrived.bytes;
+        }
+        self.follow(index, next);
+    }
+
+    fn follow(&mut self, index: usize, next: Next) {
+        match next {
+            Next::Send(to, request) => self.send(to, request, Some(index)),
+            Next::Finished => self.streams.finished += 1,
+            Next::Nonsense => {
+                let epoch = self.topology.epoch();
+                let again = self.streams.all[index].next_page(epoch);
+                self.follow(index, again);
+            }
+        }
+    }
+
+    fn start_sync(&mut self) {
+        let receivers: BTreeSet<NodeId> = self.streams.all.iter().map(|stream| stream.receiver).collect();
+        self.enter(Phase::Sync);
+        let epoch = self.topology.epoch();
+        for receiver in receivers.difference(&self.silent.clone()) {
+            self.send(*receiver, Request::Sync { epoch }, None);
+        }
+    }
+
+    fn after_sync(&mut self) -> bool {
+        let epoch = self.topology.epoch();
+        match (self.topology.stage(), &self.goal) {
+            (Some(Stage::Copying), _) => self.publish_stage(Stage::ReadBoth),
+            (None, Goal::Restore(node)) => {
+                let node = *node;
+                self.enter(Phase::Finish);
+                self.send(node, Request::Restored { epoch }, None);
+            }
+            (None, Goal::Return(node)) => {
+                let discard = (*node, plan::foreign_ranges(&self.topology, *node));
+                self.enter(Phase::Finish);
+                self.send_discards(vec![discard]);
+            }
+            _ => {
+                let moves = self.topology.moves();
+                let discards: Vec<_> = self.nodes().map(|node| (node, plan::lost_ranges(moves, node))).collect();
+                self.enter(Phase::Finish);
+                self.send_discards(discards);
+            }
+        }
+        true
+    }
+
+    /// Asks those that answer to drop what is no longer theirs; the others do when they return.
+    fn send_discards(&mut self, discards: Vec<(NodeId, Arc<[TokenRange]>)>) {
+        let epoch = self.topology.epoch();
+        for (node, ranges) in discards {
+            if !ranges.is_empty() && !self.silent.contains(&node) {
+                self.send(node, Request::Discard { epoch, ranges }, None);
+            }
+        }
+    }
+
+    fn after_finish(&mut self) -> bool {
+        match (self.topology.stage(), &self.goal) {
+            (Some(_), _) => {
+                let mut record = next_record(&self.topology);
+                if let Some((_, members)) = record.change.take() {
+                    record.members = members;
+                }
+                self.publish(record);
+            }
+            (None, Goal::Abort { silent, .. }) => self.enter(Phase::Over(Ended::Aborted { silent: *silent })),
+            (None, _) => self.complete(),
+        }
+        true
+    }
+
+    fn complete(&mut self) {
+        self.enter(Phase::Over(Ended::Complete(self.moved.clone())));
+    }
+
+    /// Publishes the old ring again. Only before ReadBoth: afterwards reads may have seen what only new owners hold.
+    pub(super) fn abort(&mut self, silent: NodeId) {
+        let mut record = next_record(&self.topology);
+        record.change = None;
+        let moves = self.topology.moves();
+        let members = record.members.iter().map(|member| member.id);
+        let gains = members.map(|node| (node, plan::gained_ranges(moves, node))).collect();
+        self.goal = Goal::Abort { silent, gains };
+        self.publish(record);
+    }
+
+    fn publish_stage(&mut self, stage: Stage) {
+        let mut record = next_record(&self.topology);
+        if let Some((current, _)) = &mut record.change {
+            *current = stage;
+        }
+        self.publish(record);
+    }
+
+    fn publish(&mut self, record: TopologyRecord) {
+        self.topology = Arc::new(Topology::new(record));
+        self.enter(Phase::Publish);
+    }
+
+    /// Requests of the phase before are of no use any more, nor are their answers.
+    pub(super) fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.calls.clear();
+    }
+}

@@ -1,0 +1,109 @@
+//! One donor handing ranges to one receiver, page by page: a copy sends every version, a push only those the receiver
+//! cannot confirm. One request is under way at a time, and any of them can be sent again.
+
+use std::sync::Arc;
+
+use super::PairMoved;
+use crate::protocol::message::{Reply, Request};
+use crate::types::{Entry, Epoch, Key, NodeId, TokenRange};
+
+/// What a stream sends.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Kind {
+    /// Every version; all that arrives is counted: the receiver gets the ranges from this donor alone.
+    Copy,
+    /// Every version; only keys new to the receiver are counted: other donors send it the same ranges.
+    Merge,
+    /// Only versions the receiver does not confirm; only keys new to it are counted.
+    Push,
+}
+
+/// A stream and how far it has come.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) kind: Kind,
+    pub(super) donor: NodeId,
+    pub(super) receiver: NodeId,
+    ranges: Arc<[TokenRange]>,
+    /// The last key of the page that is on its way; the cursor of the next page once that has arrived.
+    last: Option<Key>,
+    more: bool,
+}
+
+/// What a stream wants next.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Send this to that node.
+    Send(NodeId, Request),
+    /// Nothing: all ranges were handed over.
+    Finished,
+    /// Nothing: the reply does not fit the request.
+    Nonsense,
+}
+
+impl Stream {
+    pub(super) fn new(kind: Kind, donor: NodeId, receiver: NodeId, ranges: Vec<TokenRange>) -> Stream {
+        Stream { kind, donor, receiver, ranges: ranges.into(), last: None, more: true }
+    }
+
+    /// The request for the page after the last.
+    pub(super) fn next_page(&self, epoch: Epoch) -> Next {
+        if !self.more {
+            return Next::Finished;
+        }
+        let values = self.kind != Kind::Push;
+        let (ranges, after) = (Arc::clone(&self.ranges), self.last.clone());
+        Next::Send(self.donor, Request::Page { epoch, ranges, after, values })
+    }
+
+    /// Takes the reply to the request under way. What arrived is added to `moved`.
+    pub(super) fn on_reply(&mut self, epoch: Epoch, request: &Request, reply: Reply, moved: &mut PairMoved) -> Next {
+        match (request, reply) {
+            (Request::Page { .. }, Reply::Page { entries, more }) => {
+                self.turn_page(entries.last().map(|(key, _)| key), more);
+                self.absorb(epoch, entries)
+            }
+            (Request::Page { .. }, Reply::Versions { versions, more }) => {
+                self.turn_page(versions.last().map(|(key, _)| key), more);
+                if versions.is_empty() {
+                    return self.next_page(epoch);
+                }
+                Next::Send(self.receiver, Request::Confirm { epoch, versions })
+            }
+            (Request::Confirm { .. }, Reply::Missing { keys }) if keys.is_empty() => self.next_page(epoch),
+            (Request::Confirm { .. }, Reply::Missing { keys }) => {
+                Next::Send(self.donor, Request::Entries { epoch, keys })
+            }
+            (Request::Entries { .. }, Reply::Page { entries, .. }) => self.absorb(epoch, entries),
+            (Request::Absorb { .. }, Reply::Absorbed { arrived, fresh, bytes, fresh_bytes }) => {
+                let (keys, bytes) = if self.kind == Kind::Copy { (arrived, bytes) } else { (fresh, fresh_bytes) };
+                moved.keys += keys;
+                moved.bytes += bytes;
+                self.next_page(epoch)
+            }
+            _ => Next::Nonsense,
+        }
+    }
+
+    /// Ends the stream before its ranges are handed over.
+    pub(super) fn end(&mut self) {
+        self.more = false;
+    }
+
+    pub(super) fn is_between(&self, node: NodeId) -> bool {
+        self.donor == node || self.receiver == node
+    }
+
+    fn turn_page(&mut self, last: Option<&Key>, more: bool) {
+        // A page that says "more" without a key could be asked for for ever.
+        self.more = more && last.is_some();
+        self.last = last.cloned().or_else(|| self.last.take());
+    }
+
+    fn absorb(&self, epoch: Epoch, entries: Vec<(Key, Entry)>) -> Next {
+        if entries.is_empty() {
+            return self.next_page(epoch);
+        }
+        Next::Send(self.receiver, Request::Absorb { epoch, entries })
+    }
+}

@@ -1,0 +1,106 @@
+//! What happened: a hash over every event of the run, and the latest events for people.
+//!
+//! The hash is the proof of determinism (DET-1): each event's canonical bytes are hashed with the hash so far as the
+//! seed, so two runs have equal hashes only if every event was equal. The bytes hold virtual time, node numbers, fixed
+//! words, keys and digests of contents; never a path, a process number or anything else of the machine.
+
+use std::collections::VecDeque;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::types::{Key, NodeId, Time};
+
+/// The trace of one run.
+#[derive(Debug, Default)]
+pub struct Trace {
+    kept: VecDeque<TraceEvent>,
+    hash: u64,
+    total: u64,
+    scratch: Vec<u8>,
+}
+
+/// One event. What a field means depends on `kind`; those that mean nothing are `None`, empty or zero.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TraceEvent {
+    /// When.
+    pub at: Time,
+    /// Where, if at one node.
+    pub node: Option<NodeId>,
+    /// One word: `send`, `deliver`, `commit`, `answer` and so on.
+    pub kind: &'static str,
+    /// What was sent, answered, changed: a few fixed words.
+    pub what: &'static str,
+    /// The other node: receiver of a message that is sent, sender of one that is delivered.
+    pub peer: Option<NodeId>,
+    /// The key it is about.
+    pub key: Option<Key>,
+    /// A count, an epoch, or the number of an operation.
+    pub number: u64,
+    /// A hash of the contents.
+    pub digest: u64,
+}
+
+impl TraceEvent {
+    /// An event with nothing but a time and a kind.
+    pub fn new(at: Time, kind: &'static str) -> TraceEvent {
+        TraceEvent { at, node: None, kind, what: "", peer: None, key: None, number: 0, digest: 0 }
+    }
+
+    fn write_canonical(&self, bytes: &mut Vec<u8>) {
+        let node = |node: Option<NodeId>| node.map_or(u64::MAX, |node| u64::from(node.0));
+        bytes.extend(self.at.0.to_le_bytes());
+        bytes.extend(node(self.node).to_le_bytes());
+        bytes.extend(node(self.peer).to_le_bytes());
+        bytes.extend(self.number.to_le_bytes());
+        bytes.extend(self.digest.to_le_bytes());
+        // A zero byte ends each word: no word has one, so no two events have the same bytes.
+        for word in [self.kind, self.what] {
+            bytes.extend(word.as_bytes());
+            bytes.push(0);
+        }
+        if let Some(key) = &self.key {
+            bytes.extend(key.bytes());
+        }
+    }
+}
+
+impl Trace {
+    /// Takes an event into the hash and among the latest.
+    pub fn record(&mut self, event: TraceEvent) {
+        self.scratch.clear();
+        event.write_canonical(&mut self.scratch);
+        self.hash = xxh3_64_with_seed(&self.scratch, self.hash);
+        self.total += 1;
+        if self.kept.len() == KEPT_EVENTS {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(event);
+    }
+
+    /// The hash of every event so far.
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// How many events there were.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The latest `limit` events that are at `node` and of `kind`, where asked for, oldest first. Only the latest
+    /// [`KEPT_EVENTS`] are looked at.
+    pub fn latest(&self, limit: usize, node: Option<NodeId>, kind: Option<&str>) -> Vec<&TraceEvent> {
+        let wanted = |event: &&TraceEvent| {
+            (node.is_none() || event.node == node) && kind.is_none_or(|kind| kind.eq_ignore_ascii_case(event.kind))
+        };
+        let mut events: Vec<_> = self.kept.iter().rev().filter(wanted).take(limit).collect();
+        events.reverse();
+        events
+    }
+}
+
+/// How many events are kept for people: about 2 MB, the last second or so of a busy run.
+pub const KEPT_EVENTS: usize = 20_000;
+
+#[cfg(test)]
+mod tests;

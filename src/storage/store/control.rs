@@ -1,0 +1,221 @@
+//! What changes the store as a whole: its epoch, what it gives up, its floors, and what it notes for the next start.
+//!
+//! These changes come one at a time, behind the lock of [`Control`], which also remembers where their records are: a
+//! merge keeps those that still count.
+
+use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
+
+use super::*;
+
+/// What is known of the log's control records: all but versions.
+#[derive(Debug)]
+pub(super) struct Control {
+    /// The newest topology.
+    pub(super) topology: Option<Location>,
+    /// The highest clock record, and what it says.
+    pub(super) clock: Option<(Location, Time)>,
+    /// The newest record of whether the node is recovering, and what it says.
+    pub(super) recovering: Option<(Location, bool)>,
+    /// Bytes of control records that count, by segment. Those of discards and floors all do, until a merge drops them.
+    pub(super) usage: BTreeMap<u32, u64>,
+    /// The end of the newest control record. Whoever asks for a change that is made already has to wait for its record
+    /// nevertheless.
+    position: LogPosition,
+    /// Discards and floors so far: each may have made garbage of records.
+    pub(super) changes: u64,
+}
+
+impl Control {
+    pub(super) fn new() -> Control {
+        let start = Location { segment: 0, offset: 0, length: 0 };
+        Control {
+            topology: None,
+            clock: None,
+            recovering: None,
+            usage: BTreeMap::new(),
+            position: start.into(),
+            changes: 0,
+        }
+    }
+
+    /// Takes note of a control record at `at`.
+    pub(super) fn note(&mut self, at: Location, body: &Body) {
+        self.position = at.into();
+        *self.usage.entry(at.segment).or_default() += u64::from(at.length);
+        let superseded = match body {
+            Body::Topology { .. } => self.topology.replace(at),
+            Body::Clock { time } if self.time() > *time => Some(at),
+            Body::Clock { time } => self.clock.replace((at, *time)).map(|(old, _)| old),
+            Body::Recovering { recovering } => self.recovering.replace((at, *recovering)).map(|(old, _)| old),
+            Body::Discard { .. } | Body::Floor { .. } => {
+                self.changes += 1;
+                None
+            }
+            Body::Version { .. } => Some(at),
+        };
+        if let Some(old) = superseded {
+            self.release(old);
+        }
+    }
+
+    /// Takes note that a record moved.
+    pub(super) fn relocate(&mut self, from: Location, to: Location) {
+        self.release(from);
+        *self.usage.entry(to.segment).or_default() += u64::from(to.length);
+        let places =
+            [self.topology.as_mut(), self.clock.as_mut().map(|(at, _)| at), self.recovering.as_mut().map(|(at, _)| at)];
+        for place in places.into_iter().flatten().filter(|place| **place == from) {
+            *place = to;
+        }
+    }
+
+    /// Takes note that a record counts no more.
+    pub(super) fn release(&mut self, at: Location) {
+        if let Some(bytes) = self.usage.get_mut(&at.segment) {
+            *bytes -= u64::from(at.length);
+            if *bytes == 0 {
+                self.usage.remove(&at.segment);
+            }
+        }
+    }
+
+    /// Whether the node is recovering, as far as noted.
+    pub(super) fn recovering(&self) -> bool {
+        self.recovering.is_some_and(|(_, noted)| noted)
+    }
+
+    /// The highest time noted.
+    pub(super) fn time(&self) -> Time {
+        self.clock.map_or(Time(0), |(_, time)| time)
+    }
+}
+
+impl Store {
+    /// Takes every shard's lock once: from here on only requests of `epoch` are taken. Logs the topology, and drops
+    /// what is held of `discard` and everything at or below `cleared_before`, which becomes a floor everywhere.
+    /// Does nothing when the epoch is not newer. To be synced before answering.
+    pub fn raise_epoch(
+        &self,
+        epoch: Epoch,
+        topology: &[u8],
+        discard: &[TokenRange],
+        cleared_before: Stamp,
+    ) -> Result<LogPosition, StoreRefusal> {
+        let mut control = self.control();
+        if epoch <= self.epoch() {
+            return Ok(control.position);
+        }
+        let mut shards = self.table.lock_all();
+        // The topology comes last: once it is in the log, this is never done again. A crash before it leaves discards
+        // without it, of ranges that this node does not serve at the older epoch, or of a clearing under way.
+        self.discard_from(&mut shards, &mut control, epoch, discard, Stamp::MAX)?;
+        self.discard_from(&mut shards, &mut control, epoch, &[TokenRange::ALL], cleared_before)?;
+        let position = self.note(&mut control, epoch, Body::Topology { encoded: topology.to_vec() })?;
+        self.epoch.store(epoch.0, Ordering::Release);
+        Ok(position)
+    }
+
+    /// Drops what is held of `ranges` (takes the shards' locks one by one), and their floors. To be synced before
+    /// answering.
+    pub fn discard(&self, epoch: Epoch, ranges: &[TokenRange]) -> Result<LogPosition, StoreRefusal> {
+        let mut control = self.control();
+        match self.epoch() {
+            own if own == epoch => {}
+            own => return Err(StoreRefusal::Epoch(own)),
+        }
+        let parts: Vec<_> = ranges.iter().flat_map(|range| self.table.parts(*range)).collect();
+        for parts in parts.chunk_by(|one, other| one.0 == other.0) {
+            let mut shard = self.table.lock_shard(parts[0].0);
+            let ranges: Vec<_> =
+                parts.iter().map(|(_, part)| *part).filter(|part| shard.would_discard(*part, Stamp::MAX)).collect();
+            if ranges.is_empty() {
+                continue;
+            }
+            // A record for each shard, under its lock: one record for all would lie in the log before puts that the
+            // shards visited later still took and dropped again, and a replay would keep those.
+            self.note(&mut control, epoch, Body::Discard { ranges: ranges.clone(), upto: Stamp::MAX })?;
+            for range in ranges {
+                self.forget(shard.discard(range, Stamp::MAX));
+            }
+        }
+        Ok(control.position)
+    }
+
+    /// Raises the floor of `range`; a lower one is ignored. To be synced before answering.
+    pub fn raise_floor(&self, range: TokenRange, floor: Stamp) -> Result<LogPosition, StoreRefusal> {
+        let mut control = self.control();
+        let higher = |(index, part)| {
+            let shard = self.table.lock_shard(index);
+            shard.floors(part).into_iter().any(|(_, held)| held < floor)
+        };
+        if self.table.parts(range).any(higher) {
+            // Versions and floors do not meet in a replay, so their order in the log is free: one record will do.
+            self.note(&mut control, self.epoch(), Body::Floor { range, stamp: floor })?;
+            for (index, part) in self.table.parts(range) {
+                self.table.lock_shard(index).raise_floor(part, floor);
+            }
+        }
+        Ok(control.position)
+    }
+
+    /// Notes in the log whether the node is recovering. To be synced before answering.
+    pub fn set_recovering(&self, recovering: bool) -> Result<LogPosition, StoreRefusal> {
+        let mut control = self.control();
+        if control.recovering() == recovering {
+            return Ok(control.position);
+        }
+        Ok(self.note(&mut control, self.epoch(), Body::Recovering { recovering })?)
+    }
+
+    /// Notes in the log how far time has come. A time that is noted already is not noted again.
+    pub fn note_clock(&self, time: Time) -> Result<LogPosition, StoreRefusal> {
+        Ok(self.note_time(time)?)
+    }
+
+    pub(super) fn note_time(&self, time: Time) -> Result<LogPosition, StorageError> {
+        let mut control = self.control();
+        if time <= control.time() {
+            return Ok(control.position);
+        }
+        self.note(&mut control, self.epoch(), Body::Clock { time })
+    }
+
+    pub(super) fn control(&self) -> MutexGuard<'_, Control> {
+        // Its one invariant, that bytes are counted where records are, a panic can only have left out of date.
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops versions at or below `upto` from the `ranges` of all the `shards`, with one record if there is any need.
+    fn discard_from(
+        &self,
+        shards: &mut [Locked<'_>],
+        control: &mut Control,
+        epoch: Epoch,
+        ranges: &[TokenRange],
+        upto: Stamp,
+    ) -> Result<(), StorageError> {
+        let parts: Vec<_> = ranges.iter().flat_map(|range| self.table.parts(*range)).collect();
+        if parts.iter().any(|(index, part)| shards[*index].would_discard(*part, upto)) {
+            self.note(control, epoch, Body::Discard { ranges: ranges.to_vec(), upto })?;
+            for (index, part) in parts {
+                self.forget(shards[index].discard(part, upto));
+            }
+        }
+        Ok(())
+    }
+
+    /// Logs a control record.
+    fn note(&self, control: &mut Control, epoch: Epoch, body: Body) -> Result<LogPosition, StorageError> {
+        let at = self.log.append(epoch, &body)?;
+        control.note(at, &body);
+        Ok(at.into())
+    }
+
+    /// Takes keys that the table has dropped out of the cache.
+    fn forget(&self, keys: Vec<Key>) {
+        for key in keys {
+            self.cache.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Merging: rewriting adjacent closed segments without what no longer counts (Bitcask, Sheehy and Smith 2010).
+//!
+//! A merge takes the run of segments that gives back the most, if at least half of it is garbage and the rest fits
+//! one segment, and copies what counts, a bounded number of records a step. Then the log puts the copy in the place
+//! of the run. The run's records keep their order and their place among the segments, so a replay meets them as
+//! before, without those left out. What may be left out is what a replay does not miss:
+//!
+//! - **A version** that the table does not mean. A later record replaced or discarded it, and that one is in the log:
+//!   it is synced before the run is removed (else a power loss could take both the old version and the new).
+//! - **A tombstone** at or below its floor, but only when the run begins with the oldest segment. All older records of
+//!   its key are then in the run, and as the table means none of them, they are left out with it. In any other run
+//!   an older value could lie in an older segment, and without the tombstone the next replay would bring it back.
+//! - **A discard**, again only from the oldest segment on: all it can act upon is in the run, before it. The versions
+//!   among that are left out, as the table does not mean them. A floor before it may have to be kept (when another
+//!   part of its range still has it), and would then reach too far: so after a floor that is kept, discards are too.
+//! - **A floor, or a clearing**, that at no token of its range is the highest still in force. Where it was raised over,
+//!   a replay takes the higher one, whatever the order; where it was discarded, the discard is later.
+//! - **A topology, clock or recovering record** but the one that decides: the newest, and of clocks the highest.
+//!
+//! The table is asked about each record under its shard's lock, and whatever changes afterwards only makes more
+//! garbage. A record that was kept moves in the table when the copy can be read, if the table still means it; until
+//! then, and if the merge fails, everything is where it was.
+//!
+//! Caveat: the keys of a run's live records are held in memory while it is merged, some 40 bytes each.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::TryLockError;
+
+use super::super::log::{MergeWriter, SegmentInfo};
+use super::super::record::HEADER_BYTES;
+use super::super::table::Usage;
+use super::*;
+
+/// The merge under way, and when to look for the next.
+#[derive(Debug)]
+pub(super) struct Merging {
+    pub(super) running: Option<Merge>,
+    /// What a segment has room for.
+    room: u64,
+    /// How the log was when no run was worth merging, or when merging one failed.
+    looked: Option<LogState>,
+}
+
+impl Merging {
+    pub(super) fn new(segment_bytes: u32) -> Merging {
+        Merging { running: None, room: u64::from(segment_bytes).saturating_sub(HEADER), looked: None }
+    }
+}
+
+/// As long as this stays, so do the runs worth merging, nearly: overwriting makes garbage of a closed segment but
+/// fills the open one.
+type LogState = (Vec<u32>, u64);
+
+/// A run of segments being rewritten.
+#[derive(Debug)]
+pub(super) struct Merge {
+    writer: MergeWriter,
+    run: Vec<u32>,
+    /// Whether nothing in the log is older than the run.
+    oldest: bool,
+    /// Whether a floor was kept.
+    floor_kept: bool,
+    /// Where the kept records were, in log order: the key of a version, nothing for a control record.
+    kept: Vec<(Location, Option<Key>)>,
+    /// Tombstones left out: the table forgets them when the run is gone.
+    tombstones: Vec<(Key, Location)>,
+    /// The newest time of a stamp that is left out.
+    newest: Time,
+}
+
+impl Store {
+    /// A bounded part of a merge: looks for one, copies records, or finishes. Nothing if another thread is at it.
+    pub(super) fn merge_step(&self) -> Result<(), StorageError> {
+        let mut merging = match self.merging.try_lock() {
+            Ok(merging) => merging,
+            Err(TryLockError::WouldBlock) => return Ok(()),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        };
+        if merging.running.is_none() {
+            merging.running = self.start_merge(&mut merging)?;
+        }
+        // Taken out, so that an error leaves no merge behind; the log forgets its copy.
+        let Some(mut merge) = merging.running.take() else {
+            return Ok(());
+        };
+        match self.copy(&mut merge)? {
+            true => self.finish_merge(merge)?,
+            false => merging.running = Some(merge),
+        }
+        Ok(())
+    }
+
+    fn start_merge(&self, merging: &mut Merging) -> Result<Option<Merge>, StorageError> {
+        let segments = self.log.segments();
+        let (changes, control) = {
+            let control = self.control();
+            (control.changes, control.usage.clone())
+        };
+        let state = (segments.iter().map(|segment| segment.segment).collect(), changes);
+        if merging.looked.as_ref() == Some(&state) {
+            return Ok(None);
+        }
+        merging.looked = Some(state);
+        let mut usage = self.table.usage();
+        for (segment, bytes) in control {
+            usage.entry(segment).or_default().kept += bytes;
+        }
+        let Some(run) = choose(&segments, &usage, merging.room) else {
+            return Ok(None);
+        };
+        let oldest = run.first() == segments.first().map(|first| &first.segment);
+        let writer = self.log.start_merge(&run)?;
+        Ok(Some(Merge {
+            writer,
+            run,
+            oldest,
+            floor_kept: false,
+            kept: Vec::new(),
+            tombstones: Vec::new(),
+            newest: Time(0),
+        }))
+    }
+
+    /// Copies the next records that count. True at the end of the run.
+    fn copy(&self, merge: &mut Merge) -> Result<bool, StorageError> {
+        let mut bytes = 0;
+        for _ in 0..STEP_RECORDS {
+            let Some((at, record)) = merge.writer.next()? else {
+                return Ok(true);
+            };
+            if self.counts(merge, at, record.body) {
+                merge.writer.keep()?;
+            }
+            bytes += at.length;
+            if bytes >= STEP_BYTES {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a replay would miss the record. See the module's page.
+    fn counts(&self, merge: &mut Merge, at: Location, body: Body) -> bool {
+        let counts = match body {
+            Body::Version { key, entry } => return self.version_counts(merge, at, key, entry.stamp),
+            Body::Discard { ranges, upto } if upto < Stamp::MAX => ranges.iter().any(|range| {
+                self.table.parts(*range).any(|(index, part)| {
+                    self.table.lock_shard(index).cleared(part).iter().any(|(_, cleared)| *cleared == upto)
+                })
+            }),
+            Body::Discard { .. } => !merge.oldest || merge.floor_kept,
+            Body::Floor { range, stamp } => {
+                let in_force = self.table.parts(range).any(|(index, part)| {
+                    self.table.lock_shard(index).floors(part).iter().any(|(_, floor)| *floor == stamp)
+                });
+                merge.floor_kept |= in_force;
+                in_force
+            }
+            Body::Topology { .. } => self.control().topology == Some(at),
+            Body::Clock { .. } => self.control().clock.is_some_and(|(newest, _)| newest == at),
+            Body::Recovering { .. } => self.control().recovering.is_some_and(|(newest, _)| newest == at),
+        };
+        if counts {
+            merge.kept.push((at, None));
+        }
+        counts
+    }
+
+    fn version_counts(&self, merge: &mut Merge, at: Location, key: Key, stamp: Stamp) -> bool {
+        let shard = self.table.lock(key.token());
+        let live = shard.get(&key).filter(|slot| slot.at == at);
+        let droppable = live.is_some_and(|slot| slot.tombstone && slot.stamp <= shard.floor(key.token()));
+        if live.is_some() && !(droppable && merge.oldest) {
+            merge.kept.push((at, Some(key)));
+            return true;
+        }
+        merge.newest = merge.newest.max(stamp.time);
+        if live.is_some() {
+            merge.tombstones.push((key, at));
+        }
+        false
+    }
+
+    fn finish_merge(&self, merge: Merge) -> Result<(), StorageError> {
+        let Merge { writer, run, kept, tombstones, newest, .. } = merge;
+        // A new session resumes after the newest stamp in the log. It must not give one again that was left out.
+        self.note_time(newest)?;
+        // What made garbage of the rest may be staged only.
+        self.log.sync()?;
+        let mut kept = kept.into_iter();
+        self.log.finish_merge(writer, &mut |from, to| match kept.find(|(at, _)| *at == from) {
+            Some((_, Some(key))) => self.table.lock(key.token()).relocate(&key, from, to),
+            Some((_, None)) => self.control().relocate(from, to),
+            None => debug_assert!(false, "the log moved a record at {from:?} that was not kept"),
+        })?;
+        for (key, at) in tombstones {
+            let mut shard = self.table.lock(key.token());
+            if shard.get(&key).is_some_and(|slot| slot.at == at) {
+                shard.remove(&key);
+            }
+        }
+        let mut control = self.control();
+        for segment in run {
+            control.usage.remove(&segment);
+        }
+        Ok(())
+    }
+}
+
+/// The adjacent closed segments to merge, oldest first: those with the most garbage, at least half of what they hold,
+/// whose live records fit one segment. `None` when there are none. Each merge then at least halves what it reads, so
+/// merging comes to an end.
+fn choose(segments: &[SegmentInfo], usage: &BTreeMap<u32, Usage>, room: u64) -> Option<Vec<u32>> {
+    let closed: Vec<_> = segments.iter().take_while(|segment| segment.closed).collect();
+    let mut best = None;
+    for start in 0..closed.len() {
+        let (mut payload, mut live) = (0_u64, 0_u64);
+        for (end, segment) in closed.iter().enumerate().skip(start).take(RUN_SEGMENTS) {
+            let used = usage.get(&segment.segment).copied().unwrap_or_default();
+            payload += u64::from(segment.bytes).saturating_sub(HEADER);
+            live += if start == 0 { used.kept } else { used.kept + used.droppable };
+            if live > room || payload > RUN_BYTES {
+                break;
+            }
+            let garbage = payload.saturating_sub(live);
+            // Of two runs with the same garbage the one with less to copy, and then the one with more empty segments.
+            let rank = (garbage, Reverse(live), end - start);
+            if garbage > 0
+                && garbage * 2 >= payload
+                && best.as_ref().is_none_or(|(rank_of_best, _)| rank > *rank_of_best)
+            {
+                best = Some((rank, start..=end));
+            }
+        }
+    }
+    best.map(|(_, run)| closed[run].iter().map(|segment| segment.segment).collect())
+}
+
+/// Records looked at in one step: well under a millisecond of an unhurried disk's time.
+const STEP_RECORDS: usize = 1_000;
+/// A step ends after this many bytes, too: about what a disk reads and writes in ten milliseconds.
+const STEP_BYTES: u32 = 1 << 20;
+/// The most segments of one run, so that looking for one stays cheap however long the log is.
+const RUN_SEGMENTS: usize = 64;
+/// The most bytes of records in one run: with their headers they stay below what one segment can ever hold.
+const RUN_BYTES: u64 = 2 << 30;
+/// What a segment holds beside its records.
+const HEADER: u64 = HEADER_BYTES as u64;

@@ -1,0 +1,365 @@
+//! A node's storage put together: log, table, cache. What [`Replica`](crate::node::Replica) stands on.
+//!
+//! **One lock decides.** A put holds the lock of its key's shard from the epoch check to the table's change, and its
+//! record is appended in between. So the records of a key lie in the log in the order in which they were applied,
+//! each superseding the one before, and replaying the log gives the table again (WAL-3). Discards and floors are
+//! logged under the locks of the shards they change, for the same reason. Raising the epoch holds every lock at once:
+//! no put checked against the old epoch can land behind it. The cache changes under the shard's lock too, so it never
+//! holds a value that the table has moved past (CACHE-1).
+//!
+//! **Nothing here waits for the disk but a read.** Puts only stage their records; `commit` is the caller's, and an
+//! answer that depends on a staged record says so by its `staged` position.
+//!
+//! **Floors.** A floor says: at or below this, a key that is not held here was deleted. It is raised when every
+//! replica has the range's tombstones, forgotten when the range is discarded (the next owner's floor comes with its
+//! copy), and kept for good where data was cleared.
+//!
+//! Locks are taken in this order: the running merge, the control records, shards ascending, then the cache's or the
+//! log's own.
+//!
+//! Caveats: a page (`versions`, `entries`) takes shard after shard and is no snapshot. After a failed commit the table
+//! is ahead of the disk; the log then acknowledges nothing more, and a restart goes back to what the disk has.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::StorageError;
+use super::disk::Disk;
+use super::log::{Location, Log, LogIdentity, LogOptions, LogPosition, Recovered};
+use super::lru::Cache;
+use super::record::{Body, Record};
+use super::table::{Locked, Slot, Table};
+use crate::types::{Entry, Epoch, Key, Stamp, Time, TokenRange, Value};
+use control::Control;
+use merge::Merging;
+
+mod control;
+mod merge;
+mod recover;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+/// How a store is kept.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The log.
+    pub log: LogOptions,
+    /// Values in the cache.
+    pub cache_entries: usize,
+    /// Shards of the table, a power of two: 1,024 where many threads write, 16 where one does.
+    pub shards: usize,
+}
+
+/// Why the store did not take a request. Nothing was applied, but for `Log`.
+#[derive(Debug)]
+pub enum StoreRefusal {
+    /// The request's epoch is not the store's; this is the store's.
+    Epoch(Epoch),
+    /// At or below the floor, and the key is not held.
+    BelowFloor(Stamp),
+    /// The log failed.
+    Log(StorageError),
+}
+
+impl From<StorageError> for StoreRefusal {
+    fn from(error: StorageError) -> StoreRefusal {
+        StoreRefusal::Log(error)
+    }
+}
+
+/// A version found, and the log position the answer depends on while its record is only staged.
+#[derive(Clone, Debug)]
+pub struct Found<T> {
+    /// What was found.
+    pub found: T,
+    /// To be committed before answering.
+    pub staged: Option<LogPosition>,
+}
+
+/// What a put did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Applied {
+    /// Applied and staged. `known` is whether the key was held before, as a value or as a tombstone.
+    Yes {
+        /// Commit this before answering.
+        position: LogPosition,
+        /// Whether the table held the key.
+        known: bool,
+    },
+    /// This version or a newer one is held already.
+    No {
+        /// The version held.
+        held: Stamp,
+        /// To be committed before answering, while that version's record is only staged.
+        staged: Option<LogPosition>,
+    },
+}
+
+/// Counted since the store was opened, and sizes now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct StoreStats {
+    /// Reads of values.
+    pub reads: u64,
+    /// Answered by the cache.
+    pub hits: u64,
+    /// Answered by the log, or not at all: reads = hits + misses.
+    pub misses: u64,
+    /// Keys with a value (expired ones included until they are dropped).
+    pub keys: u64,
+    /// Keys with a tombstone.
+    pub tombstones: u64,
+    /// Bytes of the log.
+    pub log_bytes: u64,
+}
+
+/// What recovery brought back, beside the table.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// What the log says of its recovery.
+    pub log: Recovered,
+    /// The last topology adopted, encoded.
+    pub topology: Option<Vec<u8>>,
+    /// The newest stamp in the log.
+    pub newest: Option<Stamp>,
+    /// The newest clock record.
+    pub clock: Time,
+    /// Whether the node has lost data it has not merged back.
+    pub recovering: bool,
+}
+
+/// The store. Thread-safe; every method takes at most one shard's lock at a time but for those that say so.
+#[derive(Debug)]
+pub struct Store {
+    log: Log,
+    table: Table,
+    cache: Cache,
+    /// Written only while every shard is locked, so under any shard's lock it stands still.
+    epoch: AtomicU64,
+    control: Mutex<Control>,
+    merging: Mutex<Merging>,
+}
+
+impl Store {
+    /// Opens or creates it: replays the log, O(records).
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        identity: LogIdentity,
+        options: StoreOptions,
+    ) -> Result<(Store, Restored), StorageError> {
+        let table = Table::new(options.shards);
+        let segment_bytes = options.log.segment_bytes;
+        let mut fold = recover::Fold::new(&table);
+        let (log, recovered) = Log::open(disk, identity, options.log, &mut |at, record| fold.apply(at, record))?;
+        let (control, epoch, restored) = fold.finish(recovered);
+        let store = Store {
+            log,
+            table,
+            cache: Cache::new(options.cache_entries),
+            epoch: AtomicU64::new(epoch.0),
+            control: Mutex::new(control),
+            merging: Mutex::new(Merging::new(segment_bytes)),
+        };
+        Ok((store, restored))
+    }
+
+    /// The epoch requests must carry.
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Acquire))
+    }
+
+    /// Merges one version in: epoch check, comparison, append and table under one shard lock. No I/O, unless another
+    /// value of the same stamp is held: then its bytes decide, and may have to be read.
+    pub fn put(&self, epoch: Epoch, key: &Key, entry: &Entry) -> Result<Applied, StoreRefusal> {
+        let mut shard = self.admit(epoch, key)?;
+        let held = shard.get(key);
+        match held {
+            Some(slot) if !self.supersedes(key, entry, slot)? => {
+                return Ok(Applied::No { held: slot.stamp, staged: self.staged(slot.at) });
+            }
+            Some(_) => {}
+            None => {
+                let floor = shard.floor(key.token());
+                if entry.stamp <= floor {
+                    return Err(StoreRefusal::BelowFloor(floor));
+                }
+            }
+        }
+        let at = self.log.append(epoch, &Body::Version { key: key.clone(), entry: entry.clone() })?;
+        shard.insert(key, Slot { stamp: entry.stamp, expires: entry.expires, tombstone: entry.value.is_none(), at });
+        match &entry.value {
+            Some(value) => self.cache.put(key, value.clone()),
+            None => self.cache.remove(key),
+        }
+        Ok(Applied::Yes { position: at.into(), known: held.is_some() })
+    }
+
+    /// The newest version with its value, from the cache or by one positioned read. Counts a hit or a miss; a key that
+    /// is not held, or deleted, is a miss that touches neither cache nor log.
+    pub fn get(&self, epoch: Epoch, key: &Key) -> Result<Found<Option<Entry>>, StoreRefusal> {
+        let mut shard = self.admit(epoch, key)?;
+        shard.reads += 1;
+        let Some(slot) = shard.get(key) else {
+            self.cache.count_miss(key);
+            return Ok(Found { found: None, staged: None });
+        };
+        let staged = self.staged(slot.at);
+        let value = if slot.tombstone {
+            self.cache.count_miss(key);
+            None
+        } else {
+            Some(self.value(key, slot)?)
+        };
+        Ok(Found { found: Some(Entry { value, stamp: slot.stamp, expires: slot.expires }), staged })
+    }
+
+    /// The newest version's stamp, from the table.
+    pub fn version(&self, epoch: Epoch, key: &Key) -> Result<Found<Option<Stamp>>, StoreRefusal> {
+        let slot = self.admit(epoch, key)?.get(key);
+        Ok(Found { found: slot.map(|slot| slot.stamp), staged: slot.and_then(|slot| self.staged(slot.at)) })
+    }
+
+    /// The stamps of keys in `ranges` (ascending, disjoint) after `after`, in (token, key) order, at most `limit`;
+    /// and whether more follow.
+    pub fn versions(&self, ranges: &[TokenRange], after: Option<&Key>, limit: usize) -> (Vec<(Key, Stamp)>, bool) {
+        let (page, more) = self.table.page(ranges, after, limit);
+        (page.into_iter().map(|(key, slot)| (key, slot.stamp)).collect(), more)
+    }
+
+    /// As [`Store::versions`], with values: at most `limit` keys and about `bytes` bytes, but at least one key. Reads
+    /// past the cache and counts no hit or miss. An error is a record that cannot be read.
+    pub fn entries(
+        &self,
+        ranges: &[TokenRange],
+        after: Option<&Key>,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<(Vec<(Key, Entry)>, bool), StorageError> {
+        let (mut page, mut more) = self.table.page(ranges, after, limit);
+        let mut total = 0;
+        let fits = page.iter().take_while(|(_, slot)| {
+            total += slot.at.length as usize;
+            total <= bytes
+        });
+        let fits = fits.count().max(1);
+        more |= fits < page.len();
+        page.truncate(fits);
+        let mut entries = Vec::with_capacity(page.len());
+        for (key, _) in page {
+            // A key discarded since the page was taken is left out.
+            if let Some(entry) = self.peek(&key)? {
+                entries.push((key, entry));
+            }
+        }
+        Ok((entries, more))
+    }
+
+    /// The version of one key, past cache and counters.
+    pub fn peek(&self, key: &Key) -> Result<Option<Entry>, StorageError> {
+        let shard = self.table.lock(key.token());
+        let Some(slot) = shard.get(key) else {
+            return Ok(None);
+        };
+        let value = if slot.tombstone { None } else { Some(self.read_value(key, slot.at)?) };
+        Ok(Some(Entry { value, stamp: slot.stamp, expires: slot.expires }))
+    }
+
+    /// The digest of the versions held in `range`: equal for equal sets of (key, stamp), in any order of arrival.
+    pub fn digest(&self, range: TokenRange) -> u64 {
+        self.table.digest(range)
+    }
+
+    /// Hands what is staged up to `position` to the operating system, as the policy says.
+    pub fn commit(&self, position: LogPosition) -> Result<(), StorageError> {
+        self.log.commit(position)
+    }
+
+    /// Writes and syncs everything, whatever the policy.
+    pub fn sync(&self) -> Result<(), StorageError> {
+        self.log.sync()
+    }
+
+    /// One bounded step of upkeep: the interval's sync, a slice of a merge.
+    pub fn maintain(&self, now: Time) -> Result<(), StorageError> {
+        self.log.maintain(now)?;
+        self.merge_step()
+    }
+
+    /// The error that stopped the log.
+    pub fn failure(&self) -> Option<StorageError> {
+        self.log.failure()
+    }
+
+    /// Counters and sizes, of one moment: takes every shard's lock.
+    pub fn stats(&self) -> StoreStats {
+        let shards = self.table.lock_all();
+        let cache = self.cache.stats();
+        StoreStats {
+            reads: shards.iter().map(|shard| shard.reads).sum(),
+            hits: cache.hits,
+            misses: cache.misses,
+            keys: shards.iter().map(|shard| shard.keys()).sum(),
+            tombstones: shards.iter().map(|shard| shard.tombstones()).sum(),
+            log_bytes: self.log.bytes(),
+        }
+    }
+
+    /// The cached value of `key`, without touching its recency or the counters (for checkers).
+    pub fn cached(&self, key: &Key) -> Option<Value> {
+        self.cache.peek(key)
+    }
+
+    /// The shard of `key`, if the request is of this epoch. The epoch cannot change while the shard is held.
+    fn admit(&self, epoch: Epoch, key: &Key) -> Result<Locked<'_>, StoreRefusal> {
+        let shard = self.table.lock(key.token());
+        match self.epoch() {
+            own if own == epoch => Ok(shard),
+            own => Err(StoreRefusal::Epoch(own)),
+        }
+    }
+
+    /// Whether `entry` replaces what `slot` describes, by the rule of [`Entry::supersedes`]. The value held is fetched
+    /// only where it decides.
+    fn supersedes(&self, key: &Key, entry: &Entry, slot: Slot) -> Result<bool, StorageError> {
+        if entry.stamp != slot.stamp {
+            return Ok(entry.stamp > slot.stamp);
+        }
+        let value = if slot.tombstone || entry.value.is_none() {
+            // Whether there is a value decides, and which one it is does not matter.
+            (!slot.tombstone).then(Value::default)
+        } else {
+            let cached = self.cache.peek(key);
+            Some(cached.map_or_else(|| self.read_value(key, slot.at), Ok)?)
+        };
+        Ok(entry.supersedes(&Entry { value, stamp: slot.stamp, expires: slot.expires }))
+    }
+
+    /// The value that `slot` means, from the cache or from the log; the cache then holds it. Under the shard's lock.
+    fn value(&self, key: &Key, slot: Slot) -> Result<Value, StorageError> {
+        if let Some(value) = self.cache.get(key) {
+            return Ok(value);
+        }
+        let value = self.read_value(key, slot.at)?;
+        self.cache.put(key, value.clone());
+        Ok(value)
+    }
+
+    /// Under the shard's lock: a merge cannot move the record while it is read.
+    fn read_value(&self, key: &Key, at: Location) -> Result<Value, StorageError> {
+        match self.log.read(at)? {
+            Record { body: Body::Version { key: found, entry: Entry { value: Some(value), .. } }, .. }
+                if found == *key =>
+            {
+                Ok(value)
+            }
+            // The record's checksum is right, so not the disk is at fault but this program.
+            other => panic!("the table says that {key:?} is at {at:?}, the log has {other:?} there"),
+        }
+    }
+
+    /// The position an answer that saw this record depends on.
+    fn staged(&self, at: Location) -> Option<LogPosition> {
+        self.log.is_staged(at).then(|| at.into())
+    }
+}

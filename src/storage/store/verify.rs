@@ -1,0 +1,217 @@
+//! WAL-3 and CACHE-1, checked: the log read again and folded in the plainest way, against table, counts and cache.
+//!
+//! The fold here shares no code with the one that opening uses: maps and lists, no shards, nothing incremental. It is
+//! told what it may rely upon (a later record wins a tie) and then checks that as well, by reading both records.
+//!
+//! Caveats: everything else waits while it runs, O(log + cache) reads; memory grows with the keys, twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
+
+use super::super::table::{Usage, digest_of};
+use super::*;
+use crate::types::Token;
+
+impl Store {
+    /// WAL-3, CACHE-1 and STAT-1: reads the whole log again, folds it, and compares it with table, digests, counts and
+    /// cache. Each difference is a sentence (the first [`MAX_DIFFERENCES`] of them); none is health. Writes what is
+    /// staged first; an error is a log that cannot be read or has failed. Holds every lock: for checkers.
+    pub fn verify(&self) -> Result<Vec<String>, StorageError> {
+        let _merging = self.merging.lock().unwrap_or_else(PoisonError::into_inner);
+        let control = self.control();
+        let shards = self.table.lock_all();
+        self.log.sync()?;
+        let mut naive = Naive::default();
+        self.log.scan(&mut |at, record| naive.apply(at, record))?;
+        let mut check = Check { differences: Vec::new(), naive, shards: &shards, control: &control };
+        check.versions();
+        check.floors(&self.table);
+        check.counts(&self.table);
+        check.control(self.epoch());
+        self.check_ties(&mut check)?;
+        self.check_cache(&mut check)?;
+        Ok(check.differences)
+    }
+
+    fn check_ties(&self, check: &mut Check<'_>) -> Result<(), StorageError> {
+        for (old, new) in std::mem::take(&mut check.naive.ties) {
+            let (old, new) = (self.log.read(old)?, self.log.read(new)?);
+            if let (Body::Version { entry: old, .. }, Body::Version { key, entry: new }) = (old.body, new.body)
+                && !new.supersedes(&old)
+            {
+                check.differs(format!("the log has {key:?} at {} twice, and the later one loses the tie", new.stamp));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_cache(&self, check: &mut Check<'_>) -> Result<(), StorageError> {
+        let stats = self.cache.stats();
+        if stats.entries > self.cache.capacity() {
+            check.differs(format!("the cache holds {} values, {} at most", stats.entries, self.cache.capacity()));
+        }
+        let reads: u64 = check.shards.iter().map(|shard| shard.reads).sum();
+        if reads != stats.hits + stats.misses {
+            check.differs(format!("{reads} reads, but {} hits and {} misses", stats.hits, stats.misses));
+        }
+        for (key, cached) in self.cache.contents() {
+            let value = match check.naive.versions.get(&key) {
+                Some(slot) if !slot.tombstone => Some(self.read_value(&key, slot.at)?),
+                _ => None,
+            };
+            if value.as_ref() != Some(&cached) {
+                check.differs(format!("the cache has another value of {key:?} than the log"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The log's records folded without any cleverness.
+#[derive(Default)]
+struct Naive {
+    versions: BTreeMap<Key, Slot>,
+    /// Records of one key with one stamp: the earlier and the later.
+    ties: Vec<(Location, Location)>,
+    /// In log order: raised to a floor, or forgotten.
+    floors: Vec<(TokenRange, Option<Stamp>)>,
+    cleared: Vec<(TokenRange, Stamp)>,
+    epoch: Epoch,
+    topology: Option<Location>,
+    clock: Time,
+    recovering: bool,
+}
+
+impl Naive {
+    fn apply(&mut self, at: Location, record: Record) {
+        match record.body {
+            Body::Version { key, entry } => {
+                let tombstone = entry.value.is_none();
+                let slot = Slot { stamp: entry.stamp, expires: entry.expires, tombstone, at };
+                match self.versions.get(&key) {
+                    Some(held) if held.stamp > slot.stamp => return,
+                    Some(held) if held.stamp == slot.stamp => self.ties.push((held.at, at)),
+                    _ => {}
+                }
+                self.versions.insert(key, slot);
+            }
+            Body::Discard { ranges, upto } => {
+                self.versions
+                    .retain(|key, slot| slot.stamp > upto || !ranges.iter().any(|range| range.contains(key.token())));
+                for range in ranges {
+                    if upto == Stamp::MAX {
+                        self.floors.push((range, None));
+                    } else {
+                        self.cleared.push((range, upto));
+                    }
+                }
+            }
+            Body::Floor { range, stamp } => self.floors.push((range, Some(stamp))),
+            Body::Topology { .. } => {
+                self.epoch = record.epoch;
+                self.topology = Some(at);
+            }
+            Body::Clock { time } => self.clock = self.clock.max(time),
+            Body::Recovering { recovering } => self.recovering = recovering,
+        }
+    }
+
+    fn floor(&self, token: Token) -> Stamp {
+        let here = self.floors.iter().filter(|(range, _)| range.contains(token));
+        let raised = here.fold(Stamp::ZERO, |floor, (_, change)| change.map_or(Stamp::ZERO, |to| floor.max(to)));
+        let cleared = self.cleared.iter().filter(|(range, _)| range.contains(token)).map(|(_, upto)| *upto);
+        cleared.fold(raised, Stamp::max)
+    }
+
+    /// Every token at which the floor may change.
+    fn edges(&self) -> BTreeSet<Token> {
+        let floors = self.floors.iter().map(|(range, _)| range);
+        let ranges = floors.chain(self.cleared.iter().map(|(range, _)| range));
+        let behind = |range: &TokenRange| range.last.0.checked_add(1).map(Token);
+        let edges = ranges.flat_map(|range| [Some(range.first), Some(range.last), behind(range)]);
+        edges.flatten().chain([Token(0), Token(u64::MAX)]).collect()
+    }
+}
+
+/// The comparison of one naive fold with the store.
+struct Check<'a> {
+    differences: Vec<String>,
+    naive: Naive,
+    shards: &'a [Locked<'a>],
+    control: &'a Control,
+}
+
+impl Check<'_> {
+    fn differs(&mut self, how: String) {
+        if self.differences.len() < MAX_DIFFERENCES {
+            self.differences.push(how);
+        }
+    }
+
+    fn versions(&mut self) {
+        let mut table = BTreeMap::new();
+        for shard in self.shards {
+            table.extend(shard.after(TokenRange::ALL, None).map(|(key, slot)| (key.clone(), *slot)));
+        }
+        let log = std::mem::take(&mut self.naive.versions);
+        for (key, slot) in &log {
+            match table.get(key) {
+                None => self.differs(format!("the table lacks {key:?} at {}, which the log has", slot.stamp)),
+                Some(held) if held != slot => {
+                    self.differs(format!("the table has {key:?} as {held:?}, the log as {slot:?}"));
+                }
+                Some(_) => {}
+            }
+        }
+        for key in table.keys().filter(|key| !log.contains_key(*key)) {
+            self.differs(format!("the table has {key:?}, which the log lacks"));
+        }
+        self.naive.versions = log;
+    }
+
+    fn floors(&mut self, table: &Table) {
+        for token in self.naive.edges() {
+            let only = TokenRange { first: token, last: token };
+            for (index, _) in table.parts(only) {
+                let (held, logged) = (self.shards[index].floor(token), self.naive.floor(token));
+                if held != logged {
+                    self.differs(format!("the floor at token {} is {held}, by the log {logged}", token.0));
+                }
+            }
+        }
+    }
+
+    fn counts(&mut self, table: &Table) {
+        let versions = std::mem::take(&mut self.naive.versions);
+        let mut ahead = versions.iter().peekable();
+        for (index, part) in table.parts(TokenRange::ALL) {
+            let (mut keys, mut tombstones, mut digest) = (0, 0, 0_u64);
+            let mut usage = BTreeMap::<u32, Usage>::new();
+            while let Some((key, slot)) = ahead.next_if(|(key, _)| part.contains(key.token())) {
+                *(if slot.tombstone { &mut tombstones } else { &mut keys }) += 1;
+                digest = digest.wrapping_add(digest_of(key, slot.stamp));
+                let droppable = slot.tombstone && slot.stamp <= self.naive.floor(key.token());
+                let of = usage.entry(slot.at.segment).or_default();
+                *(if droppable { &mut of.droppable } else { &mut of.kept }) += u64::from(slot.at.length);
+            }
+            let shard = &self.shards[index];
+            let held = (shard.keys(), shard.tombstones(), shard.digest(), shard.usage());
+            let logged = (keys, tombstones, digest, usage);
+            if held != logged {
+                self.differs(format!("shard {index} counts {held:?}, by the log {logged:?}"));
+            }
+        }
+        self.naive.versions = versions;
+    }
+
+    fn control(&mut self, epoch: Epoch) {
+        let held = (epoch, self.control.topology, self.control.time(), self.control.recovering());
+        let logged = (self.naive.epoch, self.naive.topology, self.naive.clock, self.naive.recovering);
+        if held != logged {
+            self.differs(format!("epoch, topology, clock and recovering are {held:?}, by the log {logged:?}"));
+        }
+    }
+}
+
+/// A store that differs everywhere would otherwise fill the memory with sentences.
+const MAX_DIFFERENCES: usize = 100;

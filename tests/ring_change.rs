@@ -1,0 +1,433 @@
+//! Ring changes on real replicas over files in memory, message by message: lost, repeated, reordered, and with nodes
+//! that do not answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use kvsim::node::{Durability, Replica};
+use kvsim::protocol::message::{Refusal, Reply, Request};
+use kvsim::protocol::ring_change::{Change, ChangeStep, Ended, Moved, RingChange};
+use kvsim::ring::{Member, naive::NaiveRing};
+use kvsim::storage::disk::{Disk, MemoryDisk};
+use kvsim::storage::log::{LogOptions, SyncPolicy};
+use kvsim::storage::store::StoreOptions;
+use kvsim::topology::{Stage, Topology};
+use kvsim::types::{Entry, Key, Level, NodeId, Stamp, Time, TokenRange};
+
+/// Replicas, the leader's topology, and a network that misbehaves by a seed.
+struct World {
+    disk: Arc<dyn Disk>,
+    replicas: BTreeMap<NodeId, Replica>,
+    topology: Arc<Topology>,
+    down: BTreeSet<NodeId>,
+    now: Time,
+    random: u64,
+    /// Of a hundred messages: how many are lost, and how many arrive twice.
+    lost: u64,
+    twice: u64,
+}
+
+type Flight = (NodeId, u64, Request);
+
+impl World {
+    fn new(copies: u8) -> World {
+        World {
+            disk: Arc::new(MemoryDisk::default()),
+            replicas: BTreeMap::new(),
+            topology: Arc::new(Topology::empty(copies, 16)),
+            down: BTreeSet::new(),
+            now: Time(1_000),
+            random: 7,
+            lost: 0,
+            twice: 0,
+        }
+    }
+
+    fn with_nodes(copies: u8, nodes: u32) -> World {
+        let mut world = World::new(copies);
+        for _ in 0..nodes {
+            world.grow();
+        }
+        world
+    }
+
+    fn chance(&mut self, of_a_hundred: u64) -> bool {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.random >> 33) % 100 < of_a_hundred
+    }
+
+    fn open(&mut self, node: NodeId, topology: Arc<Topology>) {
+        let log = LogOptions { sync: SyncPolicy::Interval, segment_bytes: 1 << 20, recover_prefix: false };
+        let options = StoreOptions { log, cache_entries: 100, shards: 16 };
+        let label = format!("n{}", node.0);
+        self.disk.create_dir(&label).unwrap();
+        let opened = Replica::open(Arc::clone(&self.disk), node, &label, u64::from(node.0), options, topology);
+        self.replicas.insert(node, opened.unwrap().0);
+    }
+
+    /// Adds the next node; its ring change must complete.
+    fn grow(&mut self) -> (NodeId, Moved) {
+        let (node, ended) = self.try_grow();
+        let Ended::Complete(moved) = ended else { panic!("{ended:?}") };
+        (node, moved)
+    }
+
+    fn try_grow(&mut self) -> (NodeId, Ended) {
+        let id = self.topology.record().next_node;
+        let member = Member { id, label: format!("n{}", id.0).into(), vnodes: 16 };
+        self.open(id, Arc::clone(&self.topology));
+        (id, self.change(Change::Add(member)))
+    }
+
+    fn shrink(&mut self, node: NodeId) -> Moved {
+        let ended = self.change(Change::Remove(node));
+        self.replicas.remove(&node);
+        let Ended::Complete(moved) = ended else { panic!("{ended:?}") };
+        moved
+    }
+
+    fn change(&mut self, change: Change) -> Ended {
+        self.drive(RingChange::new(Arc::clone(&self.topology), change, self.now), |_, _| {})
+    }
+
+    /// Plays messages in random order until the change is over; `between` sees every stage it publishes.
+    fn drive(&mut self, mut change: RingChange, mut between: impl FnMut(&mut World, Option<Stage>)) -> Ended {
+        let mut flights: Vec<Flight> = Vec::new();
+        for _ in 0..1_000_000 {
+            match change.poll() {
+                ChangeStep::Publish(topology) => {
+                    self.topology = topology;
+                    change.on_published();
+                }
+                ChangeStep::Send { to, id, request } => self.send(&mut flights, to, id, request),
+                ChangeStep::Wait if flights.is_empty() => {
+                    self.now = change.wake_at();
+                    assert!(self.now < Time(u64::MAX), "waits for nothing: {change:?}");
+                    change.on_time(self.now);
+                }
+                ChangeStep::Wait => {
+                    self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    let (to, id, request) = flights.swap_remove((self.random >> 33) as usize % flights.len());
+                    let fenced = matches!(request, Request::Fence { .. });
+                    if let Some(answer) = self.deliver(to, &request) {
+                        if !self.chance(self.lost) {
+                            change.on_reply(to, id, answer);
+                        }
+                    }
+                    if fenced {
+                        between(self, change.stage());
+                    }
+                }
+                ChangeStep::Done(ended) => return ended,
+            }
+        }
+        panic!("no end: {change:?}")
+    }
+
+    fn send(&mut self, flights: &mut Vec<Flight>, to: NodeId, id: u64, request: Request) {
+        if self.chance(self.twice) {
+            flights.push((to, id, request.clone()));
+        }
+        if !self.chance(self.lost) {
+            flights.push((to, id, request));
+        }
+    }
+
+    fn deliver(&self, to: NodeId, request: &Request) -> Option<Result<Reply, Refusal>> {
+        let replica = self.replicas.get(&to).filter(|_| !self.down.contains(&to))?;
+        Some(replica.stage(self.now, request).and_then(|staged| {
+            replica.commit(staged.durability)?;
+            Ok(staged.reply)
+        }))
+    }
+
+    /// Writes `keys` to all that the plan names, `age` being part of the stamp.
+    fn write(&self, keys: std::ops::Range<u32>, age: u32) {
+        for key in keys.map(key) {
+            let Ok(plan) = self.topology.write_plan(key.token(), Level::One) else { return };
+            let sets = plan.current.replicas.as_slice().iter().chain(plan.next.iter().flat_map(|n| n.replicas.as_slice()));
+            for node in sets.copied().collect::<BTreeSet<_>>() {
+                self.put(node, &key, age);
+            }
+        }
+    }
+
+    fn put(&self, node: NodeId, key: &Key, age: u32) {
+        let (epoch, key) = (self.topology.epoch(), key.clone());
+        let request = Request::Put { epoch, key, entry: entry(age) };
+        if let Some(Err(Refusal::Behind { .. })) = self.deliver(node, &request) {
+            self.deliver(node, &Request::Fence { topology: Arc::clone(&self.topology) }).unwrap().unwrap();
+            self.deliver(node, &request).unwrap().unwrap();
+        }
+    }
+
+    fn held(&self, node: NodeId, key: &Key) -> Option<Entry> {
+        self.replicas[&node].store().peek(key).unwrap()
+    }
+
+    /// Every key is on exactly its owners (as the naive ring says), at `age`.
+    fn assert_placed(&self, keys: std::ops::Range<u32>, age: u32) {
+        assert_eq!(self.topology.stage(), None);
+        let record = self.topology.record();
+        let ring = NaiveRing::new(&record.members, record.copies);
+        for key in keys.map(key) {
+            let owners = ring.owners(key.token());
+            for node in self.replicas.keys().filter(|node| !self.down.contains(node)) {
+                let stamp = self.held(*node, &key).map(|held| held.stamp);
+                let wanted = owners.contains(*node).then(|| entry(age).stamp);
+                assert_eq!(stamp, wanted, "{node:?} of owners {owners:?}");
+            }
+        }
+    }
+
+    /// Copies that must move between two rings, key by key.
+    fn minimum(&self, before: &[Member], keys: std::ops::Range<u32>) -> u64 {
+        let record = self.topology.record();
+        let (old, new) = (NaiveRing::new(before, record.copies), NaiveRing::new(&record.members, record.copies));
+        keys.map(|n| key(n).token()).map(|token| new.owners(token).without(&old.owners(token)).len() as u64).sum()
+    }
+
+    fn members(&self) -> Vec<Member> {
+        self.topology.record().members.clone()
+    }
+}
+
+fn key(n: u32) -> Key {
+    Key::new(format!("key-{n}").into_bytes()).unwrap()
+}
+
+fn entry(age: u32) -> Entry {
+    let stamp = Stamp { time: Time(u64::from(age)), coordinator: NodeId(0), counter: 0 };
+    Entry { value: Some(format!("value-{age}").into_bytes().into()), stamp, expires: None }
+}
+
+fn copied(moved: &Moved) -> u64 {
+    moved.pairs.values().map(|pair| pair.keys).sum()
+}
+
+#[test]
+fn growing_and_shrinking_moves_exactly_the_minimum() {
+    for copies in [1, 2, 3] {
+        let mut world = World::with_nodes(copies, 1);
+        world.write(0..1_500, 1);
+        for _ in 0..4 {
+            let before = world.members();
+            let (joiner, moved) = world.grow();
+            assert_eq!(copied(&moved), world.minimum(&before, 0..1_500), "{copies} copies, {joiner:?} joins");
+            assert!(moved.pairs.keys().all(|(_, to)| *to == joiner), "nothing moves between the others");
+            world.assert_placed(0..1_500, 1);
+        }
+        for leaver in [2, 1, 4, 3].map(NodeId) {
+            let before = world.members();
+            let moved = world.shrink(leaver);
+            assert_eq!(copied(&moved), world.minimum(&before, 0..1_500), "{copies} copies, {leaver:?} leaves");
+            world.assert_placed(0..1_500, 1);
+        }
+    }
+}
+
+#[test]
+fn lost_repeated_and_reordered_messages_change_nothing() {
+    for seed in 0..20 {
+        let mut world = World::with_nodes(3, 3);
+        (world.random, world.lost, world.twice) = (seed, 20, 20);
+        world.write(0..700, 1);
+        world.grow();
+        world.assert_placed(0..700, 1);
+        world.shrink(NodeId(1));
+        world.assert_placed(0..700, 1);
+    }
+}
+
+#[test]
+fn writes_at_every_stage_arrive_at_the_new_owners() {
+    let mut world = World::with_nodes(3, 4);
+    world.write(0..400, 1);
+    let joiner = world.topology.record().next_node;
+    let member = Member { id: joiner, label: "n5".into(), vnodes: 16 };
+    world.open(joiner, Arc::clone(&world.topology));
+    let change = RingChange::new(Arc::clone(&world.topology), Change::Add(member), world.now);
+    let mut age = 1;
+    let ended = world.drive(change, |world, _| {
+        age += 1;
+        world.write(0..400, age);
+    });
+    assert!(matches!(ended, Ended::Complete(_)));
+    world.assert_placed(0..400, age);
+}
+
+#[test]
+fn a_version_that_only_an_old_owner_holds_is_pushed_before_it_is_discarded() {
+    let mut world = World::with_nodes(3, 4);
+    world.write(0..300, 1);
+    let joiner = world.topology.record().next_node;
+    let member = Member { id: joiner, label: "n5".into(), vnodes: 16 };
+    world.open(joiner, Arc::clone(&world.topology));
+    let change = RingChange::new(Arc::clone(&world.topology), Change::Add(member), world.now);
+    let mut written = false;
+    let ended = world.drive(change, |world, stage| {
+        // Copying is over: this write reaches, of its plan, only the replica that loses the key.
+        if stage == Some(Stage::ReadBoth) && !written {
+            written = true;
+            let moves = world.topology.moves().to_vec();
+            for key in (0..300).map(key) {
+                let moved = moves.iter().find(|moved| moved.range.contains(key.token()));
+                match moved {
+                    Some(moved) => world.put(moved.old.without(&moved.new).as_slice()[0], &key, 2),
+                    None => world.topology.replicas(key.token()).as_slice().iter().for_each(|n| world.put(*n, &key, 2)),
+                }
+            }
+        }
+    });
+    assert!(written && matches!(ended, Ended::Complete(_)));
+    world.assert_placed(0..300, 2);
+}
+
+#[test]
+fn a_joiner_that_does_not_answer_leaves_the_old_ring() {
+    let mut world = World::with_nodes(3, 4);
+    world.write(0..300, 1);
+    let before = world.members();
+    let joiner = world.topology.record().next_node;
+    world.down.insert(joiner);
+    let (_, ended) = world.try_grow();
+    assert_eq!(ended, Ended::Aborted { silent: joiner });
+    assert_eq!(world.members(), before);
+    world.assert_placed(0..300, 1);
+}
+
+#[test]
+fn a_survivor_that_does_not_answer_leaves_the_old_ring_without_leftovers() {
+    let mut world = World::with_nodes(2, 4);
+    world.write(0..300, 1);
+    world.down.insert(NodeId(2));
+    let ended = world.change(Change::Remove(NodeId(1)));
+    assert_eq!(ended, Ended::Aborted { silent: NodeId(2) });
+    world.assert_placed(0..300, 1);
+}
+
+#[test]
+fn a_dead_donor_is_replaced_by_a_majority_and_hands_over_when_it_returns() {
+    let mut world = World::with_nodes(3, 4);
+    world.write(0..400, 1);
+    world.down.insert(NodeId(1));
+    let before = world.members();
+    let (_, moved) = world.grow();
+    assert_eq!(copied(&moved), world.minimum(&before, 0..400));
+    world.assert_placed(0..400, 1);
+
+    // Back, it still holds what it lost meanwhile, and among it a version that nobody else has.
+    world.down.remove(&NodeId(1));
+    let lost = (0..400).map(key).find(|key| {
+        world.held(NodeId(1), key).is_some() && !world.topology.replicas(key.token()).contains(NodeId(1))
+    });
+    let lost = lost.expect("it lost some key");
+    let stale = world.replicas[&NodeId(1)].topology();
+    let request = Request::Put { epoch: stale.epoch(), key: lost.clone(), entry: entry(2) };
+    world.deliver(NodeId(1), &request).unwrap().unwrap();
+    assert_eq!(world.change(Change::Return(NodeId(1))), Ended::Complete(Moved::default()));
+    assert!(world.topology.replicas(lost.token()).as_slice().iter().all(|n| world.held(*n, &lost) == Some(entry(2))));
+    world.write(0..400, 3);
+    world.assert_placed(0..400, 3);
+}
+
+#[test]
+fn a_dead_node_is_removed_by_force() {
+    let mut world = World::with_nodes(3, 5);
+    world.write(0..400, 1);
+    world.down.insert(NodeId(3));
+    let before = world.members();
+    let Ended::Complete(moved) = world.change(Change::ForceRemove(NodeId(3))) else { panic!("aborted") };
+    assert_eq!(copied(&moved), world.minimum(&before, 0..400));
+    world.replicas.remove(&NodeId(3));
+    world.assert_placed(0..400, 1);
+}
+
+#[test]
+fn clearing_drops_everything_and_refuses_what_is_older() {
+    let mut world = World::with_nodes(3, 3);
+    world.write(0..100, 1);
+    world.down.insert(NodeId(2));
+    let before = entry(5).stamp;
+    assert!(matches!(world.change(Change::Clear(before)), Ended::Complete(_)));
+    world.down.remove(&NodeId(2));
+    world.write(0..100, 4);
+    for node in [1, 2, 3].map(NodeId) {
+        assert!((0..100).all(|n| world.held(node, &key(n)).is_none()), "{node:?}");
+    }
+    world.write(0..100, 6);
+    world.assert_placed(0..100, 6);
+}
+
+#[test]
+fn a_node_that_lost_data_merges_it_back_before_it_answers_reads() {
+    let mut world = World::with_nodes(3, 4);
+    world.write(0..300, 1);
+    let node = NodeId(2);
+    world.replicas[&node].store().discard(world.topology.epoch(), &[TokenRange::ALL]).unwrap();
+    world.replicas[&node].store().set_recovering(true).unwrap();
+    world.replicas[&node].store().sync().unwrap();
+    let topology = Arc::clone(&world.topology);
+    world.open(node, Arc::clone(&topology));
+    let owned = (0..300).map(key).find(|key| topology.replicas(key.token()).contains(node)).unwrap();
+    let read = Request::Get { epoch: topology.epoch(), key: owned };
+    assert!(matches!(world.deliver(node, &read), Some(Err(Refusal::Recovering))));
+    let Ended::Complete(moved) = world.change(Change::Restore(node)) else { panic!("aborted") };
+    assert!(!moved.possible_loss);
+    assert!(matches!(world.deliver(node, &read), Some(Ok(Reply::Value { entry: Some(_) }))));
+    world.assert_placed(0..300, 1);
+}
+
+#[test]
+fn a_change_interrupted_at_any_message_is_resumed_to_its_end() {
+    for stop in (0..400).step_by(7) {
+        let mut world = World::with_nodes(3, 3);
+        world.write(0..200, 1);
+        let joiner = world.topology.record().next_node;
+        let member = Member { id: joiner, label: "n4".into(), vnodes: 16 };
+        world.open(joiner, Arc::clone(&world.topology));
+        let mut change = RingChange::new(Arc::clone(&world.topology), Change::Add(member), world.now);
+        for _ in 0..stop {
+            match change.poll() {
+                ChangeStep::Publish(topology) => {
+                    world.topology = topology;
+                    change.on_published();
+                }
+                ChangeStep::Send { to, id, request } => {
+                    let answer = world.deliver(to, &request).unwrap();
+                    change.on_reply(to, id, answer);
+                }
+                ChangeStep::Wait | ChangeStep::Done(_) => break,
+            }
+        }
+        // Everything stops; what survives is what the logs say.
+        let known = world.replicas.values().map(Replica::topology).max_by_key(|topology| topology.epoch()).unwrap();
+        world.topology = known;
+        if world.topology.stage().is_some() {
+            let resumed = RingChange::resume(Arc::clone(&world.topology), world.now);
+            assert!(matches!(world.drive(resumed, |_, _| {}), Ended::Complete(_)));
+        }
+        let members = world.topology.nodes().into_iter().map(|member| member.id).collect::<BTreeSet<_>>();
+        world.replicas.retain(|node, _| members.contains(node));
+        world.assert_placed(0..200, 1);
+    }
+}
+
+#[test]
+fn a_reply_that_must_be_synced_says_so() {
+    let mut world = World::with_nodes(3, 1);
+    let record = kvsim::topology::TopologyRecord {
+        epoch: kvsim::types::Epoch(world.topology.epoch().0 + 1),
+        ..world.topology.record().clone()
+    };
+    world.topology = Arc::new(Topology::new(record));
+    let replica = &world.replicas[&NodeId(1)];
+    let fence = Request::Fence { topology: Arc::clone(&world.topology) };
+    let fenced = replica.stage(world.now, &fence).unwrap();
+    assert_eq!(fenced.durability, Durability::Synced);
+    // Until that sync is done, whatever else is answered waits for it too.
+    let read = Request::Get { epoch: world.topology.epoch(), key: key(1) };
+    assert_eq!(replica.stage(world.now, &read).unwrap().durability, Durability::Synced);
+    replica.commit(Durability::Synced).unwrap();
+    assert_eq!(replica.stage(world.now, &read).unwrap().durability, Durability::None);
+}
