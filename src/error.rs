@@ -101,7 +101,19 @@ pub enum Error {
         /// The node.
         label: String,
     },
-    /// E101 to E122: storage refused.
+    /// E401: a setting of the embedded library is outside its limits. Nothing was changed.
+    #[error("KV-E401 {setting} is from {least} to {most}, not {given}: nothing was changed; choose another value")]
+    Setting {
+        /// Its name in the builder.
+        setting: &'static str,
+        /// The refused value.
+        given: usize,
+        /// The least there may be.
+        least: usize,
+        /// The most there may be.
+        most: usize,
+    },
+    /// E101 to E140: storage refused.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -120,6 +132,7 @@ impl Error {
             Error::Busy { .. } => "KV-E203",
             Error::ChangeInProgress { .. } => "KV-E301",
             Error::LastCopy { .. } => "KV-E302",
+            Error::Setting { .. } => "KV-E401",
             Error::Storage(error) => error.code(),
         }
     }

@@ -86,6 +86,15 @@ impl World {
         moved
     }
 
+    /// Has the nodes that seemed silent hand over what they lost.
+    fn take_back(&mut self, moved: &Moved) {
+        for node in &moved.owing {
+            while self.replicas.contains_key(node)
+                && self.change(Change::Return(*node)) != Ended::Complete(Moved::default())
+            {}
+        }
+    }
+
     fn change(&mut self, change: Change) -> Ended {
         self.drive(RingChange::new(Arc::clone(&self.topology), change, self.now), |_, _| {})
     }
@@ -145,7 +154,8 @@ impl World {
     fn write(&self, keys: std::ops::Range<u32>, age: u32) {
         for key in keys.map(key) {
             let Ok(plan) = self.topology.write_plan(key.token(), Level::One) else { return };
-            let sets = plan.current.replicas.as_slice().iter().chain(plan.next.iter().flat_map(|n| n.replicas.as_slice()));
+            let sets =
+                plan.current.replicas.as_slice().iter().chain(plan.next.iter().flat_map(|n| n.replicas.as_slice()));
             for node in sets.copied().collect::<BTreeSet<_>>() {
                 self.put(node, &key, age);
             }
@@ -157,7 +167,7 @@ impl World {
         let request = Request::Put { epoch, key, entry: entry(age) };
         if let Some(Err(Refusal::Behind { .. })) = self.deliver(node, &request) {
             self.deliver(node, &Request::Fence { topology: Arc::clone(&self.topology) }).unwrap().unwrap();
-            self.deliver(node, &request).unwrap().unwrap();
+            self.deliver(node, &request).unwrap().ok();
         }
     }
 
@@ -232,9 +242,11 @@ fn lost_repeated_and_reordered_messages_change_nothing() {
         let mut world = World::with_nodes(3, 3);
         (world.random, world.lost, world.twice) = (seed, 20, 20);
         world.write(0..700, 1);
-        world.grow();
+        let (_, moved) = world.grow();
+        world.take_back(&moved);
         world.assert_placed(0..700, 1);
-        world.shrink(NodeId(1));
+        let moved = world.shrink(NodeId(1));
+        world.take_back(&moved);
         world.assert_placed(0..700, 1);
     }
 }
@@ -314,13 +326,14 @@ fn a_dead_donor_is_replaced_by_a_majority_and_hands_over_when_it_returns() {
     let before = world.members();
     let (_, moved) = world.grow();
     assert_eq!(copied(&moved), world.minimum(&before, 0..400));
+    assert_eq!(moved.owing, BTreeSet::from([NodeId(1)]));
     world.assert_placed(0..400, 1);
 
     // Back, it still holds what it lost meanwhile, and among it a version that nobody else has.
     world.down.remove(&NodeId(1));
-    let lost = (0..400).map(key).find(|key| {
-        world.held(NodeId(1), key).is_some() && !world.topology.replicas(key.token()).contains(NodeId(1))
-    });
+    let lost = (0..400)
+        .map(key)
+        .find(|key| world.held(NodeId(1), key).is_some() && !world.topology.replicas(key.token()).contains(NodeId(1)));
     let lost = lost.expect("it lost some key");
     let stale = world.replicas[&NodeId(1)].topology();
     let request = Request::Put { epoch: stale.epoch(), key: lost.clone(), entry: entry(2) };
@@ -329,6 +342,50 @@ fn a_dead_donor_is_replaced_by_a_majority_and_hands_over_when_it_returns() {
     assert!(world.topology.replicas(lost.token()).as_slice().iter().all(|n| world.held(*n, &lost) == Some(entry(2))));
     world.write(0..400, 3);
     world.assert_placed(0..400, 3);
+}
+
+#[test]
+fn a_new_owner_first_drops_what_it_held_when_it_was_one_before() {
+    let mut world = World::with_nodes(1, 2);
+    let held = (0..).map(key).find(|key| world.topology.replicas(key.token()).contains(NodeId(1))).unwrap();
+    world.put(NodeId(1), &held, 1);
+    let joiner = world.topology.record().next_node;
+    let member = Member { id: joiner, label: "n3".into(), vnodes: 4_000 };
+    world.open(joiner, Arc::clone(&world.topology));
+    let mut change = RingChange::new(Arc::clone(&world.topology), Change::Add(member), world.now);
+    // The donor hears of Fencing and Copying, and of nothing later.
+    let ended = loop {
+        if change.stage() == Some(Stage::ReadBoth) {
+            world.down.insert(NodeId(1));
+        }
+        match change.poll() {
+            ChangeStep::Publish(topology) => {
+                world.topology = topology;
+                change.on_published();
+            }
+            ChangeStep::Send { to, id, request } => {
+                if let Some(answer) = world.deliver(to, &request) {
+                    change.on_reply(to, id, answer);
+                }
+            }
+            ChangeStep::Wait => break None,
+            ChangeStep::Done(ended) => break Some(ended),
+        }
+    };
+    assert_eq!(ended, None, "with one copy every old owner is a majority: the change waits");
+    assert_eq!(world.topology.stage(), Some(Stage::ReadBoth));
+    assert!(world.held(NodeId(1), &held).is_some() && world.held(joiner, &held).is_some());
+
+    // The same range, gained back from a node that no longer has the key.
+    let mut record = world.topology.record().clone();
+    record.epoch.0 += 10;
+    let without_first = record.members.iter().filter(|member| member.id != NodeId(1)).cloned().collect();
+    let all = std::mem::replace(&mut record.members, without_first);
+    record.change = Some((Stage::Fencing, all));
+    world.down.clear();
+    let fencing = Request::Fence { topology: Arc::new(Topology::new(record)) };
+    world.deliver(NodeId(1), &fencing).unwrap().unwrap();
+    assert_eq!(world.held(NodeId(1), &held), None);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::event::{About, Body, Event, LEADER};
 use super::report::{PairReport, RingChangeReport};
 use super::{Cluster, NodeId};
 use crate::error::Error;
-use crate::protocol::message::{Refusal, Reply, Request};
+use crate::protocol::message::{Refusal, Reply};
 use crate::protocol::ring_change::{Change, ChangeStep, Ended, Moved, RingChange};
 use crate::ring::Member;
 use crate::sim::queue::Ticket;
@@ -91,11 +91,14 @@ impl Cluster {
         }
         self.check_no_change()?;
         if self.nodes.len() >= MAX_NODES {
-            return Err(Error::TooManyNodes { most: MAX_NODES });
+            let given = self.nodes.len() + 1;
+            return Err(Error::Setting { setting: "the number of nodes", given, least: 0, most: MAX_NODES });
         }
         let vnodes = self.vnodes(weight)?;
         let member = Member { id: self.topology.record().next_node, label: Arc::from(label), vnodes };
         self.create_node(&member)?;
+        // From the first stage on it takes writes.
+        self.serve_clients(member.id);
         self.note(TraceEvent { node: Some(member.id), number: u64::from(vnodes), ..self.event("add") });
         self.start_change(Purpose::Add(member.id), Change::Add(member));
         Ok(())
@@ -155,13 +158,16 @@ impl Cluster {
         }
     }
 
+    /// The tokens of a node of `weight`; E401 when there are none or too many.
     fn vnodes(&self, weight: f64) -> Result<u16, Error> {
-        let per_weight = self.config.vnodes;
-        let tokens = (weight * f64::from(per_weight)).round();
-        if (1.0..=f64::from(MAX_VNODES)).contains(&tokens) {
-            return Ok(tokens as u16);
-        }
-        Err(Error::Weight { weight, per_weight, most: MAX_VNODES })
+        // What is no number becomes 0, what is too large the largest there is.
+        let given = (weight * f64::from(self.config.vnodes)).round() as usize;
+        let most = usize::from(MAX_VNODES);
+        let setting = "weight times vnodes";
+        u16::try_from(given)
+            .ok()
+            .filter(|tokens| (1..=MAX_VNODES).contains(tokens))
+            .ok_or(Error::Setting { setting, given, least: 1, most })
     }
 
     fn wait_for_ring(&mut self) -> Result<RingChangeReport, Error> {
@@ -216,8 +222,7 @@ impl Cluster {
     fn run_change(&mut self, purpose: Purpose, machine: RingChange, account: Option<RingAccount>) {
         self.changes.serial += 1;
         let (serial, started) = (self.changes.serial, self.now);
-        self.changes.running =
-            Some(Running { machine, purpose, account, serial, started, timer: None, report: None });
+        self.changes.running = Some(Running { machine, purpose, account, serial, started, timer: None, report: None });
         self.drive_change();
     }
 
@@ -263,11 +268,7 @@ impl Cluster {
     }
 
     fn publish(&mut self, topology: Arc<Topology>) {
-        self.note(TraceEvent {
-            what: stage_name(topology.stage()),
-            number: topology.epoch().0,
-            ..self.event("stage")
-        });
+        self.note(TraceEvent { what: stage_name(topology.stage()), number: topology.epoch().0, ..self.event("stage") });
         self.topology = topology;
         if let Some(running) = &mut self.changes.running {
             running.machine.on_published();
@@ -309,8 +310,7 @@ impl Cluster {
         let what = if matches!(ended, Ended::Complete(_)) { "complete" } else { "aborted" };
         self.note(TraceEvent { what, number: self.topology.epoch().0, ..self.event("change") });
         match (running.purpose, &ended) {
-            (Purpose::Add(node), Ended::Complete(moved)) => {
-                self.serve_clients(node);
+            (Purpose::Add(_), Ended::Complete(moved)) => {
                 let report = self.report(&running, moved, Vec::new());
                 self.changes.ended = report.map(Ok);
             }
@@ -358,7 +358,8 @@ impl Cluster {
         if lost.is_empty() {
             return Vec::new();
         }
-        let named: Vec<String> = lost.iter().take(NAMED_KEYS).map(|key| key.bytes().escape_ascii().to_string()).collect();
+        let named: Vec<String> =
+            lost.iter().take(NAMED_KEYS).map(|key| key.bytes().escape_ascii().to_string()).collect();
         let more = lost.len() - named.len();
         let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
         let (keys, label) = (lost.len(), self.label(node));

@@ -10,7 +10,7 @@ use super::ledger::Acknowledged;
 use super::{Cluster, NodeId, OperationId};
 use crate::node::Durability;
 use crate::protocol::message::{Refusal, Reply, Request};
-use crate::protocol::operation::{Operation, Outcome, Step};
+use crate::protocol::operation::{NodeList, Operation, Outcome, Step};
 use crate::sim::queue::Ticket;
 use crate::sim::trace::TraceEvent;
 use crate::topology::{Need, NoPlan, ReadPlan, Topology, WritePlan};
@@ -30,7 +30,9 @@ pub(super) struct Task {
     /// Answers needed of them.
     pub(super) needed: u8,
     /// Who confirmed the write, late answers included: for the ledger.
-    confirmed: Replicas,
+    confirmed: NodeList,
+    /// Who is to have the write, the owners of both rings during a change: for the ledger.
+    wanted: NodeList,
     /// Whether the client has been answered.
     is_answered: bool,
     timer: Option<Ticket>,
@@ -65,7 +67,7 @@ impl Cluster {
         let Some(topology) = self.topology_at(node) else { return Err(NoPlan::NoNodes) };
         let (plan, repair) = read_plans(&topology, key.token(), level)?;
         let operation = Operation::get(plan, repair, key.clone(), self.now, deadline);
-        self.start_task(node, operation, client, key, level, None, plan.current);
+        self.start_task(node, operation, client, key, level, None, &plan.current, None);
         Ok(())
     }
 
@@ -85,7 +87,7 @@ impl Cluster {
         let entry = Entry { value, stamp, expires };
         self.ledger.wrote(&key, &entry);
         let operation = Operation::put(plan, key.clone(), entry.clone(), self.now, deadline);
-        self.start_task(node, operation, client, key, level, Some(entry), plan.current);
+        self.start_task(node, operation, client, key, level, Some(entry), &plan.current, plan.next.as_ref());
         Ok(())
     }
 
@@ -98,7 +100,8 @@ impl Cluster {
         key: Key,
         level: Level,
         entry: Option<Entry>,
-        current: Need,
+        current: &Need,
+        next: Option<&Need>,
     ) {
         let task = self.clients.next_task();
         let state = Task {
@@ -109,7 +112,8 @@ impl Cluster {
             entry,
             replicas: current.replicas,
             needed: current.need,
-            confirmed: Replicas::NONE,
+            confirmed: NodeList::NONE,
+            wanted: everybody(current, next),
             is_answered: false,
             timer: None,
         };
@@ -203,14 +207,14 @@ impl Cluster {
         state.is_answered = true;
         let (client, key) = (state.client, state.key.clone());
         if let (Outcome::Stored { .. }, Some(entry)) = (&outcome, &state.entry) {
-            let acknowledged = Acknowledged::new(entry, state.confirmed, state.replicas);
+            let acknowledged = Acknowledged::new(entry, state.confirmed, state.wanted);
             self.ledger.acknowledged(&key, acknowledged);
         }
         self.on_client_outcome(client, node, task, outcome);
     }
 
-    /// Goes on under the newest topology known here. Where the level has become too high, the plan says so, and the
-    /// machine knows whether anything was stored.
+    /// Goes on under the newest topology known here. An operation that could have its level when it began is not
+    /// failed by a ring that shrinks: where the level has become too high, all the replicas there are must answer.
     fn replan(&mut self, node: NodeId, task: TaskId, topology: &Arc<Topology>) {
         self.adopt(node, topology);
         let known = self.topology_at(node).filter(|known| known.epoch() > topology.epoch());
@@ -218,12 +222,14 @@ impl Cluster {
         let Some(state) = self.task(node, task) else { return };
         let (token, level) = (state.key.token(), state.level);
         let current = if state.entry.is_some() {
-            let plan = topology.write_plan(token, level).unwrap_or_else(|no_plan| impossible_write(&topology, no_plan));
+            let plan = topology.write_plan(token, level).or_else(|_| topology.write_plan(token, Level::All));
+            let plan = plan.unwrap_or_else(|_| nobody_to_write_to(&topology));
             state.operation.replan_put(plan);
+            state.wanted = everybody(&plan.current, plan.next.as_ref());
             plan.current
         } else {
-            let plans = read_plans(&topology, token, level);
-            let (plan, repair) = plans.unwrap_or_else(|no_plan| impossible_read(&topology, no_plan));
+            let plans = read_plans(&topology, token, level).or_else(|_| read_plans(&topology, token, Level::All));
+            let (plan, repair) = plans.unwrap_or_else(|_| nobody_to_read_from(&topology));
             state.operation.replan_get(plan, repair);
             plan.current
         };
@@ -278,32 +284,27 @@ impl Cluster {
     }
 }
 
+/// The nodes of both sets.
+fn everybody(current: &Need, next: Option<&Need>) -> NodeList {
+    std::iter::once(current).chain(next).flat_map(|need| need.replicas.as_slice()).copied().collect()
+}
+
 /// The plans of a read: whom to ask, and where a version that some lack is written back.
 fn read_plans(topology: &Topology, token: Token, level: Level) -> Result<(ReadPlan, WritePlan), NoPlan> {
     Ok((topology.read_plan(token, level)?, topology.write_plan(token, REPAIR_LEVEL)?))
 }
 
-/// A plan that cannot be won, for an operation whose level was possible when it began.
-fn impossible_write(topology: &Topology, no_plan: NoPlan) -> WritePlan {
-    WritePlan { epoch: topology.epoch(), current: impossible_need(no_plan), next: None }
+/// A plan that cannot be won, for an operation that is left without a ring. The machine knows whether anything was
+/// stored before.
+fn nobody_to_write_to(topology: &Topology) -> WritePlan {
+    WritePlan { epoch: topology.epoch(), current: NOBODY, next: None }
 }
 
-fn impossible_read(topology: &Topology, no_plan: NoPlan) -> (ReadPlan, WritePlan) {
-    let plan = ReadPlan {
-        epoch: topology.epoch(),
-        current: impossible_need(no_plan),
-        next: None,
-        blocking_repair: false,
-    };
-    (plan, impossible_write(topology, no_plan))
+fn nobody_to_read_from(topology: &Topology) -> (ReadPlan, WritePlan) {
+    let plan = ReadPlan { epoch: topology.epoch(), current: NOBODY, next: None, blocking_repair: false };
+    (plan, nobody_to_write_to(topology))
 }
 
-fn impossible_need(no_plan: NoPlan) -> Need {
-    match no_plan {
-        NoPlan::NoNodes => Need { replicas: Replicas::NONE, need: 1 },
-        NoPlan::TooFewReplicas { need, replicas } => Need { replicas, need },
-    }
-}
-
+const NOBODY: Need = Need { replicas: Replicas::NONE, need: 1 };
 /// A version that was read goes to a majority before the answer, so that the next read at a majority sees it too.
 const REPAIR_LEVEL: Level = Level::Quorum;

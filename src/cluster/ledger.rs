@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::types::{Entry, Key, NodeId, Replicas, Stamp, Time};
+use crate::protocol::operation::NodeList;
+use crate::types::{Entry, Key, NodeId, Stamp, Time};
 
 /// The account.
 #[derive(Debug, Default)]
@@ -40,20 +41,20 @@ pub(super) struct Acknowledged {
     pub(super) is_tombstone: bool,
     expires: Option<Time>,
     /// Who confirmed it.
-    pub(super) confirmed: Replicas,
-    /// Who was to have it.
-    wanted: Replicas,
+    pub(super) confirmed: NodeList,
+    /// Who was to have it, the owners of both rings during a change.
+    wanted: NodeList,
 }
 
 impl Acknowledged {
-    pub(super) fn new(entry: &Entry, confirmed: Replicas, wanted: Replicas) -> Acknowledged {
+    pub(super) fn new(entry: &Entry, confirmed: NodeList, wanted: NodeList) -> Acknowledged {
         let is_tombstone = entry.value.is_none();
         Acknowledged { stamp: entry.stamp, is_tombstone, expires: entry.expires, confirmed, wanted }
     }
 
     /// How many of `replicas` nodes must hold it: all if all that were to have it confirmed it, else as many as did.
     pub(super) fn copies_due(&self, replicas: usize) -> usize {
-        let everybody = self.wanted.without(&self.confirmed).is_empty();
+        let everybody = self.wanted.as_slice().iter().all(|node| self.confirmed.contains(*node));
         if everybody { replicas } else { self.confirmed.len().min(replicas) }
     }
 
@@ -104,15 +105,16 @@ impl Ledger {
         let is_written = entry.value.is_none() || self.keys.get(key).is_some_and(|account| account.has_written(entry));
         if !is_written && self.unwritten_reads.len() < MAX_FINDINGS {
             let key = key.bytes().escape_ascii();
-            self.unwritten_reads.push(format!("KV-4 a read of {key} returned version {}, which nobody wrote", entry.stamp));
+            self.unwritten_reads
+                .push(format!("KV-4 a read of {key} returned version {}, which nobody wrote", entry.stamp));
         }
     }
 
     /// Recovery found this version at `node`, one of the key's `wanted` replicas.
-    pub(super) fn found(&mut self, key: &Key, entry: &Entry, node: NodeId, wanted: Replicas) {
+    pub(super) fn found(&mut self, key: &Key, entry: &Entry, node: NodeId, wanted: &[NodeId]) {
         self.is_recovered = true;
         self.wrote(key, entry);
-        self.acknowledged(key, Acknowledged::new(entry, Replicas::NONE, wanted));
+        self.acknowledged(key, Acknowledged::new(entry, NodeList::NONE, wanted.iter().copied().collect()));
         self.confirmed(key, entry.stamp, node);
     }
 
@@ -129,7 +131,8 @@ impl Ledger {
         let mut lost = Vec::new();
         for (key, account) in &mut self.keys {
             let Some(acknowledged) = &mut account.acknowledged else { continue };
-            acknowledged.confirmed = acknowledged.confirmed.as_slice().iter().filter(|at| **at != node).copied().collect();
+            acknowledged.confirmed =
+                acknowledged.confirmed.as_slice().iter().filter(|at| **at != node).copied().collect();
             if held.get(key).is_some_and(|held| *held >= acknowledged.stamp) {
                 continue;
             }

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use super::change::Purpose;
 use super::event::LEADER;
-use super::home::recovery_notes;
+use super::home::Home;
 use super::node::Node;
 use super::report::RestartReport;
 use super::{Cluster, NodeId};
 use crate::error::Error;
-use crate::node::Replica;
+use crate::node::{Durability, Replica};
 use crate::protocol::hlc::HybridClock;
 use crate::protocol::ring_change::Ended;
 use crate::ring::Member;
 use crate::sim::trace::TraceEvent;
+use crate::storage::log::SyncPolicy;
 use crate::storage::store::Restored;
 use crate::types::{Stamp, Time, TokenRange};
 
@@ -37,16 +38,15 @@ impl Cluster {
             return Err(Error::NodeUp { label: label.to_owned() });
         }
         let restored = self.start_process(id)?;
-        let mut notes = recovery_notes(label, &restored.log);
-        let is_recovering = restored.recovering;
+        let mut notes: Vec<String> = restored.log.note(label).into_iter().collect();
         self.note(TraceEvent { node: Some(id), number: restored.log.records, ..self.event("restart") });
-        self.settle(id, is_recovering, &mut notes)?;
+        self.settle(id, &mut notes)?;
         Ok(RestartReport { node: label.to_owned(), records: restored.log.records, notes })
     }
 
     /// Brings a started node to where it serves: it hands over what it lost, and gets back what it lacks. Nodes that
     /// could not hand over before, because a receiver was down, try again.
-    pub(super) fn settle(&mut self, id: NodeId, is_recovering: bool, notes: &mut Vec<String>) -> Result<(), Error> {
+    pub(super) fn settle(&mut self, id: NodeId, notes: &mut Vec<String>) -> Result<(), Error> {
         let others: Vec<NodeId> = self.nodes.keys().copied().filter(|other| *other != id).collect();
         for node in std::iter::once(id).chain(others) {
             self.changes.last = None;
@@ -57,7 +57,8 @@ impl Cluster {
                 notes.push(format!("{node} holds keys that are no longer its own: {silent} does not answer"));
             }
         }
-        if !is_recovering {
+        let process = self.nodes.get(&id).and_then(|node| node.process.as_ref());
+        if process.is_none_or(|process| !process.replica.is_recovering()) {
             return Ok(());
         }
         self.request_change(Purpose::Restore(id));
@@ -105,7 +106,7 @@ impl Cluster {
     pub(super) fn start_process(&mut self, id: NodeId) -> Result<Restored, Error> {
         let Some(node) = self.nodes.get_mut(&id) else { return Ok(Restored::default()) };
         let topology = Arc::clone(&self.topology);
-        let (disk, options) = (self.home.disk(), self.home.store_options(&self.config));
+        let (disk, options) = (self.home.disk(), Home::store_options(&self.config));
         let uid = self.home.uid(&node.label);
         let (replica, restored) = Replica::open(disk, id, &node.label, uid, options, topology)?;
         node.start(replica);
@@ -165,14 +166,14 @@ impl Cluster {
             let Some(process) = self.nodes.get(&id).and_then(|node| node.process.as_ref()) else { continue };
             // A log that has failed takes nothing more; its node is told so by every request.
             if let Ok(position) = process.replica.store().note_clock(self.now) {
-                self.hold(id, crate::node::Durability::Policy(position), None);
+                self.hold(id, Durability::Policy(position), None);
             }
         }
     }
 
     /// Syncs the host's files, unless the policy is `never`: before the prompt returns, and at a script's end.
     pub fn sync_host(&mut self) -> Result<(), Error> {
-        if self.config.sync == crate::storage::log::SyncPolicy::Never {
+        if self.config.sync == SyncPolicy::Never {
             return Ok(());
         }
         for process in self.nodes.values().filter_map(|node| node.process.as_ref()) {

@@ -35,6 +35,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use report::*;
+pub use requests::MAX_IN_FLIGHT;
 
 use crate::error::Error;
 use crate::protocol::hlc::HybridClock;
@@ -154,11 +155,11 @@ pub struct Cluster {
 impl Cluster {
     /// Opens a cluster. `Opened` says what was there: nothing (a new cluster without nodes), or what was recovered.
     pub fn open(config: ClusterConfig, backing: Backing) -> Result<(Cluster, Opened), Error> {
-        let (home, config, is_new) = Home::open(config, backing)?;
+        let (home, config, labels, is_new) = Home::open(config, backing)?;
         let mut cluster = Cluster::without_nodes(home, config);
         let mut opened = Opened { is_new, ..Opened::default() };
-        if !is_new {
-            cluster.recover(&mut opened)?;
+        if !labels.is_empty() {
+            cluster.recover(&labels, &mut opened)?;
         }
         Ok((cluster, opened))
     }

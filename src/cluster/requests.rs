@@ -35,9 +35,14 @@ struct Client {
 
 #[derive(Clone, Debug)]
 enum Wish {
-    Put { value: Arc<[u8]>, expires: Option<Time> },
+    Put {
+        value: Arc<[u8]>,
+        expires: Option<Time>,
+    },
     /// `existed` is known once the read that goes first is answered.
-    Delete { existed: Option<bool> },
+    Delete {
+        existed: Option<bool>,
+    },
     Get,
 }
 
@@ -225,7 +230,7 @@ impl Cluster {
         let is_write = !matches!(client.wish, Wish::Get | Wish::Delete { existed: None });
         match outcome {
             Outcome::Stored { stamp, acks, newer } => {
-                let report = self.write_report(id, node, task, stamp, &acks, newer);
+                let report = self.write_report(id, node, task, stamp, acks.as_slice(), newer);
                 self.finish(id, report.map(Answer::Written).ok_or(Error::NoNodes));
             }
             Outcome::Found { entry, .. } if matches!(client.wish, Wish::Delete { .. }) => {
@@ -237,7 +242,7 @@ impl Cluster {
                 self.begin(id, Some((None, None)));
             }
             Outcome::Found { entry, acks, repaired } => {
-                let report = self.read_report(id, node, task, entry, &acks, &repaired);
+                let report = self.read_report(id, node, task, entry, acks.as_slice(), repaired.as_slice());
                 self.finish(id, report.map(Answer::Read).ok_or(Error::NoNodes));
             }
             Outcome::Failed(shortfall) => {
@@ -322,7 +327,7 @@ impl Cluster {
         task: TaskId,
         entry: Option<Entry>,
         acks: &[NodeId],
-        repaired: &Replicas,
+        repaired: &[NodeId],
     ) -> Option<ReadReport> {
         let (replicas, needed) = self.plan_of(node, task)?;
         let client = self.clients.open.get(&id)?;
@@ -337,7 +342,7 @@ impl Cluster {
             acks: self.labels_of(acks),
             needed,
             version: entry.map(|entry| entry.stamp),
-            repaired: self.labels_of(repaired.as_slice()),
+            repaired: self.labels_of(repaired),
             took: self.now.since(client.started),
         })
     }
@@ -353,7 +358,7 @@ impl Cluster {
 
     fn timeout(&self, shortfall: &Shortfall, is_write: bool) -> Error {
         let needed = usize::from(shortfall.needed);
-        let (acks, missing) = (self.labels_of(&shortfall.acks), self.missing(shortfall));
+        let (acks, missing) = (self.labels_of(shortfall.acks.as_slice()), self.missing(shortfall));
         if is_write {
             Error::WriteTimeout { needed, acks, missing }
         } else {

@@ -161,7 +161,7 @@ impl Usage {
         self.droppable += other.droppable;
     }
 
-    fn subtract(&mut self, other: Usage) {
+    pub(super) fn subtract(&mut self, other: Usage) {
         self.kept -= other.kept;
         self.droppable -= other.droppable;
     }

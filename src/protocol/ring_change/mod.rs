@@ -89,6 +89,8 @@ pub enum Ended {
 pub struct Moved {
     /// Per (donor, receiver).
     pub pairs: BTreeMap<(NodeId, NodeId), PairMoved>,
+    /// Nodes that did not hand over and discard what they lost, being silent: [`Change::Return`] is due to them.
+    pub owing: BTreeSet<NodeId>,
     /// After [`Change::Restore`]: too few sound replicas were left to be sure that nothing acknowledged is gone.
     pub possible_loss: bool,
 }

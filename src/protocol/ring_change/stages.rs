@@ -135,6 +135,9 @@ impl RingChange {
         }
         match (call.stream, reply) {
             (Some(index), reply) => self.on_stream_reply(index, &call.request, reply),
+            (None, Reply::Done) if self.phase == Phase::Finish => {
+                self.moved.owing.remove(&from);
+            }
             (None, Reply::Fenced { epoch }) if epoch >= self.topology.epoch() => {
                 self.fenced.insert(from);
             }
@@ -192,7 +195,9 @@ impl RingChange {
             }
             _ => {
                 let moves = self.topology.moves();
-                let discards: Vec<_> = self.nodes().map(|node| (node, plan::lost_ranges(moves, node))).collect();
+                let mut discards: Vec<_> = self.nodes().map(|node| (node, plan::lost_ranges(moves, node))).collect();
+                discards.retain(|(_, ranges)| !ranges.is_empty());
+                self.moved.owing = discards.iter().map(|(node, _)| *node).collect();
                 self.enter(Phase::Finish);
                 self.send_discards(discards);
             }

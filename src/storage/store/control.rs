@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 
+use super::super::table::Usage;
 use super::*;
 
 /// What is known of the log's control records: all but versions.
@@ -17,8 +18,11 @@ pub(super) struct Control {
     pub(super) clock: Option<(Location, Time)>,
     /// The newest record of whether the node is recovering, and what it says.
     pub(super) recovering: Option<(Location, bool)>,
-    /// Bytes of control records that count, by segment. Those of discards and floors all do, until a merge drops them.
-    pub(super) usage: BTreeMap<u32, u64>,
+    /// Bytes of control records that count, by segment. Those of discards and floors all do until a merge drops them;
+    /// discards of everything are the droppable ones.
+    usage: BTreeMap<u32, Usage>,
+    /// Records of floors in the log.
+    floors: u64,
     /// The end of the newest control record. Whoever asks for a change that is made already has to wait for its record
     /// nevertheless.
     position: LogPosition,
@@ -34,6 +38,7 @@ impl Control {
             clock: None,
             recovering: None,
             usage: BTreeMap::new(),
+            floors: 0,
             position: start.into(),
             changes: 0,
         }
@@ -42,7 +47,7 @@ impl Control {
     /// Takes note of a control record at `at`.
     pub(super) fn note(&mut self, at: Location, body: &Body) {
         self.position = at.into();
-        *self.usage.entry(at.segment).or_default() += u64::from(at.length);
+        self.count(at, body);
         let superseded = match body {
             Body::Topology { .. } => self.topology.replace(at),
             Body::Clock { time } if self.time() > *time => Some(at),
@@ -55,26 +60,53 @@ impl Control {
             Body::Version { .. } => Some(at),
         };
         if let Some(old) = superseded {
-            self.release(old);
+            self.uncount(old, body);
         }
     }
 
-    /// Takes note that a record moved.
-    pub(super) fn relocate(&mut self, from: Location, to: Location) {
-        self.release(from);
-        *self.usage.entry(to.segment).or_default() += u64::from(to.length);
-        let places =
-            [self.topology.as_mut(), self.clock.as_mut().map(|(at, _)| at), self.recovering.as_mut().map(|(at, _)| at)];
-        for place in places.into_iter().flatten().filter(|place| **place == from) {
-            *place = to;
+    /// Takes note that a merge moved the record of `body`.
+    pub(super) fn relocate(&mut self, from: Location, to: Location, body: &Body) {
+        let place = match body {
+            Body::Topology { .. } => self.topology.as_mut(),
+            Body::Clock { .. } => self.clock.as_mut().map(|(at, _)| at),
+            Body::Recovering { .. } => self.recovering.as_mut().map(|(at, _)| at),
+            Body::Discard { .. } | Body::Floor { .. } | Body::Version { .. } => None,
+        };
+        match place {
+            Some(place) if *place == from => *place = to,
+            // No longer the newest of its kind: not counted any more either.
+            Some(_) => return,
+            None => {}
         }
+        self.uncount(from, body);
+        self.count(to, body);
     }
 
-    /// Takes note that a record counts no more.
-    pub(super) fn release(&mut self, at: Location) {
-        if let Some(bytes) = self.usage.get_mut(&at.segment) {
-            *bytes -= u64::from(at.length);
-            if *bytes == 0 {
+    /// Takes note that a merge left out the record of `body`, a discard or a floor.
+    pub(super) fn left_out(&mut self, at: Location, body: &Body) {
+        self.uncount(at, body);
+    }
+
+    /// Bytes of control records by segment, as a merge will keep or drop them.
+    pub(super) fn usage(&self) -> impl Iterator<Item = (u32, Usage)> {
+        // A floor that is kept has the discards behind it kept.
+        let certain = |Usage { kept, droppable }| match self.floors {
+            0 => Usage { kept, droppable },
+            _ => Usage { kept: kept + droppable, droppable: 0 },
+        };
+        self.usage.iter().map(move |(segment, usage)| (*segment, certain(*usage)))
+    }
+
+    fn count(&mut self, at: Location, body: &Body) {
+        self.floors += u64::from(matches!(body, Body::Floor { .. }));
+        self.usage.entry(at.segment).or_default().add(weight(at, body));
+    }
+
+    fn uncount(&mut self, at: Location, body: &Body) {
+        self.floors -= u64::from(matches!(body, Body::Floor { .. }));
+        if let Some(usage) = self.usage.get_mut(&at.segment) {
+            usage.subtract(weight(at, body));
+            if *usage == Usage::default() {
                 self.usage.remove(&at.segment);
             }
         }
@@ -88,6 +120,15 @@ impl Control {
     /// The highest time noted.
     pub(super) fn time(&self) -> Time {
         self.clock.map_or(Time(0), |(_, time)| time)
+    }
+}
+
+/// The bytes of a control record.
+fn weight(at: Location, body: &Body) -> Usage {
+    let bytes = u64::from(at.length);
+    match body {
+        Body::Discard { upto: Stamp::MAX, .. } => Usage { kept: 0, droppable: bytes },
+        _ => Usage { kept: bytes, droppable: 0 },
     }
 }
 

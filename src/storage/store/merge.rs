@@ -29,7 +29,7 @@ use std::sync::TryLockError;
 
 use super::super::log::{MergeWriter, SegmentInfo};
 use super::super::record::HEADER_BYTES;
-use super::super::table::Usage;
+use super::super::table::{Shard, Usage};
 use super::*;
 
 /// The merge under way, and when to look for the next.
@@ -56,17 +56,27 @@ type LogState = (Vec<u32>, u64);
 #[derive(Debug)]
 pub(super) struct Merge {
     writer: MergeWriter,
-    run: Vec<u32>,
     /// Whether nothing in the log is older than the run.
     oldest: bool,
     /// Whether a floor was kept.
     floor_kept: bool,
-    /// Where the kept records were, in log order: the key of a version, nothing for a control record.
-    kept: Vec<(Location, Option<Key>)>,
+    /// Where the kept records were, in log order.
+    kept: Vec<(Location, Kept)>,
     /// Tombstones left out: the table forgets them when the run is gone.
-    tombstones: Vec<(Key, Location)>,
-    /// The newest time of a stamp that is left out.
+    tombstones: Vec<(Location, Key)>,
+    /// Discards and floors left out.
+    controls: Vec<(Location, Body)>,
+    /// The newest time of a stamp that is left out and that no newer version of its key stands for.
     newest: Time,
+}
+
+/// What has to be told when a record moves.
+#[derive(Debug)]
+enum Kept {
+    /// The table, where the version of this key is.
+    Version(Key),
+    /// The control records.
+    Control(Body),
 }
 
 impl Store {
@@ -93,18 +103,14 @@ impl Store {
 
     fn start_merge(&self, merging: &mut Merging) -> Result<Option<Merge>, StorageError> {
         let segments = self.log.segments();
-        let (changes, control) = {
-            let control = self.control();
-            (control.changes, control.usage.clone())
-        };
-        let state = (segments.iter().map(|segment| segment.segment).collect(), changes);
+        let state = (segments.iter().map(|segment| segment.segment).collect(), self.control().changes);
         if merging.looked.as_ref() == Some(&state) {
             return Ok(None);
         }
         merging.looked = Some(state);
         let mut usage = self.table.usage();
-        for (segment, bytes) in control {
-            usage.entry(segment).or_default().kept += bytes;
+        for (segment, control) in self.control().usage() {
+            usage.entry(segment).or_default().add(control);
         }
         let Some(run) = choose(&segments, &usage, merging.room) else {
             return Ok(None);
@@ -113,11 +119,11 @@ impl Store {
         let writer = self.log.start_merge(&run)?;
         Ok(Some(Merge {
             writer,
-            run,
             oldest,
             floor_kept: false,
             kept: Vec::new(),
             tombstones: Vec::new(),
+            controls: Vec::new(),
             newest: Time(0),
         }))
     }
@@ -142,68 +148,72 @@ impl Store {
 
     /// Whether a replay would miss the record. See the module's page.
     fn counts(&self, merge: &mut Merge, at: Location, body: Body) -> bool {
-        let counts = match body {
+        let counts = match &body {
             Body::Version { key, entry } => return self.version_counts(merge, at, key, entry.stamp),
-            Body::Discard { ranges, upto } if upto < Stamp::MAX => ranges.iter().any(|range| {
-                self.table.parts(*range).any(|(index, part)| {
-                    self.table.lock_shard(index).cleared(part).iter().any(|(_, cleared)| *cleared == upto)
-                })
-            }),
-            Body::Discard { .. } => !merge.oldest || merge.floor_kept,
-            Body::Floor { range, stamp } => {
-                let in_force = self.table.parts(range).any(|(index, part)| {
-                    self.table.lock_shard(index).floors(part).iter().any(|(_, floor)| *floor == stamp)
-                });
-                merge.floor_kept |= in_force;
-                in_force
-            }
+            Body::Discard { upto: Stamp::MAX, .. } => !merge.oldest || merge.floor_kept,
+            Body::Discard { ranges, upto } => self.any_piece(ranges, |shard, part| shard.cleared(part), *upto),
+            Body::Floor { range, stamp } => self.any_piece(&[*range], |shard, part| shard.floors(part), *stamp),
             Body::Topology { .. } => self.control().topology == Some(at),
             Body::Clock { .. } => self.control().clock.is_some_and(|(newest, _)| newest == at),
             Body::Recovering { .. } => self.control().recovering.is_some_and(|(newest, _)| newest == at),
         };
+        merge.floor_kept |= counts && matches!(body, Body::Floor { .. });
         if counts {
-            merge.kept.push((at, None));
+            merge.kept.push((at, Kept::Control(body)));
+        } else if matches!(body, Body::Discard { .. } | Body::Floor { .. }) {
+            merge.controls.push((at, body));
         }
         counts
     }
 
-    fn version_counts(&self, merge: &mut Merge, at: Location, key: Key, stamp: Stamp) -> bool {
+    /// Whether the floors that `of` gives are exactly `floor` anywhere in `ranges`.
+    fn any_piece(
+        &self,
+        ranges: &[TokenRange],
+        of: impl Fn(&Shard, TokenRange) -> Vec<(TokenRange, Stamp)>,
+        floor: Stamp,
+    ) -> bool {
+        let mut parts = ranges.iter().flat_map(|range| self.table.parts(*range));
+        parts.any(|(index, part)| of(&self.table.lock_shard(index), part).iter().any(|(_, held)| *held == floor))
+    }
+
+    fn version_counts(&self, merge: &mut Merge, at: Location, key: &Key, stamp: Stamp) -> bool {
         let shard = self.table.lock(key.token());
-        let live = shard.get(&key).filter(|slot| slot.at == at);
-        let droppable = live.is_some_and(|slot| slot.tombstone && slot.stamp <= shard.floor(key.token()));
-        if live.is_some() && !(droppable && merge.oldest) {
-            merge.kept.push((at, Some(key)));
+        let slot = shard.get(key);
+        let is_live = slot.is_some_and(|slot| slot.at == at);
+        let droppable = slot.is_some_and(|slot| slot.tombstone) && stamp <= shard.floor(key.token());
+        if is_live && !(droppable && merge.oldest) {
+            merge.kept.push((at, Kept::Version(key.clone())));
             return true;
         }
-        merge.newest = merge.newest.max(stamp.time);
-        if live.is_some() {
-            merge.tombstones.push((key, at));
+        if is_live || slot.is_none_or(|slot| slot.stamp < stamp) {
+            merge.newest = merge.newest.max(stamp.time);
+        }
+        if is_live {
+            merge.tombstones.push((at, key.clone()));
         }
         false
     }
 
     fn finish_merge(&self, merge: Merge) -> Result<(), StorageError> {
-        let Merge { writer, run, kept, tombstones, newest, .. } = merge;
+        let Merge { writer, kept, tombstones, controls, newest, .. } = merge;
         // A new session resumes after the newest stamp in the log. It must not give one again that was left out.
         self.note_time(newest)?;
         // What made garbage of the rest may be staged only.
         self.log.sync()?;
         let mut kept = kept.into_iter();
         self.log.finish_merge(writer, &mut |from, to| match kept.find(|(at, _)| *at == from) {
-            Some((_, Some(key))) => self.table.lock(key.token()).relocate(&key, from, to),
-            Some((_, None)) => self.control().relocate(from, to),
+            Some((_, Kept::Version(key))) => self.table.lock(key.token()).relocate(&key, from, to),
+            Some((_, Kept::Control(body))) => self.control().relocate(from, to, &body),
             None => debug_assert!(false, "the log moved a record at {from:?} that was not kept"),
         })?;
-        for (key, at) in tombstones {
+        for (at, key) in tombstones {
             let mut shard = self.table.lock(key.token());
             if shard.get(&key).is_some_and(|slot| slot.at == at) {
                 shard.remove(&key);
             }
         }
-        let mut control = self.control();
-        for segment in run {
-            control.usage.remove(&segment);
-        }
+        controls.iter().for_each(|(at, body)| self.control().left_out(*at, body));
         Ok(())
     }
 }
@@ -211,7 +221,7 @@ impl Store {
 /// The adjacent closed segments to merge, oldest first: those with the most garbage, at least half of what they hold,
 /// whose live records fit one segment. `None` when there are none. Each merge then at least halves what it reads, so
 /// merging comes to an end.
-fn choose(segments: &[SegmentInfo], usage: &BTreeMap<u32, Usage>, room: u64) -> Option<Vec<u32>> {
+pub(super) fn choose(segments: &[SegmentInfo], usage: &BTreeMap<u32, Usage>, room: u64) -> Option<Vec<u32>> {
     let closed: Vec<_> = segments.iter().take_while(|segment| segment.closed).collect();
     let mut best = None;
     for start in 0..closed.len() {

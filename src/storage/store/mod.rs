@@ -114,6 +114,17 @@ pub struct StoreStats {
     pub log_bytes: u64,
 }
 
+/// A key as the table knows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// The key.
+    pub key: Key,
+    /// The newest version's stamp.
+    pub stamp: Stamp,
+    /// Whether that version is a value which has not expired.
+    pub visible: bool,
+}
+
 /// What recovery brought back, beside the table.
 #[derive(Debug, Default)]
 pub struct Restored {
@@ -225,6 +236,14 @@ impl Store {
     pub fn versions(&self, ranges: &[TokenRange], after: Option<&Key>, limit: usize) -> (Vec<(Key, Stamp)>, bool) {
         let (page, more) = self.table.page(ranges, after, limit);
         (page.into_iter().map(|(key, slot)| (key, slot.stamp)).collect(), more)
+    }
+
+    /// As [`Store::versions`], with whether each key has a value that is visible at `now`. Reads no value.
+    pub fn list(&self, ranges: &[TokenRange], after: Option<&Key>, limit: usize, now: Time) -> (Vec<Listed>, bool) {
+        let (page, more) = self.table.page(ranges, after, limit);
+        let visible = |slot: &Slot| !slot.tombstone && slot.expires.is_none_or(|at| now < at);
+        let listed = page.into_iter().map(|(key, slot)| Listed { key, stamp: slot.stamp, visible: visible(&slot) });
+        (listed.collect(), more)
     }
 
     /// As [`Store::versions`], with values: at most `limit` keys and about `bytes` bytes, but at least one key. Reads

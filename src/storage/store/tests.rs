@@ -1,7 +1,7 @@
 //! The store on disks in memory with tiny segments, so that rolls, merges and crashes are everyday.
 
 use super::*;
-use crate::storage::disk::MemoryDisk;
+use crate::storage::disk::{FaultyDisk, MemoryDisk};
 use crate::storage::log::SyncPolicy;
 use crate::types::{NodeId, Token};
 

@@ -78,12 +78,17 @@ struct Naive {
     cleared: Vec<(TokenRange, Stamp)>,
     epoch: Epoch,
     topology: Option<Location>,
-    clock: Time,
-    recovering: bool,
+    clock: Option<(Location, Time)>,
+    recovering: Option<(Location, bool)>,
+    /// Discards and floors.
+    lasting: Vec<(Location, Body)>,
 }
 
 impl Naive {
     fn apply(&mut self, at: Location, record: Record) {
+        if matches!(record.body, Body::Discard { .. } | Body::Floor { .. }) {
+            self.lasting.push((at, record.body.clone()));
+        }
         match record.body {
             Body::Version { key, entry } => {
                 let tombstone = entry.value.is_none();
@@ -111,8 +116,11 @@ impl Naive {
                 self.epoch = record.epoch;
                 self.topology = Some(at);
             }
-            Body::Clock { time } => self.clock = self.clock.max(time),
-            Body::Recovering { recovering } => self.recovering = recovering,
+            Body::Clock { time } if self.clock.is_none_or(|(_, highest)| highest <= time) => {
+                self.clock = Some((at, time));
+            }
+            Body::Clock { .. } => {}
+            Body::Recovering { recovering } => self.recovering = Some((at, recovering)),
         }
     }
 
@@ -205,10 +213,23 @@ impl Check<'_> {
     }
 
     fn control(&mut self, epoch: Epoch) {
-        let held = (epoch, self.control.topology, self.control.time(), self.control.recovering());
+        let held = (epoch, self.control.topology, self.control.clock, self.control.recovering);
         let logged = (self.naive.epoch, self.naive.topology, self.naive.clock, self.naive.recovering);
         if held != logged {
             self.differs(format!("epoch, topology, clock and recovering are {held:?}, by the log {logged:?}"));
+        }
+        let mut again = Control::new();
+        for (at, body) in &self.naive.lasting {
+            again.note(*at, body);
+        }
+        let notes = [self.naive.topology, self.naive.clock.map(|(at, _)| at), self.naive.recovering.map(|(at, _)| at)];
+        let mut logged: BTreeMap<u32, Usage> = again.usage().collect();
+        for at in notes.into_iter().flatten() {
+            logged.entry(at.segment).or_default().kept += u64::from(at.length);
+        }
+        let held: BTreeMap<u32, Usage> = self.control.usage().collect();
+        if held != logged {
+            self.differs(format!("the control records take {held:?}, by the log {logged:?}"));
         }
     }
 }

@@ -208,7 +208,7 @@ fn a_page_ends_at_its_bytes_but_not_before_one_key() {
 
 #[test]
 fn a_failed_log_refuses_puts_and_tells_why() {
-    let faulty = Arc::new(crate::storage::disk::FaultyDisk::new(Arc::new(MemoryDisk::new())));
+    let faulty = Arc::new(FaultyDisk::new(Arc::new(MemoryDisk::new())));
     let (store, _) = open_on(Arc::clone(&faulty) as Arc<dyn Disk>, options(4_096)).unwrap();
     commit(&store, put(&store, 1, &entry(10)));
     faulty.set_room(Some(5));

@@ -1,0 +1,266 @@
+//! The inline driver: operations and ring changes run to their end on the calling thread, against replicas in the same
+//! process, by the wall clock.
+//!
+//! A flight is one operation on its way. The driver polls it, stages what it sends on the replica's own locks, and
+//! keeps back the replies that depend on a log. When every flight waits, each touched log is committed once and the
+//! replies are fed back: the three copies of a put cost one write each, and a batch shares them.
+//!
+//! No thread waits for another but for the locks of a replica. The topology and the table of nodes are swapped as
+//! wholes; a flight that planned with an old topology is refused by the replicas and plans again. Replicas answer at
+//! once, so a flight that waits with nothing under way waits for time alone, and is told that it has passed.
+
+mod flight;
+mod round;
+
+use std::iter;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+
+use crate::drive::clock::ProcessClock;
+use crate::node::{Replica, Staged};
+use crate::protocol::message::{Refusal, Request};
+use crate::protocol::operation::{Outcome, Step};
+use crate::protocol::ring_change::{ChangeStep, Ended, RingChange};
+use crate::topology::{NoPlan, Topology};
+use crate::types::{Entry, Key, Level, NodeId, Time};
+
+pub use flight::Flight;
+use round::Round;
+
+/// The nodes of one process under one topology. Thread-safe; see the module's page.
+#[derive(Debug)]
+pub struct Inline {
+    topology: ArcSwap<Topology>,
+    nodes: ArcSwap<Nodes>,
+    clock: ProcessClock,
+}
+
+impl Inline {
+    /// No nodes yet, at `topology`.
+    pub fn new(topology: Arc<Topology>) -> Inline {
+        Inline {
+            topology: ArcSwap::from(topology),
+            nodes: ArcSwap::from_pointee(Nodes::default()),
+            clock: ProcessClock::new(),
+        }
+    }
+
+    /// The topology new flights plan with.
+    pub fn topology(&self) -> Guard<Arc<Topology>> {
+        self.topology.load()
+    }
+
+    /// The replicas there are.
+    pub fn nodes(&self) -> Guard<Arc<Nodes>> {
+        self.nodes.load()
+    }
+
+    /// The clock all flights take their time and stamps from.
+    pub fn clock(&self) -> &ProcessClock {
+        &self.clock
+    }
+
+    /// Makes a replica reachable: before any topology that names it is published.
+    pub fn insert(&self, replica: Arc<Replica>) {
+        self.nodes.rcu(|nodes| nodes.with(replica.id(), Some(Arc::clone(&replica))));
+    }
+
+    /// Makes a replica unreachable, and returns it: after a topology that does not name it is published.
+    pub fn withdraw(&self, node: NodeId) -> Option<Arc<Replica>> {
+        let before = self.nodes.rcu(|nodes| nodes.with(node, None));
+        before.get(node).cloned()
+    }
+
+    /// Writes one version at `level`.
+    pub fn put(&self, key: Key, entry: Entry, level: Level) -> Result<Outcome, NoPlan> {
+        let mut flight = self.start_put(key, entry, level)?;
+        self.run(std::slice::from_mut(&mut flight));
+        flight.land()
+    }
+
+    /// Reads the newest version at `level`.
+    pub fn get(&self, key: Key, level: Level) -> Result<Outcome, NoPlan> {
+        let mut flight = self.start_get(key, level)?;
+        self.run(std::slice::from_mut(&mut flight));
+        flight.land()
+    }
+
+    /// A put that has a plan and waits for [`Inline::run`].
+    pub fn start_put(&self, key: Key, entry: Entry, level: Level) -> Result<Flight, NoPlan> {
+        Flight::put(&self.topology.load(), key, entry, level, self.clock.now())
+    }
+
+    /// A get that has a plan and waits for [`Inline::run`].
+    pub fn start_get(&self, key: Key, level: Level) -> Result<Flight, NoPlan> {
+        Flight::get(&self.topology.load(), key, level, self.clock.now())
+    }
+
+    /// Runs all flights to their end. They share the commits: one a round on each log they touched.
+    pub fn run(&self, flights: &mut [Flight]) {
+        let now = self.clock.now();
+        let mut round = Round::new(self.nodes.load());
+        loop {
+            for (index, flight) in flights.iter_mut().enumerate() {
+                self.advance(index, flight, now, &mut round);
+            }
+            if round.is_empty() {
+                return;
+            }
+            // Persist before replying: until its log is committed, no machine hears of an acknowledgement.
+            round.settle(|index, from, answer| {
+                if let Some(flight) = flights.get_mut(index) {
+                    flight.on_reply(from, answer);
+                }
+            });
+        }
+    }
+
+    /// Runs a ring change to its end. `on_progress` sees it after each stage that is published and each round of
+    /// answers. A node that joins must have been inserted.
+    pub fn change(&self, mut change: RingChange, mut on_progress: impl FnMut(&RingChange)) -> Ended {
+        let mut round = Round::new(self.nodes.load());
+        loop {
+            match change.poll() {
+                ChangeStep::Publish(topology) => {
+                    self.adopt(topology);
+                    change.on_published();
+                    on_progress(&change);
+                }
+                ChangeStep::Send { to, id, request } => {
+                    let staged = self.stage(to, self.clock.now(), &request, &mut round);
+                    if let Some(answer) = round.hold(id, to, staged) {
+                        change.on_reply(to, id, answer);
+                    }
+                }
+                ChangeStep::Wait if round.is_empty() => change.on_time(change.wake_at()),
+                ChangeStep::Wait => {
+                    round.settle(|id, from, answer| change.on_reply(from, id, answer));
+                    on_progress(&change);
+                }
+                ChangeStep::Done(ended) => return ended,
+            }
+        }
+    }
+
+    /// Brings every node to `topology`, durably: from here on none of them takes a request of an older one. An error
+    /// is the first node that did not get there; all were asked.
+    pub fn fence(&self, topology: &Arc<Topology>) -> Result<(), NodeId> {
+        self.adopt(Arc::clone(topology));
+        let request = Request::Fence { topology: Arc::clone(topology) };
+        let mut round = Round::new(self.nodes.load());
+        let mut behind = None;
+        for replica in self.nodes.load().iter() {
+            let staged = replica.stage(self.clock.now(), &request);
+            if let Some(Err(_)) = round.hold((), replica.id(), staged) {
+                behind.get_or_insert(replica.id());
+            }
+        }
+        round.settle(|(), node, answer| {
+            if answer.is_err() {
+                behind.get_or_insert(node);
+            }
+        });
+        behind.map_or(Ok(()), Err)
+    }
+
+    /// Polls a flight until it waits for replies that are held back, or is over.
+    fn advance(&self, index: usize, flight: &mut Flight, now: Time, round: &mut Round<usize>) {
+        while !flight.is_over() {
+            let awaiting = flight.is_awaiting();
+            let (to, staged) = match flight.poll() {
+                Step::Send { to, request } => (to, self.stage(to, now, request, round)),
+                Step::Teach { to } => {
+                    let request = Request::Fence { topology: self.topology.load_full() };
+                    (to, self.stage(to, now, &request, round))
+                }
+                Step::Replan(topology) => {
+                    self.adopt(topology);
+                    flight.replan(&self.topology.load());
+                    continue;
+                }
+                Step::Restamp { above } => {
+                    self.clock.observe(above);
+                    flight.restamp(self.clock.stamp());
+                    continue;
+                }
+                Step::Answer(outcome) => {
+                    flight.end(outcome);
+                    continue;
+                }
+                Step::Wait if awaiting => return,
+                Step::Wait => {
+                    flight.pass_time();
+                    continue;
+                }
+                Step::Drained => {
+                    flight.drain();
+                    continue;
+                }
+            };
+            match round.hold(index, to, staged) {
+                Some(answer) => flight.on_immediate_reply(to, answer),
+                None => flight.expect_reply(),
+            }
+        }
+    }
+
+    fn stage<T>(&self, to: NodeId, now: Time, request: &Request, round: &mut Round<T>) -> Result<Staged, Refusal> {
+        if round.nodes().get(to).is_none() {
+            // It may have joined since the round began.
+            round.see(self.nodes.load());
+        }
+        match round.nodes().get(to) {
+            Some(replica) => replica.stage(now, request),
+            None => Err(self.absence(to)),
+        }
+    }
+
+    /// What a node that is not there would answer. Nodes are withdrawn after a topology without them is published, so
+    /// whoever still asks one plans with an older topology.
+    fn absence(&self, node: NodeId) -> Refusal {
+        let topology = self.topology.load_full();
+        if topology.label(node).is_some() { Refusal::Stopped } else { Refusal::Stale { topology } }
+    }
+
+    /// Plans are made with `topology` from here on, unless a newer one is in use.
+    fn adopt(&self, topology: Arc<Topology>) {
+        self.topology
+            .rcu(|held| if topology.epoch() > held.epoch() { Arc::clone(&topology) } else { Arc::clone(held) });
+    }
+}
+
+/// The replicas by node number. Numbers are never reused, so the places of nodes that left stay empty.
+#[derive(Clone, Debug, Default)]
+pub struct Nodes {
+    replicas: Vec<Option<Arc<Replica>>>,
+}
+
+impl Nodes {
+    /// The replica of `node`.
+    pub fn get(&self, node: NodeId) -> Option<&Arc<Replica>> {
+        self.replicas.get(place(node))?.as_ref()
+    }
+
+    /// All replicas, by number.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Replica>> {
+        self.replicas.iter().flatten()
+    }
+
+    fn with(&self, node: NodeId, replica: Option<Arc<Replica>>) -> Nodes {
+        let mut replicas = self.replicas.clone();
+        let missing = (place(node) + 1).saturating_sub(replicas.len());
+        replicas.extend(iter::repeat_n(None, missing));
+        if let Some(slot) = replicas.get_mut(place(node)) {
+            *slot = replica;
+        }
+        Nodes { replicas }
+    }
+}
+
+fn place(node: NodeId) -> usize {
+    usize::try_from(node.0).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests;

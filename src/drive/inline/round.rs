@@ -1,0 +1,88 @@
+//! Replies held back until the logs they depend on are committed, each log once.
+
+use std::iter;
+use std::sync::Arc;
+
+use arc_swap::Guard;
+
+use super::Nodes;
+use crate::node::{Durability, Staged};
+use crate::protocol::message::{Refusal, Reply};
+use crate::types::NodeId;
+
+/// What was staged since the last commit. `T` says whose reply it is. Nothing is allocated while nothing is held back.
+pub(super) struct Round<T> {
+    nodes: Guard<Arc<Nodes>>,
+    /// What `nodes` was before: a node that left since may have staged a reply that is held back here.
+    earlier: Vec<Guard<Arc<Nodes>>>,
+    held: Vec<Held<T>>,
+    /// Each touched log, and how far it must be committed. A handful: searched in order.
+    logs: Vec<(NodeId, Durability)>,
+}
+
+struct Held<T> {
+    whose: T,
+    from: NodeId,
+    reply: Reply,
+}
+
+impl<T> Round<T> {
+    /// Nothing is held back. The round keeps the replicas of `nodes` alive.
+    pub(super) fn new(nodes: Guard<Arc<Nodes>>) -> Round<T> {
+        Round { nodes, earlier: Vec::new(), held: Vec::new(), logs: Vec::new() }
+    }
+
+    /// The replicas the round can reach.
+    pub(super) fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// Reaches the replicas of `nodes` from here on.
+    pub(super) fn see(&mut self, nodes: Guard<Arc<Nodes>>) {
+        self.earlier.push(std::mem::replace(&mut self.nodes, nodes));
+    }
+
+    /// Holds the reply back until its log is committed; gives it back at once when it depends on none.
+    pub(super) fn hold(
+        &mut self,
+        whose: T,
+        from: NodeId,
+        staged: Result<Staged, Refusal>,
+    ) -> Option<Result<Reply, Refusal>> {
+        let Staged { reply, durability } = match staged {
+            Ok(staged) => staged,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        if durability == Durability::None {
+            return Some(Ok(reply));
+        }
+        match self.logs.iter_mut().find(|(node, _)| *node == from) {
+            Some((_, deepest)) => *deepest = durability.max(*deepest),
+            None => self.logs.push((from, durability)),
+        }
+        self.held.push(Held { whose, from, reply });
+        None
+    }
+
+    /// Whether no reply is held back.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Commits every touched log, then delivers every reply: as it was, or as the refusal of a log that failed.
+    pub(super) fn settle(&mut self, mut deliver: impl FnMut(T, NodeId, Result<Reply, Refusal>)) {
+        let mut failed: Vec<(NodeId, Refusal)> = Vec::new();
+        for (node, durability) in self.logs.drain(..) {
+            let replica = iter::once(&self.nodes).chain(&self.earlier).find_map(|nodes| nodes.get(node));
+            let committed = replica.map_or(Err(Refusal::Stopped), |replica| replica.commit(durability));
+            failed.extend(committed.err().map(|refusal| (node, refusal)));
+        }
+        self.earlier.clear();
+        for Held { whose, from, reply } in self.held.drain(..) {
+            match failed.iter().find(|(node, _)| *node == from) {
+                Some((_, refusal)) => deliver(whose, from, Err(refusal.clone())),
+                None => deliver(whose, from, Ok(reply)),
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Flights and ring changes on real replicas in memory.

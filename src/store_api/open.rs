@@ -1,0 +1,214 @@
+//! Opening a store: in memory, or on a directory that is recovered first.
+//!
+//! What a directory holds is told by its logs alone. Each node's log holds the last topology the node adopted; the
+//! newest of all is in force, every node is brought to it, and a change that it says is under way is gone on with. A
+//! node's directory that the newest topology does not name is what is left of a removal (or of a join that was never
+//! published) and is removed.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::builder::{Builder, Options};
+use super::shared::{Home, Shared};
+use crate::drive::clock::ProcessClock;
+use crate::drive::inline::Inline;
+use crate::error::Error;
+use crate::node::Replica;
+use crate::protocol::ring_change::Change;
+use crate::ring::Member;
+use crate::storage::StorageError;
+use crate::storage::directory::{ClockKind, Directory, Format, node_uid};
+use crate::storage::disk::{Disk, MemoryDisk};
+use crate::storage::log::{Log, LogIdentity, SyncPolicy};
+use crate::storage::record::Body;
+use crate::storage::store::StoreOptions;
+use crate::topology::Topology;
+use crate::types::{NodeId, Stamp};
+
+/// An empty store whose files are in memory.
+pub(super) fn in_memory(options: Options) -> Shared {
+    // Syncing memory would copy it for nothing.
+    let options = Options { sync: SyncPolicy::Never, ..options };
+    let topology = Arc::new(Topology::empty(options.copies, options.tokens));
+    Shared::new(Inline::new(topology), options, Home::Memory(Arc::new(MemoryDisk::new())))
+}
+
+/// The store in `path`, recovered.
+pub(super) fn on_disk(path: &Path, options: Options, asked: &Builder) -> Result<Shared, Error> {
+    let fresh = Format {
+        clock: ClockKind::Wall,
+        copies: options.copies,
+        vnodes: options.tokens,
+        cluster_uid: new_cluster_uid(),
+    };
+    let (directory, labels) = Directory::open(path, &fresh)?;
+    directory.check(asked.copies_asked(), asked.tokens_asked())?;
+    let Format { copies, vnodes: tokens, .. } = directory.format;
+    recover(directory, &labels, Options { copies, tokens, ..options })
+}
+
+/// The replica of a node that is about to join.
+pub(super) fn joiner(shared: &Shared, member: &Member, topology: &Arc<Topology>) -> Result<Replica, StorageError> {
+    let uid = uid(shared.home.cluster_uid(), &member.label);
+    let (disk, store) = (shared.home.disk(), shared.options.store());
+    let (replica, _) = Replica::open(disk, member.id, &member.label, uid, store, Arc::clone(topology))?;
+    Ok(replica)
+}
+
+/// Brings back what the logs hold: the nodes, the topology, and the change that was under way.
+fn recover(directory: Directory, labels: &[String], options: Options) -> Result<Shared, Error> {
+    let mut recovery = Recovery::new(&directory, &options);
+    for label in labels {
+        recovery.open(label)?;
+    }
+    let newest = recovery.newest();
+    recovery.refuse_incomplete(&newest)?;
+    let inline = Inline::new(Arc::clone(&newest));
+    inline.clock().observe(recovery.newest_stamp);
+    let Recovery { opened, strays, .. } = recovery;
+    let shared = Shared::new(inline, options, Home::Directory(directory));
+    for (label, replica) in opened {
+        let node = replica.id();
+        shared.inline.insert(Arc::new(replica));
+        if newest.label(node).is_none() {
+            shared.retire(node, &label);
+        }
+    }
+    strays.iter().for_each(|label| shared.remove_directory(label));
+    shared.inline.fence(&newest).map_err(|node| shared.aborted(node, &newest))?;
+    shared.settle(&newest)?;
+    Ok(shared)
+}
+
+impl Shared {
+    /// Ends what the last process left undone.
+    fn settle(&self, found: &Arc<Topology>) -> Result<(), Error> {
+        let settled = self.settled_topology()?;
+        for member in found.nodes().iter().filter(|member| settled.label(member.id).is_none()) {
+            self.retire(member.id, &member.label);
+        }
+        let recovering: Vec<NodeId> =
+            self.inline.nodes().iter().filter(|replica| replica.is_recovering()).map(|replica| replica.id()).collect();
+        for node in recovering {
+            self.change(&settled, Change::Restore(node))?;
+        }
+        Ok(())
+    }
+}
+
+/// The nodes of a directory while they are opened.
+struct Recovery {
+    disk: Arc<dyn Disk>,
+    cluster_uid: u64,
+    store: StoreOptions,
+    /// The topology of a cluster without nodes: to open a node with it changes nothing.
+    nothing: Arc<Topology>,
+    /// Every topology met so far. They agree on the numbers of labels: a label is given a new number only once the
+    /// directory of the old one is gone.
+    topologies: Vec<Arc<Topology>>,
+    opened: Vec<(String, Replica)>,
+    /// Directories of nodes that no topology names: they never joined.
+    strays: Vec<String>,
+    /// Directories whose log is incomplete: what is left of a removal that was cut off, or damage.
+    incomplete: Vec<(String, StorageError)>,
+    newest_stamp: Stamp,
+}
+
+impl Recovery {
+    fn new(directory: &Directory, options: &Options) -> Recovery {
+        Recovery {
+            disk: Arc::clone(&directory.disk) as Arc<dyn Disk>,
+            cluster_uid: directory.format.cluster_uid,
+            store: options.store(),
+            nothing: Arc::new(Topology::empty(options.copies, options.tokens)),
+            topologies: Vec::new(),
+            opened: Vec::new(),
+            strays: Vec::new(),
+            incomplete: Vec::new(),
+            newest_stamp: Stamp::ZERO,
+        }
+    }
+
+    /// Opens the log of `label`. What may be left of a removal is noted, not refused.
+    fn open(&mut self, label: &str) -> Result<(), StorageError> {
+        use StorageError::{BadMerge, Damaged, MissingSegment};
+        match self.try_open(label) {
+            Err(error @ (Damaged { .. } | MissingSegment { .. } | BadMerge { .. })) => {
+                self.incomplete.push((label.to_owned(), error));
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn try_open(&mut self, label: &str) -> Result<(), StorageError> {
+        let Some(node) = self.number(label)? else {
+            self.strays.push(label.to_owned());
+            return Ok(());
+        };
+        let (disk, uid, store) = (Arc::clone(&self.disk), uid(self.cluster_uid, label), self.store.clone());
+        let (replica, restored) = Replica::open(disk, node, label, uid, store, Arc::clone(&self.nothing))?;
+        self.newest_stamp = self.newest_stamp.max(restored.newest.unwrap_or(Stamp::ZERO));
+        self.topologies.push(replica.topology());
+        self.opened.push((label.to_owned(), replica));
+        Ok(())
+    }
+
+    /// The number of the node called `label`: by a topology met before, or by the last one in its own log.
+    fn number(&mut self, label: &str) -> Result<Option<NodeId>, StorageError> {
+        if let Some(node) = self.find(label) {
+            return Ok(Some(node));
+        }
+        let mut last = None;
+        let identity = LogIdentity { directory: label.to_owned(), uid: uid(self.cluster_uid, label) };
+        Log::open(Arc::clone(&self.disk), identity, self.store.log.clone(), &mut |_, record| {
+            if let Body::Topology { encoded } = record.body {
+                last = Some(encoded);
+            }
+        })?;
+        self.topologies.extend(last.as_deref().and_then(Topology::decode).map(Arc::new));
+        Ok(self.find(label))
+    }
+
+    fn find(&self, label: &str) -> Option<NodeId> {
+        let members = self.topologies.iter().filter_map(|topology| topology.find(label));
+        members.filter(|member| *member.label == *label).map(|member| member.id).max()
+    }
+
+    fn newest(&self) -> Arc<Topology> {
+        let newest = self.topologies.iter().max_by_key(|topology| topology.epoch());
+        Arc::clone(newest.unwrap_or(&self.nothing))
+    }
+
+    /// Every node that `newest` names must be there and whole; then what is incomplete beside them was removed. With
+    /// no topology at all nothing is known to have been removed.
+    fn refuse_incomplete(&mut self, newest: &Topology) -> Result<(), StorageError> {
+        for (label, error) in std::mem::take(&mut self.incomplete) {
+            if newest.find(&label).is_some() || self.topologies.is_empty() {
+                return Err(error);
+            }
+            self.strays.push(label);
+        }
+        let is_gone = |member: &&Member| !self.opened.iter().any(|(_, replica)| replica.id() == member.id);
+        match newest.nodes().iter().find(is_gone) {
+            Some(gone) => Err(StorageError::MissingSegment { directory: gone.label.to_string(), after: 0, next: 1 }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The number in every header of a node's log. A directory belongs to one node at a time, so its label tells it: the
+/// node's own number is known only once its log was read.
+fn uid(cluster_uid: u64, label: &str) -> u64 {
+    node_uid(cluster_uid, label, NodeId(0))
+}
+
+/// Tells this directory from others: when it was made, and by whom.
+fn new_cluster_uid() -> u64 {
+    let stamp = ProcessClock::new().stamp();
+    let mut bytes = stamp.time.0.to_le_bytes().to_vec();
+    bytes.extend_from_slice(&std::process::id().to_le_bytes());
+    xxh3_64(&bytes)
+}

@@ -1,0 +1,321 @@
+//! Servers that come and go.
+
+use std::sync::Arc;
+use std::thread;
+
+use super::shared::Shared;
+use super::{KeyValueStore, listing, open};
+use crate::error::Error;
+use crate::protocol::ring_change::{Change, Ended, RingChange};
+use crate::ring::Member;
+use crate::topology::{Topology, TopologyRecord};
+use crate::types::{Epoch, Key, MAX_NODES, MAX_VNODES, NodeId, check_label};
+
+impl KeyValueStore {
+    /// Adds a server and waits until it holds its share of the keys. True if it was added; false if it was there.
+    ///
+    /// Other threads read and write meanwhile, and none of their calls fails by it. Only the keys that the new server
+    /// gains are copied.
+    ///
+    /// # Errors
+    /// E132: not a name (1 to 63 of `A-Z a-z 0-9 . _ -`). E134: another server's name differs in case only. E301:
+    /// another thread is changing the ring. E401: there are 1,024 servers. E110 to E122: its log cannot be made. The
+    /// servers are as before.
+    ///
+    /// ```
+    /// let store = kvsim::KeyValueStore::new();
+    /// assert!(store.add_server("node1")?);
+    /// assert!(!store.add_server("node1")?);
+    /// assert_eq!(store.add_server("NODE1").unwrap_err().code(), "KV-E134");
+    /// # Ok::<(), kvsim::Error>(())
+    /// ```
+    pub fn add_server(&self, label: &str) -> Result<bool, Error> {
+        self.add_weighted_server(label, 1.0)
+    }
+
+    /// As [`add_server`](KeyValueStore::add_server), for a server that takes `weight` times the keys of one of weight
+    /// 1. Its tokens, `weight` times those of the [builder](super::Builder::tokens), are rounded and kept within 1 to 4,096.
+    ///
+    /// ```
+    /// let store = kvsim::KeyValueStore::builder().copies(1).build()?;
+    /// store.add_server("small")?;
+    /// store.add_weighted_server("large", 2.0)?;
+    /// store.set_many((0..1_000).map(|i| (format!("key{i}"), "x")))?;
+    /// assert!(store.keys_for_server("large")?.len() > store.keys_for_server("small")?.len());
+    /// # Ok::<(), kvsim::Error>(())
+    /// ```
+    pub fn add_weighted_server(&self, label: &str, weight: f64) -> Result<bool, Error> {
+        check_label(label)?;
+        let shared = self.shared();
+        let _alone = shared.begin_change()?;
+        let topology = shared.settled_topology()?;
+        if let Some(member) = topology.find(label) {
+            return if *member.label == *label { Ok(false) } else { Err(exists(member)) };
+        }
+        let record = topology.record();
+        if record.members.len() >= MAX_NODES {
+            let given = record.members.len() + 1;
+            return Err(Error::Setting { setting: "servers", given, least: 0, most: MAX_NODES });
+        }
+        let member = Member { id: record.next_node, label: Arc::from(label), vnodes: vnodes(record.vnodes, weight) };
+        let replica = open::joiner(shared, &member, &topology).inspect_err(|_| shared.remove_directory(label))?;
+        shared.inline.insert(Arc::new(replica));
+        let node = member.id;
+        shared.change(&topology, Change::Add(member)).inspect_err(|_| shared.retire(node, label))?;
+        Ok(true)
+    }
+
+    /// Removes a server once the others hold everything it held. True if it was removed; false if there was none of
+    /// that name.
+    ///
+    /// Other threads read and write meanwhile, and none of their calls fails by it. Its files are removed too.
+    ///
+    /// # Errors
+    /// E301: another thread is changing the ring. E302: it is the last server and holds keys. E136: its log, or that
+    /// of a server that should take over, has failed. The servers are as before.
+    ///
+    /// ```
+    /// let store = kvsim::KeyValueStore::new();
+    /// store.add_server("node1")?;
+    /// store.set("apple", "red")?;
+    /// assert_eq!(store.remove_server("node1").unwrap_err().code(), "KV-E302");
+    /// store.add_server("node2")?;
+    /// assert!(store.remove_server("node1")?);
+    /// assert!(!store.remove_server("node1")?);
+    /// assert_eq!(store.get("apple")?.as_deref(), Some(&b"red"[..]));
+    /// # Ok::<(), kvsim::Error>(())
+    /// ```
+    pub fn remove_server(&self, label: &str) -> Result<bool, Error> {
+        let shared = self.shared();
+        let _alone = shared.begin_change()?;
+        let topology = shared.settled_topology()?;
+        let Some(member) = topology.find(label).filter(|member| *member.label == *label) else {
+            return Ok(false);
+        };
+        if topology.record().members.len() == 1 {
+            shared.remove_last(&topology, member)?;
+        } else {
+            shared.change(&topology, Change::Remove(member.id))?;
+        }
+        shared.retire(member.id, label);
+        Ok(true)
+    }
+
+    /// The servers' names, in order. One that is being added or removed counts as before until that has ended.
+    ///
+    /// ```
+    /// let store = kvsim::KeyValueStore::new();
+    /// store.add_server("node2")?;
+    /// store.add_server("node1")?;
+    /// assert_eq!(store.servers(), ["node1", "node2"]);
+    /// # Ok::<(), kvsim::Error>(())
+    /// ```
+    pub fn servers(&self) -> Vec<String> {
+        let topology = self.shared().inline.topology();
+        let mut labels: Vec<String> = topology.record().members.iter().map(|member| member.label.to_string()).collect();
+        labels.sort_unstable();
+        labels
+    }
+
+    /// How many servers there are.
+    ///
+    /// ```
+    /// let store = kvsim::KeyValueStore::new();
+    /// store.add_server("node1")?;
+    /// assert_eq!(store.server_count(), 1);
+    /// # Ok::<(), kvsim::Error>(())
+    /// ```
+    pub fn server_count(&self) -> usize {
+        self.shared().inline.topology().record().members.len()
+    }
+
+    /// The server a key belongs to first: the head of its preference list.
+    ///
+    /// # Errors
+    /// E130: not a key. E135: no server.
+    ///
+    /// ```
+    /// # let store = kvsim::KeyValueStore::new();
+    /// # store.add_server("node1")?;
+    /// assert_eq!(store.server_for_key("apple")?, "node1");
+    /// # Ok::<(), kvsim::Error>(())
+    /// ```
+    pub fn server_for_key(&self, key: impl AsRef<[u8]>) -> Result<String, Error> {
+        self.servers_for_key(key)?.into_iter().next().ok_or(Error::NoNodes)
+    }
+
+    /// The servers that hold a key, in the order of its preference list.
+    ///
+    /// # Errors
+    /// E130: not a key. E135: no server.
+    ///
+    /// ```
+    /// # let store = kvsim::KeyValueStore::new();
+    /// # for label in ["node1", "node2", "node3", "node4"] { store.add_server(label)?; }
+    /// assert_eq!(store.servers_for_key("apple")?.len(), 3);
+    /// # Ok::<(), kvsim::Error>(())
+    /// ```
+    pub fn servers_for_key(&self, key: impl AsRef<[u8]>) -> Result<Vec<String>, Error> {
+        let token = Key::new(key.as_ref())?.token();
+        let topology = self.shared().inline.topology();
+        let replicas = topology.replicas(token).as_slice();
+        if replicas.is_empty() {
+            return Err(Error::NoNodes);
+        }
+        Ok(replicas.iter().filter_map(|node| topology.label(*node)).map(|label| label.to_string()).collect())
+    }
+
+    /// How far the ring change under way has come, in percent; `None` while there is none.
+    ///
+    /// ```
+    /// let store = kvsim::KeyValueStore::new();
+    /// assert_eq!(store.ring_change(), None);
+    /// ```
+    pub fn ring_change(&self) -> Option<u8> {
+        let shared = self.shared();
+        shared.inline.topology().stage().map(|_| shared.progress())
+    }
+
+    /// Removes all data and all servers. Calls of other threads meanwhile find no server (E135).
+    ///
+    /// # Errors
+    /// E301: another thread is changing the ring. E136: a server's log has failed, so that it cannot be sure to stay
+    /// removed; call it again, or open the store again.
+    ///
+    /// ```
+    /// let store = kvsim::KeyValueStore::new();
+    /// store.add_server("node1")?;
+    /// store.set("apple", "red")?;
+    /// store.clear()?;
+    /// assert_eq!(store.server_count(), 0);
+    /// # Ok::<(), kvsim::Error>(())
+    /// ```
+    pub fn clear(&self) -> Result<(), Error> {
+        let shared = self.shared();
+        let _alone = shared.begin_change()?;
+        let topology = shared.settled_topology()?;
+        let members = topology.record().members.clone();
+        shared.fence_members(&topology, Vec::new())?;
+        for member in members {
+            shared.retire(member.id, &member.label);
+        }
+        Ok(())
+    }
+
+    /// Removes all keys; the servers stay. Writes that run at the same time may be kept or not; those that begin after
+    /// it returned are kept.
+    ///
+    /// # Errors
+    /// E301: another thread is changing the ring. E136: a server's log has failed.
+    ///
+    /// ```
+    /// let store = kvsim::KeyValueStore::new();
+    /// store.add_server("node1")?;
+    /// store.set("apple", "red")?;
+    /// store.clear_data()?;
+    /// assert!(store.is_empty());
+    /// assert_eq!(store.server_count(), 1);
+    /// # Ok::<(), kvsim::Error>(())
+    /// ```
+    pub fn clear_data(&self) -> Result<(), Error> {
+        let shared = self.shared();
+        let _alone = shared.begin_change()?;
+        let topology = shared.settled_topology()?;
+        if topology.record().members.is_empty() {
+            return Ok(());
+        }
+        shared.change(&topology, Change::Clear(shared.inline.clock().stamp()))
+    }
+}
+
+impl Shared {
+    /// The topology, with no change under way: one that was interrupted by a panic is ended first. For whoever holds
+    /// the right to change it.
+    pub(super) fn settled_topology(&self) -> Result<Arc<Topology>, Error> {
+        let topology = Arc::clone(&self.inline.topology());
+        if topology.stage().is_none() {
+            return Ok(topology);
+        }
+        self.resume(&topology)?;
+        Ok(Arc::clone(&self.inline.topology()))
+    }
+
+    /// Ends the change that `topology` says is under way.
+    pub(super) fn resume(&self, topology: &Arc<Topology>) -> Result<(), Error> {
+        let change = RingChange::resume(Arc::clone(topology), self.inline.clock().now());
+        self.drive(change, topology)
+    }
+
+    pub(super) fn change(&self, topology: &Arc<Topology>, change: Change) -> Result<(), Error> {
+        let change = RingChange::new(Arc::clone(topology), change, self.inline.clock().now());
+        self.drive(change, topology)
+    }
+
+    fn drive(&self, change: RingChange, topology: &Topology) -> Result<(), Error> {
+        self.set_progress(0);
+        match self.inline.change(change, |change| self.set_progress(change.percent())) {
+            Ended::Complete(_) => Ok(()),
+            Ended::Aborted { silent } => Err(self.aborted(silent, topology)),
+        }
+    }
+
+    /// E136, or what the node's log itself has to say.
+    pub(super) fn aborted(&self, silent: NodeId, topology: &Topology) -> Error {
+        let failure = self.inline.nodes().get(silent).and_then(|replica| replica.store().failure());
+        let label = topology.label(silent).map_or_else(|| "the new server".to_owned(), |label| label.to_string());
+        failure.map_or(Error::ChangeAborted { label }, Error::Storage)
+    }
+
+    /// The last server goes only without keys. Writes are shut out before the count that decides.
+    fn remove_last(&self, topology: &Arc<Topology>, member: &Member) -> Result<(), Error> {
+        let label = &member.label;
+        match listing::count(self) {
+            0 => {}
+            keys => return Err(Error::LastCopy { label: label.to_string(), keys }),
+        }
+        self.fence_members(topology, Vec::new())?;
+        match listing::count(self) {
+            0 => Ok(()),
+            keys => {
+                let emptied = Arc::clone(&self.inline.topology());
+                self.fence_members(&emptied, vec![member.clone()])?;
+                Err(Error::LastCopy { label: label.to_string(), keys })
+            }
+        }
+    }
+
+    /// Publishes a topology of `members` at once, without moving anything, and brings every node to it.
+    fn fence_members(&self, topology: &Topology, members: Vec<Member>) -> Result<(), Error> {
+        let record = topology.record();
+        let epoch = Epoch(record.epoch.0 + 1);
+        let next = Arc::new(Topology::new(TopologyRecord { epoch, members, ..record.clone() }));
+        self.inline.fence(&next).map_err(|node| self.aborted(node, topology))
+    }
+
+    /// Takes a server away that no topology names any more, with its files. Waits for the calls that still have it at
+    /// hand: nothing may write to its directory once it is removed, for the name may be given again.
+    pub(super) fn retire(&self, node: NodeId, label: &str) {
+        let Some(mut replica) = self.inline.withdraw(node) else { return };
+        while let Err(shared) = Arc::try_unwrap(replica) {
+            replica = shared;
+            thread::yield_now();
+        }
+        self.remove_directory(label);
+    }
+
+    /// Removes a node's files. One that cannot be removed holds nothing any more, and is removed when the store is
+    /// opened again.
+    pub(super) fn remove_directory(&self, label: &str) {
+        let disk = self.home.disk();
+        let _ = disk.remove_dir_all(label).and_then(|()| disk.sync_dir(""));
+    }
+}
+
+fn vnodes(tokens: u16, weight: f64) -> u16 {
+    // The cast takes what is not a number to 0.
+    (f64::from(tokens) * weight).round().clamp(1.0, f64::from(MAX_VNODES)) as u16
+}
+
+fn exists(member: &Member) -> Error {
+    Error::NodeExists { label: member.label.to_string() }
+}

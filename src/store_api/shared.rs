@@ -1,0 +1,147 @@
+//! What all clones of a store share, and its path from a call to an outcome.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+
+use super::builder::Options;
+use super::failure::{self, Attempt};
+use super::stripes::Stripes;
+use crate::drive::inline::{Flight, Inline};
+use crate::error::Error;
+use crate::storage::StorageError;
+use crate::storage::directory::Directory;
+use crate::storage::disk::{Disk, MemoryDisk};
+use crate::storage::log::SyncPolicy;
+use crate::types::{Entry, Key, LimitError, Time, Value};
+
+/// See the module's page.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) inline: Inline,
+    pub(super) options: Options,
+    pub(super) stripes: Stripes,
+    pub(super) home: Home,
+    /// Held by whoever changes the ring: one change at a time.
+    changing: Mutex<()>,
+    /// How far that change has come, 0 to 100.
+    progress: AtomicU8,
+}
+
+/// Where the nodes' files are.
+#[derive(Debug)]
+pub(super) enum Home {
+    Memory(Arc<MemoryDisk>),
+    /// Locked until the last clone is gone.
+    Directory(Directory),
+}
+
+impl Home {
+    pub(super) fn disk(&self) -> Arc<dyn Disk> {
+        match self {
+            Home::Memory(disk) => Arc::clone(disk) as Arc<dyn Disk>,
+            Home::Directory(directory) => Arc::clone(&directory.disk) as Arc<dyn Disk>,
+        }
+    }
+
+    pub(super) fn cluster_uid(&self) -> u64 {
+        match self {
+            Home::Memory(_) => 0,
+            Home::Directory(directory) => directory.format.cluster_uid,
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn new(inline: Inline, options: Options, home: Home) -> Shared {
+        Shared { inline, options, stripes: Stripes::new(), home, changing: Mutex::new(()), progress: AtomicU8::new(0) }
+    }
+
+    /// Takes the right to change the ring; E301 while somebody else has it.
+    pub(super) fn begin_change(&self) -> Result<MutexGuard<'_, ()>, Error> {
+        match self.changing.try_lock() {
+            Ok(guard) => Ok(guard),
+            // The ring is in its topology, not behind this lock: a change that panicked is found and resumed there.
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(Error::ChangeInProgress { percent: self.progress() }),
+        }
+    }
+
+    /// How far the ring change under way has come.
+    pub(super) fn progress(&self) -> u8 {
+        self.progress.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_progress(&self, percent: u8) {
+        self.progress.store(percent, Ordering::Relaxed);
+    }
+
+    /// A value within the limit; E131 otherwise.
+    pub(super) fn check_value(&self, value: &[u8]) -> Result<Value, Error> {
+        let max = self.options.max_value;
+        if value.len() > max {
+            return Err(LimitError::Value { len: value.len(), max }.into());
+        }
+        Ok(Value::from(value))
+    }
+
+    /// A version that is newer than every one before.
+    pub(super) fn entry(&self, value: Option<Value>, ttl: Option<Time>) -> Entry {
+        let stamp = self.inline.clock().stamp();
+        Entry { value, stamp, expires: ttl.map(|ttl| stamp.time.plus(ttl)) }
+    }
+
+    pub(super) fn start_put(&self, key: Key, entry: Entry) -> Result<Flight, Error> {
+        let started = self.inline.start_put(key, entry, self.options.write_level);
+        started.map_err(failure::no_plan)
+    }
+
+    pub(super) fn start_get(&self, key: Key) -> Result<Flight, Error> {
+        let started = self.inline.start_get(key, self.options.read_level);
+        started.map_err(failure::no_plan)
+    }
+
+    pub(super) fn put(&self, key: Key, entry: Entry) -> Result<(), Error> {
+        let mut flight = self.start_put(key, entry)?;
+        self.inline.run(std::slice::from_mut(&mut flight));
+        self.land_put(flight)
+    }
+
+    pub(super) fn get(&self, key: Key) -> Result<Option<Value>, Error> {
+        let mut flight = self.start_get(key)?;
+        self.inline.run(std::slice::from_mut(&mut flight));
+        self.land_get(flight)
+    }
+
+    pub(super) fn land_put(&self, flight: Flight) -> Result<(), Error> {
+        failure::outcome(flight.land(), Attempt::Write, &self.inline.topology()).map(|_| ())
+    }
+
+    /// The value a client may see now.
+    pub(super) fn land_get(&self, flight: Flight) -> Result<Option<Value>, Error> {
+        let entry = failure::outcome(flight.land(), Attempt::Read, &self.inline.topology())?;
+        Ok(entry.and_then(|entry| if entry.visible(self.inline.clock().now()).is_some() { entry.value } else { None }))
+    }
+
+    /// One step of upkeep on every node. A log that fails here tells so to whoever writes next.
+    pub(super) fn maintain(&self) {
+        let now = self.inline.clock().now();
+        for replica in self.inline.nodes().iter() {
+            let _ = replica.store().maintain(now);
+        }
+    }
+
+    /// Writes and syncs every log, whatever the policy; the first failure once all were tried.
+    pub(super) fn sync(&self) -> Result<(), StorageError> {
+        let nodes = self.inline.nodes();
+        nodes.iter().fold(Ok(()), |result, replica| result.and(replica.store().sync()))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if self.options.sync != SyncPolicy::Never {
+            // Nobody is left to be told. Whoever must know calls `KeyValueStore::sync` before.
+            let _ = self.sync();
+        }
+    }
+}

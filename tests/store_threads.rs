@@ -1,0 +1,283 @@
+//! Sixteen threads read and write while servers are added and removed: no call fails, nothing acknowledged is lost,
+//! and what each key's readers and writers saw is linearizable.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use kvsim::KeyValueStore;
+use kvsim::sim::checkers::history::{self, Action, Observation};
+
+const THREADS: u64 = 16;
+/// Keys that all threads write; their histories are checked.
+const CONTENDED: u64 = 400;
+/// Keys of each thread alone: it knows what they must hold.
+const OWN: u64 = 50;
+
+#[test]
+fn no_call_fails_while_servers_come_and_go() {
+    Scenario { operations: 60_000, during_changes: 5_000, filler: 5_000 }.run();
+}
+
+#[test]
+#[ignore = "a million operations: .ci/run runs it in release"]
+fn a_million_operations_while_servers_come_and_go() {
+    Scenario { operations: 1_000_000, during_changes: 100_000, filler: 50_000 }.run();
+}
+
+#[test]
+fn of_many_removes_one_is_told_that_the_key_was_there() {
+    let store = store();
+    let removed = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for key in 0..100 {
+                    store.set(format!("key{key}"), "x").unwrap();
+                }
+            });
+        }
+    });
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for key in 0..100 {
+                    removed.fetch_add(u64::from(store.remove(format!("key{key}")).unwrap()), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(removed.into_inner(), 100);
+    assert!(store.is_empty());
+}
+
+#[test]
+fn a_second_ring_change_is_refused_with_its_progress() {
+    let store = store();
+    store.set_many((0..5_000).map(|key| (format!("key{key}"), "x"))).unwrap();
+    let refused = AtomicU64::new(0);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // Until the other thread has met a change: it is retried, so no timing decides.
+            while refused.load(Ordering::Relaxed) == 0 {
+                for change in [store.add_server("node9"), store.remove_server("node9")] {
+                    assert!(matches!(change, Ok(_)) || code(&change) == "KV-E301");
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        while !done.load(Ordering::Relaxed) {
+            match store.add_server("node8") {
+                Ok(_) => drop(store.remove_server("node8")),
+                Err(error) => {
+                    assert_eq!(error.code(), "KV-E301");
+                    refused.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    });
+    assert_eq!(store.len(), 5_000);
+}
+
+/// How much is done.
+struct Scenario {
+    /// Calls in all, at least.
+    operations: u64,
+    /// Of them, begun and ended while a ring change was between its first and its last stage, at least.
+    during_changes: u64,
+    /// Keys that are only there to be copied.
+    filler: u64,
+}
+
+impl Scenario {
+    fn run(&self) {
+        let store = store();
+        store.set_many((0..self.filler).map(|key| (format!("filler{key}"), number(key)))).unwrap();
+        let run = Run {
+            store: &store,
+            ticks: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
+            during: AtomicU64::new(0),
+            changed: AtomicBool::new(false),
+        };
+
+        let mut history = thread::scope(|scope| {
+            let workers: Vec<_> = (0..THREADS)
+                .map(|me| {
+                    scope.spawn({
+                        let run = &run;
+                        move || Worker::new(run, me).work(self.operations)
+                    })
+                })
+                .collect();
+            self.change_servers(&run);
+            run.changed.store(true, Ordering::Relaxed);
+            workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect::<Vec<_>>()
+        });
+
+        for key in 0..CONTENDED {
+            history
+                .push(run.observe(key, || Action::Read(store.get(contended(key)).unwrap().map(|bytes| parse(&bytes)))));
+        }
+        for key in 0..self.filler {
+            assert_eq!(store.get(format!("filler{key}")).unwrap(), Some(number(key)), "filler{key}");
+        }
+        let violations = history::check(&history);
+        assert!(violations.is_empty(), "{violations:#?}");
+        let (calls, during) = (run.calls.into_inner(), run.during.into_inner());
+        println!(
+            "{calls} calls, {during} of them during a ring change, no failure; {} observations are linearizable",
+            history.len()
+        );
+        assert!(calls >= self.operations && during >= self.during_changes);
+    }
+
+    /// Adds a server and removes another, until enough calls ran meanwhile.
+    fn change_servers(&self, run: &Run) {
+        for turn in 1.. {
+            assert!(run.store.add_server(&format!("node{}", turn + 4)).unwrap());
+            assert!(run.store.remove_server(&format!("node{turn}")).unwrap());
+            if run.during.load(Ordering::Relaxed) >= self.during_changes {
+                return;
+            }
+        }
+    }
+}
+
+/// What the threads share.
+struct Run<'a> {
+    store: &'a KeyValueStore,
+    /// A clock that all threads agree on.
+    ticks: AtomicU64,
+    calls: AtomicU64,
+    during: AtomicU64,
+    /// Whether all ring changes are done.
+    changed: AtomicBool,
+}
+
+impl Run<'_> {
+    fn observe(&self, key: u64, call: impl FnOnce() -> Action) -> Observation<u64> {
+        let start = self.ticks.fetch_add(1, Ordering::SeqCst);
+        let action = call();
+        let finish = Some(self.ticks.fetch_add(1, Ordering::SeqCst));
+        Observation { key, start, finish, action }
+    }
+}
+
+struct Worker<'a> {
+    run: &'a Run<'a>,
+    me: u64,
+    random: u64,
+    written: u64,
+    /// What the keys of this thread alone hold.
+    own: BTreeMap<u64, u64>,
+    history: Vec<Observation<u64>>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(run: &'a Run<'a>, me: u64) -> Worker<'a> {
+        Worker { run, me, random: me + 1, written: 0, own: BTreeMap::new(), history: Vec::new() }
+    }
+
+    /// Calls until the threads together have made `operations` calls and the ring has changed.
+    fn work(mut self, operations: u64) -> Vec<Observation<u64>> {
+        while self.run.calls.load(Ordering::Relaxed) < operations || !self.run.changed.load(Ordering::Relaxed) {
+            let before = self.run.store.ring_change();
+            self.call();
+            self.run.calls.fetch_add(1, Ordering::Relaxed);
+            if before.is_some() && self.run.store.ring_change().is_some() {
+                self.run.during.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        for key in 0..OWN {
+            self.check_own(key);
+        }
+        self.history
+    }
+
+    fn call(&mut self) {
+        let (what, key) = (self.random() % 100, self.random());
+        match what {
+            0..45 => self.read_contended(key % CONTENDED),
+            45..80 => self.write_contended(key % CONTENDED),
+            80..88 => self.write_own(key % OWN),
+            88..95 => self.remove_own(key % OWN),
+            _ => self.check_own(key % OWN),
+        }
+    }
+
+    fn read_contended(&mut self, key: u64) {
+        let store = self.run.store;
+        let read = || Action::Read(store.get(contended(key)).unwrap().map(|bytes| parse(&bytes)));
+        self.history.push(self.run.observe(key, read));
+    }
+
+    fn write_contended(&mut self, key: u64) {
+        let value = self.unique();
+        let write = || {
+            self.run.store.set(contended(key), number(value)).unwrap();
+            Action::Write(value)
+        };
+        self.history.push(self.run.observe(key, write));
+    }
+
+    fn write_own(&mut self, key: u64) {
+        let value = self.unique();
+        self.run.store.set(self.name(key), number(value)).unwrap();
+        self.own.insert(key, value);
+    }
+
+    fn remove_own(&mut self, key: u64) {
+        let existed = self.run.store.remove(self.name(key)).unwrap();
+        assert_eq!(existed, self.own.remove(&key).is_some(), "removing {}", self.name(key));
+    }
+
+    fn check_own(&self, key: u64) {
+        let found = self.run.store.get(self.name(key)).unwrap().map(|bytes| parse(&bytes));
+        assert_eq!(found, self.own.get(&key).copied(), "{}", self.name(key));
+    }
+
+    fn name(&self, key: u64) -> String {
+        format!("own{}-{key}", self.me)
+    }
+
+    /// A value that nobody else writes.
+    fn unique(&mut self) -> u64 {
+        self.written += 1;
+        self.me << 40 | self.written
+    }
+
+    /// SplitMix64 (Steele, Lea and Flood 2014).
+    fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+}
+
+fn store() -> KeyValueStore {
+    let store = KeyValueStore::new();
+    for label in ["node1", "node2", "node3", "node4"] {
+        store.add_server(label).unwrap();
+    }
+    store
+}
+
+fn contended(key: u64) -> String {
+    format!("contended{key}")
+}
+
+fn number(value: u64) -> Vec<u8> {
+    value.to_le_bytes().to_vec()
+}
+
+fn parse(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes.try_into().unwrap())
+}
+
+fn code<T>(result: &Result<T, kvsim::Error>) -> &'static str {
+    result.as_ref().err().map_or("", kvsim::Error::code)
+}
