@@ -1,14 +1,60 @@
 //! The simulated cluster: every node, the network between them and their disks, in virtual time from one seed.
+//!
+//! A cluster is a table of nodes and a queue of events. A node is a [`Replica`](crate::node::Replica) while its process
+//! is up, a hybrid clock, and the operations it coordinates; its files outlive its process. Events are messages that
+//! arrive, commits that end and timers that ring; each is played at its time, in the order of its scheduling, by
+//! one thread. Virtual time moves only inside the methods here, and only as far as they need.
+//!
+//! A client's request goes to a coordinator: the first replica in preference order whose process is up, or the node
+//! the client names. The coordinator plans with its own replica's topology, stamps by its own clock and runs one
+//! [`Operation`](crate::protocol::operation::Operation) machine. What the machine wants sent travels through the
+//! [`Network`]; the receiver stages it, and its reply leaves when the log is committed. A commit takes time, and what
+//! is staged meanwhile shares the next one. Ring changes run beside all this, from an endpoint of their own that
+//! cannot be killed: the cluster is its own leader. Votes, retries and the order of stages are the machines' business.
+//!
+//! Caveats: clients sit beside their coordinator, so a request and its answer cost no network. A killed node is
+//! silent. All nodes of one process share its machine: no simulated copy protects from the loss of that one disk.
 
+mod account;
+mod change;
+mod check;
+mod commit;
+mod coordinator;
+mod delivery;
+mod event;
+mod home;
+mod ledger;
+mod life;
+mod look;
+mod node;
 mod report;
+mod requests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use report::*;
-
-use std::path::PathBuf;
+pub use requests::MAX_IN_FLIGHT;
 
 use crate::error::Error;
+use crate::protocol::hlc::HybridClock;
+use crate::sim::latency::Latency;
+use crate::sim::network::Network;
+use crate::sim::queue::EventQueue;
+use crate::sim::rng::Streams;
+use crate::sim::trace::{Trace, TraceEvent};
+use crate::storage::disk::Disk;
 use crate::storage::log::SyncPolicy;
-use crate::types::{DEFAULT_MAX_VALUE, Level, Time};
+use crate::topology::Topology;
+use crate::types::{DEFAULT_MAX_VALUE, Level, NodeId, Time};
+use change::Changes;
+use commit::CommitDelays;
+use event::{Event, LEADER};
+use home::Home;
+use ledger::Ledger;
+use node::Node;
+use requests::Clients;
 
 /// How a cluster is made. Flags of the command line, with its defaults.
 #[derive(Clone, Debug)]
@@ -54,6 +100,8 @@ impl Default for ClusterConfig {
 pub enum Backing {
     /// In memory: nothing outlives the cluster.
     Memory,
+    /// On this disk, which is recovered from and may outlive the cluster: images, and disks with faults.
+    Disk(Arc<dyn Disk>),
     /// Real files in this directory, which is created, locked, and recovered from.
     Directory {
         /// The directory.
@@ -82,179 +130,135 @@ pub struct OperationId(pub u64);
 
 /// The simulated cluster. Virtual time moves only inside its methods.
 #[derive(Debug)]
-pub struct Cluster {}
+pub struct Cluster {
+    config: ClusterConfig,
+    home: Home,
+    now: Time,
+    queue: EventQueue<Event>,
+    network: Network,
+    commits: CommitDelays,
+    trace: Trace,
+    nodes: BTreeMap<NodeId, Node>,
+    /// Of every node there ever was, for the trace.
+    labels: BTreeMap<NodeId, Arc<str>>,
+    /// The leader's topology. Coordinators have their own replica's.
+    topology: Arc<Topology>,
+    /// The leader's clock: it has seen every stamp.
+    clock: HybridClock,
+    changes: Changes,
+    clients: Clients,
+    ledger: Ledger,
+    /// The newest time that the logs hold a clock record of.
+    clock_noted: Time,
+}
 
 impl Cluster {
     /// Opens a cluster. `Opened` says what was there: nothing (a new cluster without nodes), or what was recovered.
     pub fn open(config: ClusterConfig, backing: Backing) -> Result<(Cluster, Opened), Error> {
-        let _ = (config, backing);
-        todo!()
+        let (home, config, labels, is_new) = Home::open(config, backing)?;
+        let mut cluster = Cluster::without_nodes(home, config);
+        let mut opened = Opened { is_new, ..Opened::default() };
+        if !labels.is_empty() {
+            cluster.recover(&labels, &mut opened)?;
+        }
+        Ok((cluster, opened))
+    }
+
+    fn without_nodes(home: Home, config: ClusterConfig) -> Cluster {
+        let streams = Streams::new(config.seed);
+        Cluster {
+            now: Time(0),
+            queue: EventQueue::new(),
+            network: Network::new(Latency::NETWORK, streams.stream("network")),
+            commits: CommitDelays::new(config.sync, streams.stream("disk")),
+            trace: Trace::default(),
+            nodes: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            topology: Arc::new(Topology::empty(config.copies, config.vnodes)),
+            clock: HybridClock::new(LEADER),
+            changes: Changes::default(),
+            clients: Clients::default(),
+            ledger: Ledger::default(),
+            clock_noted: Time(0),
+            home,
+            config,
+        }
     }
 
     /// The configuration in force (copies and vnodes are the directory's).
     pub fn config(&self) -> &ClusterConfig {
-        todo!()
+        &self.config
     }
 
     /// Sets the level of requests that name none.
     pub fn set_level(&mut self, level: Level) {
-        let _ = level;
-        todo!()
-    }
-
-    /// Adds a node of weight `weight` (its tokens are `vnodes` times that) and waits until the ring has changed.
-    pub fn add_node(&mut self, label: &str, weight: f64) -> Result<RingChangeReport, Error> {
-        let _ = (label, weight);
-        todo!()
-    }
-
-    /// Removes a node and waits until the ring has changed. `force`: the node is down, copy from the survivors.
-    pub fn remove_node(&mut self, label: &str, force: bool) -> Result<RingChangeReport, Error> {
-        let _ = (label, force);
-        todo!()
-    }
-
-    /// Starts what [`Cluster::add_node`] does, without waiting.
-    pub fn start_add_node(&mut self, label: &str, weight: f64) -> Result<(), Error> {
-        let _ = (label, weight);
-        todo!()
-    }
-
-    /// Starts what [`Cluster::remove_node`] does, without waiting.
-    pub fn start_remove_node(&mut self, label: &str, force: bool) -> Result<(), Error> {
-        let _ = (label, force);
-        todo!()
-    }
-
-    /// The report of the ring change that ended since this was last asked.
-    pub fn take_ring_change(&mut self) -> Option<Result<RingChangeReport, Error>> {
-        todo!()
-    }
-
-    /// Stage and percent of the ring change under way.
-    pub fn ring_change(&self) -> Option<(&'static str, u8)> {
-        todo!()
-    }
-
-    /// Writes and waits for the answer.
-    pub fn put(&mut self, key: &[u8], value: &[u8], options: &RequestOptions) -> Result<WriteReport, Error> {
-        let _ = (key, value, options);
-        todo!()
-    }
-
-    /// Deletes and waits for the answer. `WriteReport::existed` says whether a value was there (a read goes first).
-    pub fn delete(&mut self, key: &[u8], options: &RequestOptions) -> Result<WriteReport, Error> {
-        let _ = (key, options);
-        todo!()
-    }
-
-    /// Reads and waits for the answer.
-    pub fn get(&mut self, key: &[u8], options: &RequestOptions) -> Result<ReadReport, Error> {
-        let _ = (key, options);
-        todo!()
-    }
-
-    /// Starts a put without waiting.
-    pub fn start_put(&mut self, key: &[u8], value: &[u8], options: &RequestOptions) -> Result<OperationId, Error> {
-        let _ = (key, value, options);
-        todo!()
-    }
-
-    /// Starts a get without waiting.
-    pub fn start_get(&mut self, key: &[u8], options: &RequestOptions) -> Result<OperationId, Error> {
-        let _ = (key, options);
-        todo!()
-    }
-
-    /// The answer of an operation that was started, once it is there.
-    pub fn take_answer(&mut self, id: OperationId) -> Option<Result<Answer, Error>> {
-        let _ = id;
-        todo!()
-    }
-
-    /// Plays the next event; false when nothing is in flight.
-    pub fn step(&mut self) -> bool {
-        todo!()
-    }
-
-    /// Moves virtual time on by `duration`, playing what falls due.
-    pub fn advance(&mut self, duration: Time) {
-        let _ = duration;
-        todo!()
-    }
-
-    /// Kills a node's process: what its log had not handed to the operating system is gone.
-    pub fn kill(&mut self, label: &str) -> Result<(), Error> {
-        let _ = label;
-        todo!()
-    }
-
-    /// Starts a killed node again: it recovers from its log, hands over ranges it lost meanwhile, and serves.
-    pub fn restart(&mut self, label: &str) -> Result<RestartReport, Error> {
-        let _ = label;
-        todo!()
+        self.config.level = level;
     }
 
     /// Virtual time.
     pub fn now(&self) -> Time {
-        todo!()
+        self.now
     }
 
     /// The hash of every event so far: equal for equal (seed, image, commands).
     pub fn event_hash(&self) -> u64 {
-        todo!()
+        self.trace.hash()
     }
 
-    /// The latest events, oldest first: at most `limit`, of one node and one kind if asked.
-    pub fn events(&self, limit: usize, node: Option<&str>, kind: Option<&str>) -> Result<Vec<EventReport>, Error> {
-        let _ = (limit, node, kind);
-        todo!()
+    /// Plays the next event; false when nothing is in flight.
+    pub fn step(&mut self) -> bool {
+        let Some((at, event)) = self.queue.pop() else { return false };
+        self.now = self.now.max(at);
+        self.play(event);
+        true
     }
 
-    /// Hash, token and preference list of a key.
-    pub fn locate(&self, key: &[u8]) -> Result<Placement, Error> {
-        let _ = key;
-        todo!()
+    /// Moves virtual time on by `duration`, playing what falls due.
+    pub fn advance(&mut self, duration: Time) {
+        let until = self.now.plus(duration);
+        while self.queue.next_at().is_some_and(|at| at <= until) {
+            self.step();
+        }
+        self.now = until;
+        self.note_clock();
     }
 
-    /// Keys with a visible value, in byte order: held by `node`, or by any node that is up.
-    pub fn keys(&self, node: Option<&str>) -> Result<Vec<Vec<u8>>, Error> {
-        let _ = node;
-        todo!()
+    fn play(&mut self, event: Event) {
+        match event {
+            Event::Arrive(envelope) => self.arrive(envelope),
+            Event::Committed { node, life } => self.on_committed(node, life),
+            Event::Upkeep { node, life } => self.on_upkeep(node, life),
+            Event::TaskTimer { node, task } => self.on_task_timer(node, task),
+            Event::ChangeTimer => self.on_change_timer(),
+            Event::Orphaned(id) => self.on_orphaned(id),
+        }
     }
 
-    /// Distinct keys with a visible value on nodes that are up.
-    pub fn count(&self) -> u64 {
-        todo!()
+    fn note(&mut self, event: TraceEvent) {
+        self.trace.record(event);
     }
 
-    /// Deletes all keys, everywhere, as one topology entry.
-    pub fn clear_data(&mut self) -> Result<u64, Error> {
-        todo!()
+    fn event(&self, kind: &'static str) -> TraceEvent {
+        TraceEvent::new(self.now, kind)
     }
 
-    /// The nodes with their state, by label.
-    pub fn nodes(&self) -> Vec<NodeReport> {
-        todo!()
+    fn label(&self, node: NodeId) -> String {
+        self.labels.get(&node).map_or_else(|| node.0.to_string(), |label| label.to_string())
     }
 
-    /// Balance, cache and log figures.
-    pub fn stats(&self) -> StatsReport {
-        todo!()
+    fn labels_of(&self, nodes: &[NodeId]) -> Vec<String> {
+        nodes.iter().map(|node| self.label(*node)).collect()
     }
 
-    /// Every invariant, now: RING, WAL-3, CACHE-1, MOVE-6, STAT-1, KV-1, KV-4.
-    pub fn check(&mut self) -> CheckReport {
-        todo!()
+    /// The node that is called exactly `label`; E133 if there is none.
+    fn find(&self, label: &str) -> Result<NodeId, Error> {
+        let found = self.nodes.iter().find(|(_, node)| *node.label == *label).map(|(id, _)| *id);
+        found.ok_or_else(|| Error::UnknownNode { label: label.to_owned(), known: self.known_labels() })
     }
 
-    /// Syncs the host's files, unless the policy is `never`: before the prompt returns, and at a script's end.
-    pub fn sync_host(&mut self) -> Result<(), Error> {
-        todo!()
-    }
-
-    /// Syncs and closes every log. Returns how many.
-    pub fn close(self) -> Result<usize, Error> {
-        todo!()
+    fn known_labels(&self) -> Vec<String> {
+        let mut labels: Vec<String> = self.nodes.values().map(|node| node.label.to_string()).collect();
+        labels.sort_unstable();
+        labels
     }
 }

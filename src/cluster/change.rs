@@ -1,0 +1,431 @@
+//! Ring changes: the cluster is its own leader. It carries out what [`RingChange`] wants, from an endpoint that cannot
+//! be killed, while operations go on.
+//!
+//! One change runs at a time. A node that returns, or has lost data, waits for its turn behind the one under way. A
+//! node that has left the ring stays up until the operations it coordinates are answered: leaving fails none of them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::account::Account;
+use super::event::{About, Body, Event, LEADER};
+use super::report::{PairReport, RingChangeReport};
+use super::{Cluster, NodeId};
+use crate::error::Error;
+use crate::protocol::message::{Refusal, Reply};
+use crate::protocol::ring_change::{Change, ChangeStep, Ended, Moved, RingChange};
+use crate::ring::Member;
+use crate::sim::queue::Ticket;
+use crate::sim::trace::TraceEvent;
+use crate::topology::{Stage, Topology};
+use crate::types::{Key, MAX_NODES, MAX_VNODES, Time, check_label};
+
+/// The change under way, and those that wait.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    running: Option<Running>,
+    waiting: VecDeque<Purpose>,
+    /// Of the operator's last change.
+    ended: Option<Result<RingChangeReport, Error>>,
+    /// Of the last change without a ring: whether it was completed, and what it says.
+    pub(super) last: Option<Ended>,
+    serial: u64,
+}
+
+#[derive(Debug)]
+struct Running {
+    machine: RingChange,
+    purpose: Purpose,
+    account: Option<RingAccount>,
+    serial: u64,
+    started: Time,
+    timer: Option<Ticket>,
+    /// The machine is done; a node that left still coordinates operations.
+    report: Option<RingChangeReport>,
+}
+
+/// What is known of a change of the ring before it begins.
+#[derive(Debug)]
+struct RingAccount {
+    counts: Account,
+    member: Member,
+    copies: u64,
+    fair_share: f64,
+}
+
+/// What a change is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Purpose {
+    /// A node joins.
+    Add(NodeId),
+    /// A node leaves; by force when it is down.
+    Remove { node: NodeId, is_dead: bool },
+    /// All data is deleted.
+    Clear,
+    /// A node that was down hands over what is no longer its own.
+    Return(NodeId),
+    /// A node that lost data gets it back.
+    Restore(NodeId),
+    /// A change that was under way when everything stopped.
+    Resume,
+}
+
+impl Cluster {
+    /// Adds a node of weight `weight` (its tokens are `vnodes` times that) and waits until the ring has changed.
+    pub fn add_node(&mut self, label: &str, weight: f64) -> Result<RingChangeReport, Error> {
+        self.start_add_node(label, weight)?;
+        self.wait_for_ring()
+    }
+
+    /// Removes a node and waits until the ring has changed. `force`: the node is down, copy from the survivors.
+    pub fn remove_node(&mut self, label: &str, force: bool) -> Result<RingChangeReport, Error> {
+        self.start_remove_node(label, force)?;
+        self.wait_for_ring()
+    }
+
+    /// Starts what [`Cluster::add_node`] does, without waiting.
+    pub fn start_add_node(&mut self, label: &str, weight: f64) -> Result<(), Error> {
+        check_label(label)?;
+        if let Some(twin) = self.nodes.values().find(|node| node.label.eq_ignore_ascii_case(label)) {
+            return Err(Error::NodeExists { label: twin.label.to_string() });
+        }
+        self.check_no_change()?;
+        if self.nodes.len() >= MAX_NODES {
+            let given = self.nodes.len() + 1;
+            return Err(Error::Setting { setting: "the number of nodes", given, least: 0, most: MAX_NODES });
+        }
+        let vnodes = self.vnodes(weight)?;
+        let member = Member { id: self.topology.record().next_node, label: Arc::from(label), vnodes };
+        self.create_node(&member)?;
+        // From the first stage on it takes writes.
+        self.serve_clients(member.id);
+        self.note(TraceEvent { node: Some(member.id), number: u64::from(vnodes), ..self.event("add") });
+        self.start_change(Purpose::Add(member.id), Change::Add(member));
+        Ok(())
+    }
+
+    /// Starts what [`Cluster::remove_node`] does, without waiting.
+    pub fn start_remove_node(&mut self, label: &str, force: bool) -> Result<(), Error> {
+        let node = self.find(label)?;
+        self.check_no_change()?;
+        let is_dead = !self.nodes.get(&node).is_some_and(|node| node.process.is_some());
+        let is_last = self.topology.record().members.len() == 1;
+        if is_dead && (!force || is_last) {
+            return Err(Error::NodeDown { label: label.to_owned() });
+        }
+        let keys = self.live_copies(node).count() as u64;
+        if is_last && keys > 0 {
+            return Err(Error::LastCopy { label: label.to_owned(), keys });
+        }
+        self.note(TraceEvent { node: Some(node), ..self.event("remove") });
+        let change = if is_dead { Change::ForceRemove(node) } else { Change::Remove(node) };
+        self.start_change(Purpose::Remove { node, is_dead }, change);
+        Ok(())
+    }
+
+    /// The report of the ring change that ended since this was last asked.
+    pub fn take_ring_change(&mut self) -> Option<Result<RingChangeReport, Error>> {
+        self.changes.ended.take()
+    }
+
+    /// Stage and percent of the ring change under way.
+    pub fn ring_change(&self) -> Option<(&'static str, u8)> {
+        let running = self.changes.running.as_ref()?;
+        Some((stage_name(running.machine.stage()), running.machine.percent()))
+    }
+
+    /// Deletes all keys, everywhere, as one topology entry. Returns how many were visible.
+    pub fn clear_data(&mut self) -> Result<u64, Error> {
+        self.check_no_change()?;
+        let keys = self.count();
+        // Above every stamp given so far: the leader's clock has seen them all.
+        let before = self.clock.next(self.now);
+        self.start_change(Purpose::Clear, Change::Clear(before));
+        self.finish_changes()?;
+        match self.changes.last.take() {
+            Some(Ended::Aborted { silent }) => Err(Error::ChangeAborted { label: self.label(silent) }),
+            _ => {
+                self.ledger.cleared(before);
+                Ok(keys)
+            }
+        }
+    }
+
+    fn check_no_change(&self) -> Result<(), Error> {
+        match self.ring_change() {
+            Some((_, percent)) => Err(Error::ChangeInProgress { percent }),
+            None => Ok(()),
+        }
+    }
+
+    /// The tokens of a node of `weight`; E401 when there are none or too many.
+    fn vnodes(&self, weight: f64) -> Result<u16, Error> {
+        // What is no number becomes 0, what is too large the largest there is.
+        let given = (weight * f64::from(self.config.vnodes)).round() as usize;
+        let most = usize::from(MAX_VNODES);
+        let setting = "weight times vnodes";
+        u16::try_from(given).ok().filter(|tokens| (1..=MAX_VNODES).contains(tokens)).ok_or(Error::Setting {
+            setting,
+            given,
+            least: 1,
+            most,
+        })
+    }
+
+    fn wait_for_ring(&mut self) -> Result<RingChangeReport, Error> {
+        self.finish_changes()?;
+        match self.take_ring_change() {
+            Some(ended) => ended,
+            None => unreachable!("a change of the ring ends with a report or an error"),
+        }
+    }
+
+    /// Plays events until no change is under way or waiting. A change that waits for a node to come back is left
+    /// under way after a while: nobody could bring the node back meanwhile.
+    pub(super) fn finish_changes(&mut self) -> Result<(), Error> {
+        let give_up = self.now.plus(CHANGE_PATIENCE);
+        while let Some((_, percent)) = self.ring_change() {
+            if self.now > give_up {
+                return Err(Error::ChangeInProgress { percent });
+            }
+            assert!(self.step(), "a change under way has a timer or a message in the queue");
+        }
+        Ok(())
+    }
+
+    /// Starts the change, or queues it behind the one under way.
+    pub(super) fn request_change(&mut self, purpose: Purpose) {
+        self.changes.waiting.push_back(purpose);
+        self.start_next_change();
+    }
+
+    fn start_next_change(&mut self) {
+        while self.changes.running.is_none() {
+            let Some(purpose) = self.changes.waiting.pop_front() else { return };
+            match purpose {
+                Purpose::Return(node) if !self.has_strays(node) => self.serve_clients(node),
+                Purpose::Return(node) => self.start_change(purpose, Change::Return(node)),
+                Purpose::Restore(node) => self.start_change(purpose, Change::Restore(node)),
+                Purpose::Resume => {
+                    let machine = RingChange::resume(Arc::clone(&self.topology), self.now);
+                    self.run_change(purpose, machine, None);
+                }
+                Purpose::Add(_) | Purpose::Remove { .. } | Purpose::Clear => {}
+            }
+        }
+    }
+
+    fn start_change(&mut self, purpose: Purpose, change: Change) {
+        let account = self.account(&change);
+        let machine = RingChange::new(Arc::clone(&self.topology), change, self.now);
+        self.run_change(purpose, machine, account);
+    }
+
+    fn run_change(&mut self, purpose: Purpose, machine: RingChange, account: Option<RingAccount>) {
+        self.changes.serial += 1;
+        let (serial, started) = (self.changes.serial, self.now);
+        self.changes.running = Some(Running { machine, purpose, account, serial, started, timer: None, report: None });
+        self.drive_change();
+    }
+
+    fn account(&self, change: &Change) -> Option<RingAccount> {
+        let record = self.topology.record();
+        let before = &record.members;
+        let (after, member) = match change {
+            Change::Add(member) => (before.iter().chain([member]).cloned().collect::<Vec<_>>(), member.clone()),
+            Change::Remove(node) | Change::ForceRemove(node) => {
+                let member = before.iter().find(|member| member.id == *node)?.clone();
+                (before.iter().filter(|member| member.id != *node).cloned().collect(), member)
+            }
+            Change::Clear(_) | Change::Return(_) | Change::Restore(_) => return None,
+        };
+        let keys: Vec<Key> = self.visible_keys().into_keys().collect();
+        let tokens: f64 = before.iter().chain(&after).map(|member| f64::from(member.vnodes)).sum();
+        // Every member is in both rings but the one that comes or goes.
+        let all = (tokens + f64::from(member.vnodes)) / 2.0;
+        let most = before.len().max(after.len());
+        // While there are no more nodes than copies each holds every key, whatever its weight.
+        let everyone_has_all = most <= usize::from(record.copies);
+        let held: u64 = self.nodes.keys().map(|node| self.live_copies(*node).count() as u64).sum();
+        let to_be_held = keys.len() * after.len().min(usize::from(record.copies));
+        Some(RingAccount {
+            counts: Account::new(before, &after, record.copies, member.id, &keys),
+            copies: held.max(to_be_held as u64),
+            fair_share: if everyone_has_all { 1.0 / most as f64 } else { f64::from(member.vnodes) / all },
+            member,
+        })
+    }
+
+    /// Does what the change wants until it waits.
+    fn drive_change(&mut self) {
+        while let Some(running) = self.changes.running.as_mut().filter(|running| running.report.is_none()) {
+            match running.machine.poll() {
+                ChangeStep::Publish(topology) => self.publish(topology),
+                ChangeStep::Send { to, id, request } => {
+                    let serial = running.serial;
+                    if let Some(account) = &mut running.account {
+                        account.counts.on_request(to, &request, self.now);
+                    }
+                    self.send(LEADER, to, About::Change { serial, id }, Body::Request(request));
+                }
+                ChangeStep::Wait => return self.set_change_timer(),
+                ChangeStep::Done(ended) => self.on_change_done(ended),
+            }
+        }
+    }
+
+    fn publish(&mut self, topology: Arc<Topology>) {
+        self.note(TraceEvent { what: stage_name(topology.stage()), number: topology.epoch().0, ..self.event("stage") });
+        self.topology = topology;
+        if let Some(running) = &mut self.changes.running {
+            running.machine.on_published();
+        }
+    }
+
+    pub(super) fn on_change_answer(&mut self, from: NodeId, serial: u64, id: u64, answer: Result<Reply, Refusal>) {
+        if let Some(running) = self.changes.running.as_mut().filter(|running| running.serial == serial) {
+            running.machine.on_reply(from, id, answer);
+            self.drive_change();
+        }
+    }
+
+    pub(super) fn on_change_timer(&mut self) {
+        if let Some(running) = &mut self.changes.running {
+            running.timer = None;
+            running.machine.on_time(self.now);
+            self.drive_change();
+        }
+    }
+
+    fn set_change_timer(&mut self) {
+        let Some(running) = &mut self.changes.running else { return };
+        let until = running.machine.wake_at().max(self.now.plus(Time(1)));
+        if running.timer.is_some_and(|timer| timer.at() == until) {
+            return;
+        }
+        if let Some(timer) = running.timer.take() {
+            self.queue.cancel(timer);
+        }
+        running.timer = Some(self.queue.schedule(until, Event::ChangeTimer));
+    }
+
+    fn on_change_done(&mut self, ended: Ended) {
+        let Some(mut running) = self.changes.running.take() else { return };
+        if let Some(timer) = running.timer.take() {
+            self.queue.cancel(timer);
+        }
+        let what = if matches!(ended, Ended::Complete(_)) { "complete" } else { "aborted" };
+        self.note(TraceEvent { what, number: self.topology.epoch().0, ..self.event("change") });
+        match (running.purpose, &ended) {
+            (Purpose::Add(_), Ended::Complete(moved)) => {
+                let report = self.report(&running, moved, Vec::new());
+                self.changes.ended = report.map(Ok);
+            }
+            (Purpose::Remove { node, is_dead }, Ended::Complete(moved)) => {
+                let lost = if is_dead { self.write_off(node) } else { Vec::new() };
+                running.report = self.report(&running, moved, lost);
+                if let Some(node) = self.nodes.get_mut(&node) {
+                    node.is_retiring = true;
+                }
+                self.changes.running = Some(running);
+                return self.finish_retirement();
+            }
+            (Purpose::Add(_) | Purpose::Remove { .. }, Ended::Aborted { silent }) => {
+                self.changes.ended = Some(Err(Error::ChangeAborted { label: self.label(*silent) }));
+            }
+            (Purpose::Return(node) | Purpose::Restore(node), _) => self.serve_clients(node),
+            (Purpose::Clear | Purpose::Resume, _) => {}
+        }
+        if running.account.is_none() {
+            self.changes.last = Some(ended);
+        }
+        self.drop_strangers();
+        self.start_next_change();
+    }
+
+    /// A node that has left the ring stops once no client waits for it, and the change is over.
+    pub(super) fn finish_retirement(&mut self) {
+        let running = self.changes.running.as_ref().filter(|running| running.report.is_some());
+        let Some(Purpose::Remove { node, .. }) = running.map(|running| running.purpose) else { return };
+        if self.clients.has_coordinator(node) {
+            return;
+        }
+        if let Some(mut running) = self.changes.running.take() {
+            let took = self.now.since(running.started);
+            self.changes.ended = running.report.take().map(|report| Ok(RingChangeReport { took, ..report }));
+        }
+        self.drop_strangers();
+        self.start_next_change();
+    }
+
+    /// What only the removed node held: the operator is told, once.
+    fn write_off(&mut self, node: NodeId) -> Vec<String> {
+        let held = self.newest_stamps();
+        let lost = self.ledger.destroyed(node, &held, self.now);
+        if lost.is_empty() {
+            return Vec::new();
+        }
+        let named: Vec<String> =
+            lost.iter().take(NAMED_KEYS).map(|key| key.bytes().escape_ascii().to_string()).collect();
+        let more = lost.len() - named.len();
+        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let (keys, label) = (lost.len(), self.label(node));
+        vec![format!("lost with {label}: the newest version of {keys} keys ({}{rest})", named.join(", "))]
+    }
+
+    fn report(&self, running: &Running, moved: &Moved, mut notes: Vec<String>) -> Option<RingChangeReport> {
+        let account = running.account.as_ref()?;
+        let record = self.topology.record();
+        let (copies, members) = (usize::from(record.copies), record.members.len());
+        if members < copies && members > 0 && matches!(running.purpose, Purpose::Remove { .. }) {
+            notes.push(format!("{members} {} a key, {copies} wanted", if members == 1 { "copy" } else { "copies" }));
+        }
+        let caught_up = account.counts.caught_up();
+        if caught_up > 0 {
+            notes.push(format!("{caught_up} copies went to replicas that had missed a write"));
+        }
+        let pairs: Vec<PairReport> = moved
+            .pairs
+            .iter()
+            .map(|((from, to), pair)| PairReport {
+                from: self.label(*from),
+                to: self.label(*to),
+                keys: pair.keys,
+                bytes: pair.bytes,
+            })
+            .collect();
+        let copied = pairs.iter().map(|pair| pair.keys).sum();
+        Some(RingChangeReport {
+            node: account.member.label.to_string(),
+            tokens: account.member.vnodes,
+            moved_keys: account.counts.moved_keys,
+            copied,
+            minimum: account.counts.minimum,
+            copies: account.copies,
+            fair_share: account.fair_share,
+            modulo_moved: account.counts.modulo_moved,
+            between_others: account.counts.between_others(),
+            pairs,
+            epoch: self.topology.epoch(),
+            notes,
+            took: self.now.since(running.started),
+        })
+    }
+}
+
+/// A stage, as the operator sees it.
+fn stage_name(stage: Option<Stage>) -> &'static str {
+    match stage {
+        Some(Stage::Fencing) => "fencing",
+        Some(Stage::Copying) => "copying",
+        Some(Stage::ReadBoth) => "reading both",
+        Some(Stage::Retiring) => "retiring",
+        None => "settled",
+    }
+}
+
+/// How long a command waits for a change that makes no end, in virtual time: long enough to copy any amount of data
+/// that fits into memory.
+const CHANGE_PATIENCE: Time = Time(600_000_000);
+/// Lost keys named one by one.
+const NAMED_KEYS: usize = 10;

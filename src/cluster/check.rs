@@ -1,0 +1,123 @@
+//! Every invariant, now. The checkers compare what the cluster holds with definitions executed literally and with the
+//! ledger of what clients were told. They change nothing and no event tells of them (DET-1).
+//!
+//! What a check cannot judge it says: nodes that are down, writes in flight, a change under way.
+
+mod copies;
+mod rings;
+
+use super::event::{Envelope, Event};
+use super::ledger::MAX_FINDINGS;
+use super::report::CheckReport;
+use super::{Cluster, NodeId};
+
+/// What is being found.
+#[derive(Debug, Default)]
+struct Findings {
+    checked: Vec<(&'static str, u64)>,
+    violations: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Findings {
+    /// So many things were checked for an invariant, with these violations.
+    fn add(&mut self, invariant: &'static str, things: u64, violations: Vec<String>) {
+        self.checked.push((invariant, things));
+        let more = violations.len().saturating_sub(MAX_FINDINGS);
+        self.violations.extend(violations.into_iter().take(MAX_FINDINGS));
+        if more > 0 {
+            self.violations.push(format!("{invariant} and {more} more of the kind"));
+        }
+    }
+}
+
+impl Cluster {
+    /// Every invariant, now: RING, WAL-3, CACHE-1, MOVE-6, STAT-1, KV-1, KV-4.
+    pub fn check(&mut self) -> CheckReport {
+        let mut findings = Findings::default();
+        self.note_limits(&mut findings);
+        self.check_rings(&mut findings);
+        self.check_stores(&mut findings);
+        self.check_copies(&mut findings);
+        self.check_accounts(&mut findings);
+        let Findings { checked, violations, notes } = findings;
+        CheckReport { checked, violations, notes }
+    }
+
+    fn note_limits(&self, findings: &mut Findings) {
+        let down: Vec<String> = self.down().map(|id| self.label(id)).collect();
+        if !down.is_empty() {
+            let verb = if down.len() == 1 { "is" } else { "are" };
+            findings.notes.push(format!("{} {verb} down: what only they hold cannot be judged", down.join(", ")));
+        }
+        if let Some((stage, percent)) = self.ring_change() {
+            findings.notes.push(format!("a ring change is under way ({stage}, {percent} %): copies are not counted"));
+        }
+        let in_flight = self.clients.counts().in_flight;
+        if in_flight > 0 {
+            findings.notes.push(format!("{in_flight} operations are in flight: their writes may or may not count"));
+        }
+        if self.ledger.is_recovered {
+            findings.notes.push("what was found on disk counts as written and acknowledged".to_owned());
+        }
+    }
+
+    fn down(&self) -> impl Iterator<Item = NodeId> {
+        self.nodes.iter().filter(|(_, node)| node.process.is_none()).map(|(id, _)| *id)
+    }
+
+    /// WAL-3 and CACHE-1: each store reads its whole log again and compares.
+    fn check_stores(&self, findings: &mut Findings) {
+        let mut stores = 0;
+        let mut violations = Vec::new();
+        for node in self.nodes.values() {
+            let Some(process) = &node.process else { continue };
+            stores += 1;
+            match process.replica.store().verify() {
+                Ok(found) => violations.extend(found.into_iter().map(|found| format!("{}: {found}", node.label))),
+                Err(error) => violations.push(format!("WAL-3 {}: the log cannot be read again: {error}", node.label)),
+            }
+        }
+        findings.add("WAL-3, CACHE-1", stores, violations);
+    }
+
+    /// STAT-1: what is counted in one place equals what is counted in another.
+    fn check_accounts(&self, findings: &mut Findings) {
+        let mut violations = Vec::new();
+        let mut equations = 0;
+        let mut equal = |what: &str, one: u64, other: u64| {
+            equations += 1;
+            if one != other {
+                violations.push(format!("STAT-1 {what}: {one} is not {other}"));
+            }
+        };
+        let messages = self.network.counts();
+        let in_queue = self.queue.iter().filter(|event| matches!(event, Event::Arrive(at) if Envelope::travels(at)));
+        equal(
+            "messages sent = delivered + dropped + in flight",
+            messages.sent,
+            messages.delivered + messages.dropped + messages.in_flight,
+        );
+        equal("messages in flight = those in the queue", messages.in_flight, in_queue.count() as u64);
+        let counts = self.clients.counts();
+        equal(
+            "operations issued = ok + failed + indeterminate + in flight",
+            counts.issued,
+            counts.ok + counts.failed + counts.indeterminate + counts.in_flight,
+        );
+        let (mut reads, mut served) = (0, 0);
+        for node in self.nodes.values() {
+            let Some(process) = &node.process else { continue };
+            let store = process.replica.store();
+            let stats = store.stats();
+            equal(&format!("{}: reads = hits + misses", node.label), stats.reads, stats.hits + stats.misses);
+            // A log that cannot be read counts a read that is not served.
+            if store.failure().is_none() {
+                reads += stats.reads;
+                served += process.values_read;
+            }
+        }
+        equal("reads of all nodes = reads the cluster has served", reads, served);
+        findings.add("STAT-1", equations, violations);
+    }
+}

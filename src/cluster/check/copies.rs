@@ -1,0 +1,136 @@
+//! MOVE-6, KV-1 and KV-4: the versions held, against the placement and against the ledger.
+
+use std::collections::BTreeMap;
+
+use super::{Cluster, Findings, NodeId};
+use crate::types::{Entry, Key, Stamp};
+
+/// Who holds which version of a key.
+type Holders = Vec<(NodeId, Entry)>;
+
+impl Cluster {
+    pub(super) fn check_copies(&self, findings: &mut Findings) {
+        let mut held: BTreeMap<Key, Holders> = BTreeMap::new();
+        for (id, node) in &self.nodes {
+            match self.held(*id) {
+                Ok(entries) => {
+                    entries.into_iter().for_each(|(key, entry)| held.entry(key).or_default().push((*id, entry)));
+                }
+                Err(error) => findings.add("MOVE-6", 0, vec![format!("MOVE-6 {} cannot be read: {error}", node.label)]),
+            }
+        }
+        if self.ring_change().is_none() {
+            self.check_strays(&held, findings);
+            self.check_counts(&held, findings);
+        }
+        self.check_acknowledged(&held, findings);
+        self.check_written(&held, findings);
+    }
+
+    /// MOVE-6: a node holds only keys that it is a replica of.
+    fn check_strays(&self, held: &BTreeMap<Key, Holders>, findings: &mut Findings) {
+        let mut violations = Vec::new();
+        let mut copies = 0;
+        let mut owed: BTreeMap<NodeId, u64> = BTreeMap::new();
+        for (key, holders) in held {
+            for (id, _) in holders {
+                copies += 1;
+                if self.topology.is_replica(*id, key.token()) {
+                    continue;
+                }
+                // One whose heirs are down keeps what it could not hand over.
+                if self.down().next().is_some() {
+                    *owed.entry(*id).or_default() += 1;
+                } else {
+                    violations.push(format!("MOVE-6 {} holds {}, which is not its own", self.label(*id), shown(key)));
+                }
+            }
+        }
+        for (id, keys) in owed {
+            findings.notes.push(format!("{} still has to hand over {keys} keys", self.label(id)));
+        }
+        findings.add("MOVE-6 (no orphans)", copies, violations);
+    }
+
+    /// MOVE-6: every acknowledged version is on as many replicas as confirmed it, or on all.
+    fn check_counts(&self, held: &BTreeMap<Key, Holders>, findings: &mut Findings) {
+        let mut violations = Vec::new();
+        let mut keys = 0;
+        for (key, account) in self.ledger.keys() {
+            let Some(acknowledged) = &account.acknowledged else { continue };
+            if acknowledged.is_tombstone || acknowledged.is_expired(self.now) {
+                continue;
+            }
+            keys += 1;
+            let replicas = self.topology.replicas(key.token());
+            let is_up = |id: &&NodeId| self.nodes.get(id).is_some_and(|node| node.process.is_some());
+            let silent = replicas.len() - replicas.as_slice().iter().filter(is_up).count();
+            let due = acknowledged.copies_due(replicas.len()).saturating_sub(silent);
+            let holds = |id: &NodeId, entry: &Entry| replicas.contains(*id) && entry.stamp >= acknowledged.stamp;
+            let copies =
+                held.get(key).map_or(0, |holders| holders.iter().filter(|(id, entry)| holds(id, entry)).count());
+            if copies < due {
+                violations.push(format!("MOVE-6 {} is on {copies} replicas, not {due}", shown(key)));
+            }
+        }
+        findings.add("MOVE-6 (copies)", keys, violations);
+    }
+
+    /// KV-1: an acknowledged version, or a newer one, is there.
+    fn check_acknowledged(&self, held: &BTreeMap<Key, Holders>, findings: &mut Findings) {
+        let mut violations = Vec::new();
+        let (mut keys, mut unseen) = (0, 0_u64);
+        for (key, account) in self.ledger.keys() {
+            let Some(acknowledged) = &account.acknowledged else { continue };
+            keys += 1;
+            let newest = newest(held.get(key));
+            if newest.is_some_and(|newest| newest >= acknowledged.stamp) {
+                continue;
+            }
+            // A tombstone does its work as long as nothing older is left.
+            let is_gone = acknowledged.is_tombstone || acknowledged.is_expired(self.now);
+            if is_gone && newest.is_none() {
+                continue;
+            }
+            // A node that is down may hold it, as long as it had confirmed it or is one of its replicas now.
+            if self.down().any(|id| acknowledged.confirmed.contains(id) || self.topology.is_replica(id, key.token())) {
+                unseen += 1;
+                continue;
+            }
+            violations.push(format!("KV-1 {}: acknowledged version {} is gone", shown(key), acknowledged.stamp));
+        }
+        if unseen > 0 {
+            findings.notes.push(format!("{unseen} acknowledged versions are only on nodes that are down"));
+        }
+        findings.add("KV-1", keys, violations);
+    }
+
+    /// KV-4: every value held or read was written by a client.
+    fn check_written(&self, held: &BTreeMap<Key, Holders>, findings: &mut Findings) {
+        let (reads, unwritten_reads) = self.ledger.reads();
+        let mut violations = unwritten_reads.to_vec();
+        let mut values = reads;
+        for (key, holders) in held {
+            for (id, entry) in holders {
+                values += 1;
+                if self.ledger.account(key).is_none_or(|account| !account.has_written(entry)) {
+                    let label = self.label(*id);
+                    violations.push(format!(
+                        "KV-4 {label} holds version {} of {}, which nobody wrote",
+                        entry.stamp,
+                        shown(key)
+                    ));
+                }
+            }
+        }
+        findings.add("KV-4", values, violations);
+    }
+}
+
+fn newest(holders: Option<&Holders>) -> Option<Stamp> {
+    holders?.iter().map(|(_, entry)| entry.stamp).max()
+}
+
+fn shown(key: &Key) -> String {
+    key.bytes().escape_ascii().to_string()
+}

@@ -1,0 +1,151 @@
+//! Group commit in virtual time: a commit takes as long as the disk does, and what is staged meanwhile shares the next.
+//!
+//! The bytes are handed over when the commit ends, in one call. A process that is killed before takes them with it,
+//! as a real one does with what it has only in memory.
+
+use super::event::{About, Event};
+use super::{Cluster, NodeId};
+use crate::node::{Durability, Staged};
+use crate::protocol::message::{Refusal, Reply};
+use crate::sim::latency::Latency;
+use crate::sim::rng::Rng;
+use crate::sim::trace::TraceEvent;
+use crate::storage::log::{LogPosition, SyncPolicy};
+use crate::types::Time;
+
+/// How long commits take.
+#[derive(Debug)]
+pub(super) struct CommitDelays {
+    always_sync: bool,
+    rng: Rng,
+}
+
+impl CommitDelays {
+    pub(super) fn new(policy: SyncPolicy, rng: Rng) -> CommitDelays {
+        CommitDelays { always_sync: policy == SyncPolicy::Always, rng }
+    }
+
+    fn of(&mut self, durability: Durability) -> Time {
+        let syncs = self.always_sync || durability == Durability::Synced;
+        if syncs { Latency::SYNC.sample(&mut self.rng) } else { Latency::WRITE.sample(&mut self.rng) }
+    }
+}
+
+/// The commit under way at one node, and what waits for the next.
+#[derive(Debug, Default)]
+pub(super) struct GroupCommit {
+    running: Option<Batch>,
+    next: Batch,
+}
+
+/// Replies that leave after one commit.
+#[derive(Debug, Default)]
+struct Batch {
+    held: Vec<(NodeId, About, Reply)>,
+    /// The last log position among what the batch waits for.
+    upto: Option<LogPosition>,
+    synced: bool,
+    is_wanted: bool,
+}
+
+impl Batch {
+    fn add(&mut self, durability: Durability, reply: Option<(NodeId, About, Reply)>) {
+        self.is_wanted = true;
+        match durability {
+            Durability::None => {}
+            Durability::Policy(position) => self.upto = self.upto.max(Some(position)),
+            Durability::Synced => self.synced = true,
+        }
+        self.held.extend(reply);
+    }
+
+    fn durability(&self) -> Durability {
+        match self.upto {
+            _ if self.synced => Durability::Synced,
+            Some(position) => Durability::Policy(position),
+            None => Durability::None,
+        }
+    }
+
+    /// Whether the batch commits what `durability` asks for.
+    fn covers(&self, durability: Durability) -> bool {
+        matches!(durability, Durability::Policy(position) if self.upto >= Some(position))
+    }
+}
+
+impl Cluster {
+    /// Holds a reply back until what it depends on is committed. Without a reply only the commit is wanted.
+    pub(super) fn hold(&mut self, node: NodeId, durability: Durability, reply: Option<(NodeId, About, Reply)>) {
+        let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut()) else { return };
+        match &mut process.commits.running {
+            Some(running) if running.covers(durability) => running.held.extend(reply),
+            _ => process.commits.next.add(durability, reply),
+        }
+        self.begin_commit(node);
+    }
+
+    /// Starts the next commit, unless one is under way or nothing waits for it.
+    fn begin_commit(&mut self, node: NodeId) {
+        let Some(at) = self.nodes.get_mut(&node) else { return };
+        let life = at.life;
+        let Some(process) = at.process.as_mut() else { return };
+        let commits = &mut process.commits;
+        if commits.running.is_some() || !commits.next.is_wanted {
+            return;
+        }
+        let batch = std::mem::take(&mut commits.next);
+        let delay = self.commits.of(batch.durability());
+        commits.running = Some(batch);
+        self.queue.schedule(self.now.plus(delay), Event::Committed { node, life });
+    }
+
+    /// The disk has done its part: the replies leave, as they were or as the refusal of a log that failed.
+    pub(super) fn on_committed(&mut self, node: NodeId, life: u64) {
+        let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.of_life(life)) else { return };
+        let Some(batch) = process.commits.running.take() else { return };
+        // Persist before replying: until this returns no acknowledgement leaves.
+        let committed = process.replica.commit(batch.durability());
+        let what = match (&committed, batch.synced) {
+            (Err(_), _) => "failed",
+            (Ok(()), true) => "synced",
+            (Ok(()), false) => "written",
+        };
+        self.note(TraceEvent { node: Some(node), what, number: batch.held.len() as u64, ..self.event("commit") });
+        for (to, about, reply) in batch.held {
+            let answer = committed.clone().map(|()| reply);
+            self.answer(node, to, about, answer);
+        }
+        self.begin_commit(node);
+        self.plan_upkeep(node);
+    }
+
+    /// Something was committed: the interval policy's sync falls due, and segments may be worth merging.
+    fn plan_upkeep(&mut self, node: NodeId) {
+        let Some(at) = self.nodes.get_mut(&node) else { return };
+        let life = at.life;
+        let Some(process) = at.process.as_mut().filter(|process| !process.upkeep_is_due) else { return };
+        process.upkeep_is_due = true;
+        self.queue.schedule(self.now.plus(UPKEEP_AFTER), Event::Upkeep { node, life });
+    }
+
+    pub(super) fn on_upkeep(&mut self, node: NodeId, life: u64) {
+        let now = self.now;
+        let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.of_life(life)) else { return };
+        process.upkeep_is_due = false;
+        // A failure stops the log, and every later request is told so.
+        let what = if process.replica.store().maintain(now).is_ok() { "" } else { "failed" };
+        self.note(TraceEvent { node: Some(node), what, ..self.event("upkeep") });
+    }
+
+    /// Stages `request` at `node` and sees to its reply.
+    pub(super) fn hold_staged(&mut self, node: NodeId, to: NodeId, about: About, staged: Result<Staged, Refusal>) {
+        match staged {
+            Ok(Staged { reply, durability: Durability::None }) => self.answer(node, to, about, Ok(reply)),
+            Ok(Staged { reply, durability }) => self.hold(node, durability, Some((to, about, reply))),
+            Err(refusal) => self.answer(node, to, about, Err(refusal)),
+        }
+    }
+}
+
+/// Upkeep follows the first commit after this time: the interval policy promises a sync every 100 ms.
+const UPKEEP_AFTER: Time = Time(100_000);

@@ -1,0 +1,310 @@
+//! A coordinator's side of an operation: plans, the machine's wishes carried out, its answer passed on.
+//!
+//! There is no policy here. Whom to ask, how often, how many answers are enough and what is newest is decided by the
+//! plan and by the [`Operation`].
+
+use std::sync::Arc;
+
+use super::event::{About, Body, Event, TaskId};
+use super::ledger::Acknowledged;
+use super::{Cluster, NodeId, OperationId};
+use crate::node::Durability;
+use crate::protocol::message::{Refusal, Reply, Request};
+use crate::protocol::operation::{NodeList, Operation, Outcome, Step};
+use crate::sim::queue::Ticket;
+use crate::sim::trace::TraceEvent;
+use crate::topology::{Need, NoPlan, ReadPlan, Topology, WritePlan};
+use crate::types::{Entry, Key, Level, Replicas, Stamp, Time, Token};
+
+/// One machine at work.
+#[derive(Debug)]
+pub(super) struct Task {
+    operation: Operation,
+    pub(super) client: OperationId,
+    pub(super) key: Key,
+    level: Level,
+    /// What is written; `None` for a read.
+    entry: Option<Entry>,
+    /// The replicas planned with, in preference order.
+    pub(super) replicas: Replicas,
+    /// Answers needed of them.
+    pub(super) needed: u8,
+    /// Who confirmed the write, late answers included: for the ledger.
+    confirmed: NodeList,
+    /// Who is to have the write, the owners of both rings during a change: for the ledger.
+    wanted: NodeList,
+    /// Whether the client has been answered.
+    is_answered: bool,
+    timer: Option<Ticket>,
+}
+
+impl Task {
+    fn about(&self, task: TaskId) -> About {
+        About::Task { task, operation: self.client }
+    }
+}
+
+/// What a machine wants, without borrowing it.
+enum Wish {
+    Send(NodeId, About, Request),
+    Replan(Arc<Topology>),
+    Restamp(Stamp),
+    Answer(Outcome),
+    Wait(Time),
+    Drained,
+}
+
+impl Cluster {
+    /// Starts a read at `node`. Nothing is sent when there is no plan.
+    pub(super) fn start_read(
+        &mut self,
+        node: NodeId,
+        client: OperationId,
+        key: Key,
+        level: Level,
+        deadline: Time,
+    ) -> Result<(), NoPlan> {
+        let Some(topology) = self.topology_at(node) else { return Err(NoPlan::NoNodes) };
+        let (plan, repair) = read_plans(&topology, key.token(), level)?;
+        let operation = Operation::get(plan, repair, key.clone(), self.now, deadline);
+        self.start_task(node, operation, client, key, level, None, &plan.current, None);
+        Ok(())
+    }
+
+    /// Starts a put at `node`, stamped by its clock. Nothing is sent when there is no plan.
+    pub(super) fn start_write(
+        &mut self,
+        node: NodeId,
+        client: OperationId,
+        key: Key,
+        level: Level,
+        deadline: Time,
+        (value, expires): (Option<Arc<[u8]>>, Option<Time>),
+    ) -> Result<(), NoPlan> {
+        let Some(topology) = self.topology_at(node) else { return Err(NoPlan::NoNodes) };
+        let plan = topology.write_plan(key.token(), level)?;
+        let Some(stamp) = self.next_stamp(node) else { return Err(NoPlan::NoNodes) };
+        let entry = Entry { value, stamp, expires };
+        self.ledger.wrote(&key, &entry);
+        let operation = Operation::put(plan, key.clone(), entry.clone(), self.now, deadline);
+        self.start_task(node, operation, client, key, level, Some(entry), &plan.current, plan.next.as_ref());
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of a task, given once")]
+    fn start_task(
+        &mut self,
+        node: NodeId,
+        operation: Operation,
+        client: OperationId,
+        key: Key,
+        level: Level,
+        entry: Option<Entry>,
+        current: &Need,
+        next: Option<&Need>,
+    ) {
+        let task = self.clients.next_task();
+        let state = Task {
+            operation,
+            client,
+            key,
+            level,
+            entry,
+            replicas: current.replicas,
+            needed: current.need,
+            confirmed: NodeList::NONE,
+            wanted: everybody(current, next),
+            is_answered: false,
+            timer: None,
+        };
+        let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut()) else { return };
+        process.tasks.insert(task, state);
+        self.drive(node, task);
+    }
+
+    /// Does what the machine wants until it waits.
+    fn drive(&mut self, node: NodeId, task: TaskId) {
+        while let Some(wish) = self.next_wish(node, task) {
+            match wish {
+                Wish::Send(to, about, request) => self.send(node, to, about, Body::Request(request)),
+                Wish::Replan(topology) => self.replan(node, task, &topology),
+                Wish::Restamp(above) => self.restamp(node, task, above),
+                Wish::Answer(outcome) => self.on_outcome(node, task, outcome),
+                Wish::Wait(until) => return self.set_task_timer(node, task, until),
+                Wish::Drained => return self.end_task(node, task),
+            }
+        }
+    }
+
+    fn next_wish(&mut self, node: NodeId, task: TaskId) -> Option<Wish> {
+        let process = self.nodes.get_mut(&node)?.process.as_mut()?;
+        let state = process.tasks.get_mut(&task)?;
+        let about = state.about(task);
+        let wish = match state.operation.poll() {
+            Step::Send { to, request } => Wish::Send(to, about, request.clone()),
+            Step::Teach { to } => Wish::Send(to, about, Request::Fence { topology: process.replica.topology() }),
+            Step::Replan(topology) => Wish::Replan(topology),
+            Step::Restamp { above } => Wish::Restamp(above),
+            Step::Answer(outcome) => Wish::Answer(outcome),
+            Step::Wait => Wish::Wait(state.operation.wake_at()),
+            Step::Drained => Wish::Drained,
+        };
+        Some(wish)
+    }
+
+    /// An answer has come back to a coordinator.
+    pub(super) fn on_answer(&mut self, node: NodeId, task: TaskId, from: NodeId, answer: Result<Reply, Refusal>) {
+        let Some(state) = self.task(node, task) else { return };
+        let is_stored = matches!(answer, Ok(Reply::Stored { .. }));
+        if let Some(entry) = state.entry.as_ref().filter(|_| is_stored) {
+            let stamp = entry.stamp;
+            state.confirmed.push(from);
+            let (key, is_answered) = (state.key.clone(), state.is_answered);
+            if is_answered {
+                self.ledger.confirmed(&key, stamp, from);
+            }
+        }
+        if let Some(state) = self.task(node, task) {
+            state.operation.on_reply(from, answer);
+        }
+        self.drive(node, task);
+    }
+
+    pub(super) fn on_task_timer(&mut self, node: NodeId, task: TaskId) {
+        let now = self.now;
+        let Some(state) = self.task(node, task) else { return };
+        state.timer = None;
+        state.operation.on_time(now);
+        self.drive(node, task);
+    }
+
+    fn set_task_timer(&mut self, node: NodeId, task: TaskId, until: Time) {
+        // A machine that wants to be woken in the past is woken in a moment, not at once: time must pass.
+        let until = until.max(self.now.plus(Time(1)));
+        let Some(state) = self.task(node, task) else { return };
+        let set = state.timer;
+        if set.is_some_and(|set| set.at() == until) {
+            return;
+        }
+        if let Some(set) = set {
+            self.queue.cancel(set);
+        }
+        let ticket = self.queue.schedule(until, Event::TaskTimer { node, task });
+        if let Some(state) = self.task(node, task) {
+            state.timer = Some(ticket);
+        }
+    }
+
+    fn end_task(&mut self, node: NodeId, task: TaskId) {
+        let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut()) else { return };
+        if let Some(timer) = process.tasks.remove(&task).and_then(|state| state.timer) {
+            self.queue.cancel(timer);
+        }
+    }
+
+    fn on_outcome(&mut self, node: NodeId, task: TaskId, outcome: Outcome) {
+        let Some(state) = self.task(node, task) else { return };
+        state.is_answered = true;
+        let (client, key) = (state.client, state.key.clone());
+        if let (Outcome::Stored { .. }, Some(entry)) = (&outcome, &state.entry) {
+            let acknowledged = Acknowledged::new(entry, state.confirmed, state.wanted);
+            self.ledger.acknowledged(&key, acknowledged);
+        }
+        self.on_client_outcome(client, node, task, outcome);
+    }
+
+    /// Goes on under the newest topology known here. An operation that could have its level when it began is not
+    /// failed by a ring that shrinks: where the level has become too high, all the replicas there are must answer.
+    fn replan(&mut self, node: NodeId, task: TaskId, topology: &Arc<Topology>) {
+        self.adopt(node, topology);
+        let known = self.topology_at(node).filter(|known| known.epoch() > topology.epoch());
+        let topology = known.unwrap_or_else(|| Arc::clone(topology));
+        let Some(state) = self.task(node, task) else { return };
+        let (token, level) = (state.key.token(), state.level);
+        let current = if state.entry.is_some() {
+            let plan = topology.write_plan(token, level).or_else(|_| topology.write_plan(token, Level::All));
+            let plan = plan.unwrap_or_else(|_| nobody_to_write_to(&topology));
+            state.operation.replan_put(plan);
+            state.wanted = everybody(&plan.current, plan.next.as_ref());
+            plan.current
+        } else {
+            let plans = read_plans(&topology, token, level).or_else(|_| read_plans(&topology, token, Level::All));
+            let (plan, repair) = plans.unwrap_or_else(|_| nobody_to_read_from(&topology));
+            state.operation.replan_get(plan, repair);
+            plan.current
+        };
+        (state.replicas, state.needed) = (current.replicas, current.need);
+        let event = TraceEvent { node: Some(node), number: topology.epoch().0, ..self.event("replan") };
+        self.note(event);
+    }
+
+    /// The coordinator's own replica adopts a topology it was told of. Its log has it before any reply of that epoch
+    /// leaves, as with a `Fence` from elsewhere.
+    fn adopt(&mut self, node: NodeId, topology: &Arc<Topology>) {
+        let now = self.now;
+        let Some(at) = self.nodes.get_mut(&node) else { return };
+        at.clock.observe(topology.record().cleared_before);
+        let Some(process) = at.process.as_mut() else { return };
+        if topology.epoch() <= process.replica.topology().epoch() {
+            return;
+        }
+        // A replica whose log has failed refuses; the coordinator plans with the topology all the same.
+        let fence = Request::Fence { topology: Arc::clone(topology) };
+        if process.replica.stage(now, &fence).is_ok() {
+            self.hold(node, Durability::Synced, None);
+        }
+    }
+
+    /// Sends the put again with a stamp above a floor.
+    fn restamp(&mut self, node: NodeId, task: TaskId, above: Stamp) {
+        if let Some(at) = self.nodes.get_mut(&node) {
+            at.clock.observe(above);
+        }
+        let Some(stamp) = self.next_stamp(node) else { return };
+        let Some(state) = self.task(node, task) else { return };
+        state.operation.restamp(stamp);
+        if let Some(entry) = &mut state.entry {
+            entry.stamp = stamp;
+        }
+    }
+
+    fn next_stamp(&mut self, node: NodeId) -> Option<Stamp> {
+        let stamp = self.nodes.get_mut(&node)?.clock.next(self.now);
+        self.clock.observe(stamp);
+        Some(stamp)
+    }
+
+    pub(super) fn task(&mut self, node: NodeId, task: TaskId) -> Option<&mut Task> {
+        self.nodes.get_mut(&node)?.process.as_mut()?.tasks.get_mut(&task)
+    }
+
+    /// The topology a coordinator plans with.
+    pub(super) fn topology_at(&self, node: NodeId) -> Option<Arc<Topology>> {
+        Some(self.nodes.get(&node)?.process.as_ref()?.replica.topology())
+    }
+}
+
+/// The nodes of both sets.
+fn everybody(current: &Need, next: Option<&Need>) -> NodeList {
+    std::iter::once(current).chain(next).flat_map(|need| need.replicas.as_slice()).copied().collect()
+}
+
+/// The plans of a read: whom to ask, and where a version that some lack is written back.
+fn read_plans(topology: &Topology, token: Token, level: Level) -> Result<(ReadPlan, WritePlan), NoPlan> {
+    Ok((topology.read_plan(token, level)?, topology.write_plan(token, REPAIR_LEVEL)?))
+}
+
+/// A plan that cannot be won, for an operation that is left without a ring. The machine knows whether anything was
+/// stored before.
+fn nobody_to_write_to(topology: &Topology) -> WritePlan {
+    WritePlan { epoch: topology.epoch(), current: NOBODY, next: None }
+}
+
+fn nobody_to_read_from(topology: &Topology) -> (ReadPlan, WritePlan) {
+    let plan = ReadPlan { epoch: topology.epoch(), current: NOBODY, next: None, blocking_repair: false };
+    (plan, nobody_to_write_to(topology))
+}
+
+const NOBODY: Need = Need { replicas: Replicas::NONE, need: 1 };
+/// A version that was read goes to a majority before the answer, so that the next read at a majority sees it too.
+const REPAIR_LEVEL: Level = Level::Quorum;

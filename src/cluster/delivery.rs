@@ -1,0 +1,88 @@
+//! Messages: sent into the network, arriving at a process or nowhere, answered.
+
+use super::event::{About, Body, Envelope, Event, LEADER};
+use super::{Cluster, NodeId};
+use crate::protocol::message::{Refusal, Reply, Request};
+use crate::sim::trace::TraceEvent;
+use crate::types::Time;
+
+impl Cluster {
+    /// Sends a message. What a node says to itself does not go through the network.
+    pub(super) fn send(&mut self, from: NodeId, to: NodeId, about: About, body: Body) {
+        let envelope = Envelope { from, to, about, body };
+        let delay = if envelope.travels() {
+            self.note(TraceEvent { digest: envelope.body.digest(), ..self.told(from, to, "send", &envelope) });
+            self.network.send()
+        } else {
+            Time(0)
+        };
+        self.queue.schedule(self.now.plus(delay), Event::Arrive(envelope));
+    }
+
+    /// Sends `answer` back.
+    pub(super) fn answer(&mut self, from: NodeId, to: NodeId, about: About, answer: Result<Reply, Refusal>) {
+        self.send(from, to, about, Body::Answer(answer));
+    }
+
+    /// A message is at its end.
+    pub(super) fn arrive(&mut self, envelope: Envelope) {
+        let is_heard = self.is_heard(&envelope);
+        if envelope.travels() {
+            self.network.arrived(is_heard);
+        }
+        let kind = match (is_heard, envelope.travels()) {
+            (false, _) => "drop",
+            (true, true) => "deliver",
+            (true, false) => "local",
+        };
+        self.note(self.told(envelope.to, envelope.from, kind, &envelope));
+        if !is_heard {
+            return;
+        }
+        if let Some(stamp) = envelope.body.stamp() {
+            self.clock.observe(stamp);
+            if let Some(node) = self.nodes.get_mut(&envelope.to) {
+                node.clock.observe(stamp);
+            }
+        }
+        let Envelope { from, to, about, body } = envelope;
+        match (body, about) {
+            (Body::Request(request), about) => self.serve(to, from, about, &request),
+            (Body::Answer(answer), About::Task { task, .. }) => self.on_answer(to, task, from, answer),
+            (Body::Answer(answer), About::Change { serial, id }) => self.on_change_answer(from, serial, id, answer),
+        }
+    }
+
+    /// A process that is down hears nothing. One that is not serving yet hears only the leader.
+    fn is_heard(&self, envelope: &Envelope) -> bool {
+        if envelope.to == LEADER {
+            return true;
+        }
+        let Some(process) = self.nodes.get(&envelope.to).and_then(|node| node.process.as_ref()) else { return false };
+        let is_for_client = matches!(envelope.about, About::Task { .. });
+        process.is_serving || !is_for_client
+    }
+
+    /// A replica is asked.
+    fn serve(&mut self, node: NodeId, from: NodeId, about: About, request: &Request) {
+        let now = self.now;
+        let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut()) else { return };
+        let staged = process.replica.stage(now, request);
+        if staged.is_ok() && matches!(request, Request::Get { .. }) {
+            process.values_read += 1;
+        }
+        self.hold_staged(node, from, about, staged);
+    }
+
+    /// The trace's account of a message, seen at `node`.
+    fn told(&self, node: NodeId, peer: NodeId, kind: &'static str, envelope: &Envelope) -> TraceEvent {
+        TraceEvent {
+            node: (node != LEADER).then_some(node),
+            what: envelope.body.name(),
+            peer: Some(peer),
+            key: envelope.body.key().cloned(),
+            number: envelope.about.number(),
+            ..self.event(kind)
+        }
+    }
+}

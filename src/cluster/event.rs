@@ -1,0 +1,243 @@
+//! What happens in a cluster: messages that arrive, commits that end, timers that ring. And how the trace tells it.
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::OperationId;
+use crate::protocol::message::{Refusal, Reply, Request};
+use crate::types::{Entry, Key, NodeId, Stamp, TokenRange};
+
+/// The endpoint from which ring changes are led. No node has this number: it cannot be killed.
+pub(super) const LEADER: NodeId = NodeId(u32::MAX);
+
+/// Something that falls due.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A message is at its end.
+    Arrive(Envelope),
+    /// The disk has done what it was told. Means nothing to a process that was started since.
+    Committed { node: NodeId, life: u64 },
+    /// A store's upkeep.
+    Upkeep { node: NodeId, life: u64 },
+    /// An operation wants to know that time has passed.
+    TaskTimer { node: NodeId, task: TaskId },
+    /// The ring change wants to know that time has passed.
+    ChangeTimer,
+    /// The client of a coordinator that died gives up.
+    Orphaned(OperationId),
+}
+
+/// One run of an operation machine: a delete has two, a read and a put.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct TaskId(pub(super) u64);
+
+/// A message on its way.
+#[derive(Debug)]
+pub(super) struct Envelope {
+    pub(super) from: NodeId,
+    pub(super) to: NodeId,
+    pub(super) about: About,
+    pub(super) body: Body,
+}
+
+/// What a message belongs to: the reply carries it back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum About {
+    /// A task of the coordinator, for a client's operation.
+    Task { task: TaskId, operation: OperationId },
+    /// A request of the ring change with this serial number.
+    Change { serial: u64, id: u64 },
+}
+
+impl About {
+    /// The number people see in the trace.
+    pub(super) fn number(self) -> u64 {
+        match self {
+            About::Task { operation, .. } => operation.0,
+            About::Change { id, .. } => id,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Body {
+    Request(Request),
+    Answer(Result<Reply, Refusal>),
+}
+
+impl Envelope {
+    /// Whether it goes through the network: a node's word to itself does not.
+    pub(super) fn travels(&self) -> bool {
+        self.from != self.to
+    }
+}
+
+impl Body {
+    /// What the message is, in a word or two.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Body::Request(request) => request_name(request),
+            Body::Answer(Ok(reply)) => reply_name(reply),
+            Body::Answer(Err(refusal)) => refusal_name(refusal),
+        }
+    }
+
+    /// The key the message is about.
+    pub(super) fn key(&self) -> Option<&Key> {
+        match self {
+            Body::Request(Request::Put { key, .. } | Request::Get { key, .. } | Request::Version { key, .. }) => {
+                Some(key)
+            }
+            _ => None,
+        }
+    }
+
+    /// A hash of the contents.
+    pub(super) fn digest(&self) -> u64 {
+        match self {
+            Body::Request(request) => request_digest(request),
+            Body::Answer(Ok(reply)) => reply_digest(reply),
+            Body::Answer(Err(refusal)) => refusal_digest(refusal),
+        }
+    }
+
+    /// The versions the message tells of: a hybrid clock never runs behind what it has seen.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        match self {
+            Body::Request(Request::Put { entry, .. }) => Some(entry.stamp),
+            Body::Request(Request::Fence { topology }) => Some(topology.record().cleared_before),
+            Body::Answer(Ok(Reply::Stored { newer })) => *newer,
+            Body::Answer(Ok(Reply::Value { entry })) => entry.as_ref().map(|entry| entry.stamp),
+            Body::Answer(Ok(Reply::Version { stamp })) => *stamp,
+            Body::Answer(Err(Refusal::Stale { topology })) => Some(topology.record().cleared_before),
+            Body::Answer(Err(Refusal::BelowFloor { floor })) => Some(*floor),
+            _ => None,
+        }
+    }
+}
+
+fn request_name(request: &Request) -> &'static str {
+    match request {
+        Request::Put { entry, .. } if entry.value.is_none() => "put tombstone",
+        Request::Put { .. } => "put",
+        Request::Get { .. } => "get",
+        Request::Version { .. } => "get version",
+        Request::Fence { .. } => "fence",
+        Request::Page { .. } => "page",
+        Request::Entries { .. } => "entries",
+        Request::Absorb { .. } => "absorb",
+        Request::Confirm { .. } => "confirm",
+        Request::Sync { .. } => "sync",
+        Request::Restored { .. } => "restored",
+        Request::Discard { .. } => "discard",
+    }
+}
+
+fn reply_name(reply: &Reply) -> &'static str {
+    match reply {
+        Reply::Stored { .. } => "stored",
+        Reply::Value { .. } => "value",
+        Reply::Version { .. } => "version",
+        Reply::Fenced { .. } => "fenced",
+        Reply::Page { .. } => "a page",
+        Reply::Versions { .. } => "versions",
+        Reply::Absorbed { .. } => "absorbed",
+        Reply::Missing { .. } => "missing keys",
+        Reply::Done => "done",
+    }
+}
+
+fn refusal_name(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Stale { .. } => "refused: stale",
+        Refusal::Behind { .. } => "refused: behind",
+        Refusal::NotReplica => "refused: not a replica",
+        Refusal::FutureStamp { .. } => "refused: stamp of the future",
+        Refusal::BelowFloor { .. } => "refused: below the floor",
+        Refusal::Recovering => "refused: recovering",
+        Refusal::ReadOnly => "refused: disk full",
+        Refusal::Stopped => "refused: stopped",
+    }
+}
+
+fn request_digest(request: &Request) -> u64 {
+    match request {
+        Request::Put { epoch, entry, .. } => Digest(epoch.0).entry(entry).0,
+        Request::Get { epoch, .. } | Request::Version { epoch, .. } => epoch.0,
+        Request::Sync { epoch } | Request::Restored { epoch } => epoch.0,
+        Request::Fence { topology } => topology.epoch().0,
+        Request::Page { epoch, ranges, after, values } => {
+            let start = Digest(epoch.0).number(u64::from(*values)).number(ranges.len() as u64);
+            after.iter().fold(start, Digest::key).0
+        }
+        Request::Entries { epoch, keys } => keys.iter().fold(Digest(epoch.0), Digest::key).0,
+        Request::Absorb { epoch, entries } => digest_entries(epoch.0, entries),
+        Request::Confirm { epoch, versions } => digest_versions(epoch.0, versions),
+        Request::Discard { epoch, ranges } => {
+            let digest = |digest: Digest, range: &TokenRange| digest.number(range.first.0);
+            ranges.iter().fold(Digest(epoch.0), digest).0
+        }
+    }
+}
+
+fn reply_digest(reply: &Reply) -> u64 {
+    match reply {
+        Reply::Stored { newer: stamp } | Reply::Version { stamp } => stamp.iter().fold(Digest(0), Digest::stamp).0,
+        Reply::Value { entry } => entry.iter().fold(Digest(0), Digest::entry).0,
+        Reply::Fenced { epoch } => epoch.0,
+        Reply::Page { entries, more } => digest_entries(u64::from(*more), entries),
+        Reply::Versions { versions, more } => digest_versions(u64::from(*more), versions),
+        Reply::Absorbed { arrived, fresh, bytes, fresh_bytes } => {
+            Digest(*arrived).number(*fresh).number(*bytes).number(*fresh_bytes).0
+        }
+        Reply::Missing { keys } => keys.iter().fold(Digest(0), Digest::key).0,
+        Reply::Done => 0,
+    }
+}
+
+fn refusal_digest(refusal: &Refusal) -> u64 {
+    match refusal {
+        Refusal::Stale { topology } => topology.epoch().0,
+        Refusal::Behind { epoch } => epoch.0,
+        Refusal::FutureStamp { ahead_us } => *ahead_us,
+        Refusal::BelowFloor { floor } => Digest(0).stamp(floor).0,
+        Refusal::NotReplica | Refusal::Recovering | Refusal::ReadOnly | Refusal::Stopped => 0,
+    }
+}
+
+fn digest_entries(start: u64, entries: &[(Key, Entry)]) -> u64 {
+    entries.iter().fold(Digest(start), |digest, (key, entry)| digest.key(key).entry(entry)).0
+}
+
+fn digest_versions(start: u64, versions: &[(Key, Stamp)]) -> u64 {
+    versions.iter().fold(Digest(start), |digest, (key, stamp)| digest.key(key).stamp(stamp)).0
+}
+
+/// A hash that grows.
+#[derive(Clone, Copy)]
+struct Digest(u64);
+
+impl Digest {
+    fn number(self, number: u64) -> Digest {
+        self.bytes(&number.to_le_bytes())
+    }
+
+    fn bytes(self, bytes: &[u8]) -> Digest {
+        Digest(xxh3_64_with_seed(bytes, self.0))
+    }
+
+    fn key(self, key: &Key) -> Digest {
+        self.bytes(key.bytes())
+    }
+
+    fn stamp(self, stamp: &Stamp) -> Digest {
+        self.number(stamp.time.0).number(u64::from(stamp.coordinator.0) << 32 | u64::from(stamp.counter))
+    }
+
+    fn entry(self, entry: &Entry) -> Digest {
+        let stamped = self.stamp(&entry.stamp).number(entry.expires.map_or(u64::MAX, |at| at.0));
+        match &entry.value {
+            Some(value) => stamped.bytes(value),
+            None => stamped.number(0),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Where the nodes' files are, and how a cluster is found there again.
+//!
+//! What a disk holds is told by its logs alone. Each log has the last topology its node adopted; the newest of all is
+//! in force, every node is brought to it, and a change that it says is under way is gone on with. A directory that
+//! the newest topology does not name is what is left of a removal, or of a join that was never published: it goes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::change::Purpose;
+use super::report::Opened;
+use super::{Backing, Cluster, ClusterConfig, NodeId};
+use crate::error::Error;
+use crate::node::Replica;
+use crate::protocol::message::Request;
+use crate::ring::Member;
+use crate::sim::rng::Streams;
+use crate::sim::trace::TraceEvent;
+use crate::storage::StorageError;
+use crate::storage::directory::{ClockKind, Directory, Format, node_uid};
+use crate::storage::disk::{Disk, MemoryDisk};
+use crate::storage::log::{Log, LogIdentity, LogOptions, Recovered};
+use crate::storage::record::Body;
+use crate::storage::store::{Store, StoreOptions};
+use crate::topology::Topology;
+use crate::types::{Stamp, Time};
+
+/// The files of a cluster.
+#[derive(Debug)]
+pub(super) struct Home {
+    disk: Arc<dyn Disk>,
+    cluster_uid: u64,
+    /// Holds the lock of a real directory.
+    _directory: Option<Directory>,
+}
+
+/// What the logs of a disk say.
+#[derive(Debug, Default)]
+struct Survey {
+    /// The newest topology in any of them.
+    newest: Option<Arc<Topology>>,
+    /// How the recovery of each went.
+    recovered: BTreeMap<String, Recovered>,
+    /// Directories that the newest topology does not name.
+    strays: Vec<String>,
+}
+
+impl Home {
+    /// Opens what `backing` names. Gives the configuration in force and the names of the node directories there.
+    pub(super) fn open(
+        config: ClusterConfig,
+        backing: Backing,
+    ) -> Result<(Home, ClusterConfig, Vec<String>, bool), StorageError> {
+        // Virtual time has no moment of its own: two clusters of one seed are the same cluster.
+        let cluster_uid = Streams::new(config.seed).number("cluster");
+        match backing {
+            Backing::Memory => {
+                let home = Home { disk: Arc::new(MemoryDisk::new()), cluster_uid, _directory: None };
+                Ok((home, config, Vec::new(), true))
+            }
+            Backing::Disk(disk) => {
+                let names = disk.list("").map_err(|error| unreadable(&error))?;
+                let labels: Vec<String> =
+                    names.iter().filter_map(|name| name.strip_suffix('/')).map(String::from).collect();
+                let is_new = labels.is_empty();
+                Ok((Home { disk, cluster_uid, _directory: None }, config, labels, is_new))
+            }
+            Backing::Directory { path, copies, vnodes } => {
+                let fresh =
+                    Format { clock: ClockKind::Virtual, copies: config.copies, vnodes: config.vnodes, cluster_uid };
+                let (directory, labels) = Directory::open(&path, &fresh)?;
+                directory.check(copies, vnodes)?;
+                let Format { copies, vnodes, cluster_uid, .. } = directory.format;
+                let (disk, is_new) = (Arc::clone(&directory.disk) as Arc<dyn Disk>, directory.is_new);
+                let home = Home { disk, cluster_uid, _directory: Some(directory) };
+                Ok((home, ClusterConfig { copies, vnodes, ..config }, labels, is_new))
+            }
+        }
+    }
+
+    pub(super) fn disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.disk)
+    }
+
+    /// The number in every header of a node's log. A directory belongs to one node at a time, so its label tells it:
+    /// the node's own number is known only once its log was read.
+    pub(super) fn uid(&self, label: &str) -> u64 {
+        node_uid(self.cluster_uid, label, NodeId(0))
+    }
+
+    pub(super) fn store_options(config: &ClusterConfig) -> StoreOptions {
+        StoreOptions {
+            log: LogOptions { sync: config.sync, segment_bytes: SEGMENT_BYTES, recover_prefix: config.recover_prefix },
+            cache_entries: config.cache_entries,
+            shards: TABLE_SHARDS,
+        }
+    }
+
+    /// Removes a node's directory. Its files must be closed.
+    pub(super) fn remove(&self, label: &str) -> Result<(), StorageError> {
+        let removed = self.disk.remove_dir_all(label).and_then(|()| self.disk.sync_dir(""));
+        removed.map_err(|error| StorageError::Permission { path: label.to_owned(), why: error.to_string() })
+    }
+
+    fn identity(&self, label: &str) -> LogIdentity {
+        LogIdentity { directory: label.to_owned(), uid: self.uid(label) }
+    }
+
+    /// The last topology in the log of `label`, and how recovery went.
+    fn peek(&self, label: &str, config: &ClusterConfig) -> Result<(Option<Arc<Topology>>, Recovered), StorageError> {
+        let mut last = None;
+        let options = Home::store_options(config).log;
+        let (_, recovered) = Log::open(self.disk(), self.identity(label), options, &mut |_, record| {
+            if let Body::Topology { encoded } = record.body {
+                last = Some(encoded);
+            }
+        })?;
+        Ok((last.as_deref().and_then(Topology::decode).map(Arc::new), recovered))
+    }
+
+    /// A node whose directory is gone: it begins empty, and knows that it has lost what it had.
+    fn make_recovering(&self, label: &str, config: &ClusterConfig) -> Result<(), Error> {
+        let (store, _) = Store::open(self.disk(), self.identity(label), Home::store_options(config))?;
+        if store.set_recovering(true).is_err() {
+            return Err(store.failure().map_or(Error::NoNodes, Error::Storage));
+        }
+        Ok(store.sync()?)
+    }
+}
+
+impl Cluster {
+    /// Finds the nodes in `labels` again and goes on where their logs end.
+    pub(super) fn recover(&mut self, labels: &[String], opened: &mut Opened) -> Result<(), Error> {
+        let survey = self.survey(labels)?;
+        if let Some(newest) = &survey.newest {
+            self.start_found(newest, &survey.recovered, opened)?;
+        }
+        survey.strays.iter().try_for_each(|label| self.home.remove(label))?;
+        let Some(newest) = survey.newest else { return Ok(()) };
+        self.begin_ledger()?;
+        for member in newest.nodes() {
+            self.fence(member.id, &newest)?;
+        }
+        self.changes.last = None;
+        if newest.stage().is_some() {
+            self.request_change(Purpose::Resume);
+            self.finish_changes()?;
+        }
+        let survivors: Vec<NodeId> = self.nodes.keys().copied().collect();
+        for node in survivors {
+            self.settle(node, &mut opened.notes)?;
+        }
+        Ok(())
+    }
+
+    /// Reads every log once, changing nothing. A log that is incomplete is an error, unless it is what is left of a
+    /// directory that was being removed.
+    fn survey(&self, labels: &[String]) -> Result<Survey, StorageError> {
+        use StorageError::{BadMerge, Damaged, MissingSegment};
+        let mut survey = Survey::default();
+        let mut incomplete = Vec::new();
+        for label in labels {
+            match self.home.peek(label, &self.config) {
+                Ok((topology, recovered)) => {
+                    let epoch = |topology: &Option<Arc<Topology>>| topology.as_ref().map(|topology| topology.epoch());
+                    if epoch(&survey.newest) < epoch(&topology) {
+                        survey.newest = topology;
+                    }
+                    survey.recovered.insert(label.clone(), recovered);
+                }
+                Err(error @ (Damaged { .. } | MissingSegment { .. } | BadMerge { .. })) => {
+                    incomplete.push((label, error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let members = survey.newest.as_ref().map(|newest| newest.nodes()).unwrap_or_default();
+        let is_named = |label: &str| members.iter().any(|member| *member.label == *label);
+        for (label, error) in incomplete {
+            // With no topology at all nothing is known to have been removed.
+            if is_named(label) || members.is_empty() {
+                return Err(error);
+            }
+        }
+        survey.strays = labels.iter().filter(|label| !is_named(label)).cloned().collect();
+        Ok(survey)
+    }
+
+    /// Starts every node that `newest` names.
+    fn start_found(
+        &mut self,
+        newest: &Arc<Topology>,
+        recovered: &BTreeMap<String, Recovered>,
+        opened: &mut Opened,
+    ) -> Result<(), Error> {
+        (self.config.copies, self.config.vnodes) = (newest.record().copies, newest.record().vnodes);
+        self.topology = Arc::clone(newest);
+        for member in newest.nodes() {
+            let label = member.label.to_string();
+            match recovered.get(&label) {
+                // A second reading finds the log as the first has left it.
+                Some(recovered) => {
+                    opened.notes.extend(recovered.note(&label));
+                    opened.recovered.push((label, recovered.records));
+                }
+                None => self.miss(&member, opened)?,
+            }
+            self.start_one_found(&member)?;
+        }
+        Ok(())
+    }
+
+    /// A member's directory is not there: refused as a missing segment is, unless the user wants what is left.
+    fn miss(&self, member: &Member, opened: &mut Opened) -> Result<(), Error> {
+        if !self.config.recover_prefix {
+            let directory = member.label.to_string();
+            return Err(StorageError::MissingSegment { directory, after: 0, next: 1 }.into());
+        }
+        let label = &member.label;
+        opened.notes.push(format!("note: {label}: its directory is gone. The node recovers from the others."));
+        self.home.make_recovering(label, &self.config)
+    }
+
+    fn start_one_found(&mut self, member: &Member) -> Result<(), Error> {
+        // With the topology of an empty cluster it adopts the log's own; the newest comes when all are up.
+        let nothing = Arc::new(Topology::empty(self.config.copies, self.config.vnodes));
+        let (disk, options) = (self.home.disk(), Home::store_options(&self.config));
+        let uid = self.home.uid(&member.label);
+        let (replica, restored) = Replica::open(disk, member.id, &member.label, uid, options, nothing)?;
+        let records = restored.log.records;
+        self.note(TraceEvent { node: Some(member.id), number: records, ..self.event("open") });
+        self.insert_node(member);
+        // After all that was: no stamp is given twice.
+        let newest = restored.newest.unwrap_or(Stamp::ZERO);
+        self.now = self.now.max(newest.time.max(restored.clock).plus(Time(1)));
+        self.clock.observe(newest);
+        if let Some(node) = self.nodes.get_mut(&member.id) {
+            node.clock.observe(newest);
+            node.start(replica);
+        }
+        Ok(())
+    }
+
+    /// Brings a node to `topology`, durably, before anything else happens.
+    fn fence(&self, id: NodeId, topology: &Arc<Topology>) -> Result<(), Error> {
+        let Some(process) = self.nodes.get(&id).and_then(|node| node.process.as_ref()) else { return Ok(()) };
+        let request = Request::Fence { topology: Arc::clone(topology) };
+        let staged = process.replica.stage(self.now, &request);
+        let fenced = staged.and_then(|staged| process.replica.commit(staged.durability));
+        fenced.map_err(|_| {
+            let failure = process.replica.store().failure();
+            failure.map_or_else(|| Error::NodeDown { label: self.label(id) }, Error::Storage)
+        })
+    }
+
+    /// What was found counts as written, its newest versions as acknowledged.
+    fn begin_ledger(&mut self) -> Result<(), Error> {
+        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+        for id in ids {
+            for (key, entry) in self.held(id)? {
+                let wanted = self.topology.replicas(key.token()).as_slice();
+                self.ledger.found(&key, &entry, id, wanted);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(error: &std::io::Error) -> StorageError {
+    StorageError::Permission { path: ".".to_owned(), why: error.to_string() }
+}
+
+/// A log's segments are closed at 64 MiB.
+const SEGMENT_BYTES: u32 = 64 << 20;
+/// One thread needs no more.
+const TABLE_SHARDS: usize = 16;

@@ -1,0 +1,164 @@
+//! What clients wrote and were told: the account against which the cluster is checked. It decides nothing.
+//!
+//! Per key it keeps the newest acknowledged version with the nodes that confirmed it, and of every value ever written
+//! a hash. So it can say whether an acknowledged write is still there (KV-1) and whether a value that turns up was
+//! ever written (KV-4).
+//!
+//! Caveats: memory grows by eight bytes a write. After a reopening it knows only what recovery found: the newest
+//! version of each key then counts as acknowledged.
+
+use std::collections::BTreeMap;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::protocol::operation::NodeList;
+use crate::types::{Entry, Key, NodeId, Stamp, Time};
+
+/// The account.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    keys: BTreeMap<Key, Account>,
+    /// Reads that returned what nobody wrote.
+    unwritten_reads: Vec<String>,
+    reads: u64,
+    /// Whether it began with what was found on disk.
+    pub(super) is_recovered: bool,
+}
+
+/// What is known of one key.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    /// The newest version that a client was told is stored.
+    pub(super) acknowledged: Option<Acknowledged>,
+    /// Hashes of all values written, sorted.
+    written: Vec<u64>,
+}
+
+/// A version that a client was told is stored.
+#[derive(Clone, Debug)]
+pub(super) struct Acknowledged {
+    pub(super) stamp: Stamp,
+    pub(super) is_tombstone: bool,
+    expires: Option<Time>,
+    /// Who confirmed it.
+    pub(super) confirmed: NodeList,
+    /// Who was to have it, the owners of both rings during a change.
+    wanted: NodeList,
+}
+
+impl Acknowledged {
+    pub(super) fn new(entry: &Entry, confirmed: NodeList, wanted: NodeList) -> Acknowledged {
+        let is_tombstone = entry.value.is_none();
+        Acknowledged { stamp: entry.stamp, is_tombstone, expires: entry.expires, confirmed, wanted }
+    }
+
+    /// How many of `replicas` nodes must hold it: all if all that were to have it confirmed it, else as many as did.
+    pub(super) fn copies_due(&self, replicas: usize) -> usize {
+        let everybody = self.wanted.as_slice().iter().all(|node| self.confirmed.contains(*node));
+        if everybody { replicas } else { self.confirmed.len().min(replicas) }
+    }
+
+    /// Whether nobody would miss it: an expired value, which counts as deleted.
+    pub(super) fn is_expired(&self, now: Time) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
+}
+
+impl Account {
+    /// Whether a client wrote this value.
+    pub(super) fn has_written(&self, entry: &Entry) -> bool {
+        entry.value.as_ref().is_none_or(|value| self.written.binary_search(&xxh3_64(value)).is_ok())
+    }
+}
+
+impl Ledger {
+    /// A client wants this written.
+    pub(super) fn wrote(&mut self, key: &Key, entry: &Entry) {
+        let account = self.keys.entry(key.clone()).or_default();
+        if let Some(value) = &entry.value {
+            let hash = xxh3_64(value);
+            if let Err(place) = account.written.binary_search(&hash) {
+                account.written.insert(place, hash);
+            }
+        }
+    }
+
+    /// A client was told that this is stored.
+    pub(super) fn acknowledged(&mut self, key: &Key, acknowledged: Acknowledged) {
+        let account = self.keys.entry(key.clone()).or_default();
+        if account.acknowledged.as_ref().is_none_or(|known| known.stamp < acknowledged.stamp) {
+            account.acknowledged = Some(acknowledged);
+        }
+    }
+
+    /// One more node has confirmed a version after its client was told.
+    pub(super) fn confirmed(&mut self, key: &Key, stamp: Stamp, node: NodeId) {
+        let account = self.keys.get_mut(key).and_then(|account| account.acknowledged.as_mut());
+        if let Some(acknowledged) = account.filter(|acknowledged| acknowledged.stamp == stamp) {
+            acknowledged.confirmed.push(node);
+        }
+    }
+
+    /// A client was given this.
+    pub(super) fn read(&mut self, key: &Key, entry: &Entry) {
+        self.reads += 1;
+        let is_written = entry.value.is_none() || self.keys.get(key).is_some_and(|account| account.has_written(entry));
+        if !is_written && self.unwritten_reads.len() < MAX_FINDINGS {
+            let key = key.bytes().escape_ascii();
+            self.unwritten_reads
+                .push(format!("KV-4 a read of {key} returned version {}, which nobody wrote", entry.stamp));
+        }
+    }
+
+    /// Recovery found this version at `node`, one of the key's `wanted` replicas.
+    pub(super) fn found(&mut self, key: &Key, entry: &Entry, node: NodeId, wanted: &[NodeId]) {
+        self.is_recovered = true;
+        self.wrote(key, entry);
+        self.acknowledged(key, Acknowledged::new(entry, NodeList::NONE, wanted.iter().copied().collect()));
+        self.confirmed(key, entry.stamp, node);
+    }
+
+    /// Everything at or below `before` was deleted by an operator.
+    pub(super) fn cleared(&mut self, before: Stamp) {
+        for account in self.keys.values_mut() {
+            account.acknowledged.take_if(|acknowledged| acknowledged.stamp <= before);
+        }
+    }
+
+    /// `node` was removed with all it held. What nobody else holds is lost: `held` is the newest version of each key
+    /// that is left. Returns the keys that were lost, which the operator is told and no check asks for again.
+    pub(super) fn destroyed(&mut self, node: NodeId, held: &BTreeMap<Key, Stamp>, now: Time) -> Vec<Key> {
+        let mut lost = Vec::new();
+        for (key, account) in &mut self.keys {
+            let Some(acknowledged) = &mut account.acknowledged else { continue };
+            acknowledged.confirmed =
+                acknowledged.confirmed.as_slice().iter().filter(|at| **at != node).copied().collect();
+            if held.get(key).is_some_and(|held| *held >= acknowledged.stamp) {
+                continue;
+            }
+            if !acknowledged.is_tombstone && !acknowledged.is_expired(now) {
+                lost.push(key.clone());
+            }
+            account.acknowledged = None;
+        }
+        lost
+    }
+
+    /// Every key ever written, with what is known of it.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&Key, &Account)> {
+        self.keys.iter()
+    }
+
+    /// What is known of one key.
+    pub(super) fn account(&self, key: &Key) -> Option<&Account> {
+        self.keys.get(key)
+    }
+
+    /// How many reads were checked, and those that returned what nobody wrote.
+    pub(super) fn reads(&self) -> (u64, &[String]) {
+        (self.reads, &self.unwritten_reads)
+    }
+}
+
+/// Findings kept of one kind: more say nothing new.
+pub(super) const MAX_FINDINGS: usize = 20;

@@ -1,0 +1,202 @@
+//! Processes: created, killed, started again, stopped for good.
+
+use std::sync::Arc;
+
+use super::change::Purpose;
+use super::event::LEADER;
+use super::home::Home;
+use super::node::Node;
+use super::report::RestartReport;
+use super::{Cluster, NodeId};
+use crate::error::Error;
+use crate::node::{Durability, Replica};
+use crate::protocol::hlc::HybridClock;
+use crate::protocol::ring_change::Ended;
+use crate::ring::Member;
+use crate::sim::trace::TraceEvent;
+use crate::storage::log::SyncPolicy;
+use crate::storage::store::Restored;
+use crate::types::{Stamp, Time, TokenRange};
+
+impl Cluster {
+    /// Kills a node's process: what its log had not handed to the operating system is gone.
+    pub fn kill(&mut self, label: &str) -> Result<(), Error> {
+        let id = self.find(label)?;
+        let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
+        if node.process.take().is_none() {
+            return Err(Error::NodeDown { label: label.to_owned() });
+        }
+        self.note(TraceEvent { node: Some(id), ..self.event("kill") });
+        self.orphan_clients_of(id);
+        Ok(())
+    }
+
+    /// Starts a killed node again: it recovers from its log, hands over ranges it lost meanwhile, and serves.
+    pub fn restart(&mut self, label: &str) -> Result<RestartReport, Error> {
+        let id = self.find(label)?;
+        if self.nodes.get(&id).is_some_and(|node| node.process.is_some()) {
+            return Err(Error::NodeUp { label: label.to_owned() });
+        }
+        let restored = self.start_process(id)?;
+        let mut notes: Vec<String> = restored.log.note(label).into_iter().collect();
+        self.note(TraceEvent { node: Some(id), number: restored.log.records, ..self.event("restart") });
+        self.settle(id, &mut notes)?;
+        Ok(RestartReport { node: label.to_owned(), records: restored.log.records, notes })
+    }
+
+    /// Brings a started node to where it serves: it hands over what it lost, and gets back what it lacks. Nodes that
+    /// could not hand over before, because a receiver was down, try again.
+    pub(super) fn settle(&mut self, id: NodeId, notes: &mut Vec<String>) -> Result<(), Error> {
+        let others: Vec<NodeId> = self.nodes.keys().copied().filter(|other| *other != id).collect();
+        for node in std::iter::once(id).chain(others) {
+            self.changes.last = None;
+            self.request_change(Purpose::Return(node));
+            self.finish_changes()?;
+            if let Some(Ended::Aborted { silent }) = self.changes.last.take() {
+                let (node, silent) = (self.label(node), self.label(silent));
+                notes.push(format!("{node} holds keys that are no longer its own: {silent} does not answer"));
+            }
+        }
+        let process = self.nodes.get(&id).and_then(|node| node.process.as_ref());
+        if process.is_none_or(|process| !process.replica.is_recovering()) {
+            return Ok(());
+        }
+        self.request_change(Purpose::Restore(id));
+        self.finish_changes()?;
+        let label = self.label(id);
+        match self.changes.last.take() {
+            Some(Ended::Complete(moved)) if moved.possible_loss => notes.push(format!(
+                "{label} had lost data and merged it from fewer replicas than a quorum needs: writes that only the lost \
+                 part held are gone"
+            )),
+            Some(Ended::Complete(_)) => notes.push(format!("{label} had lost data and merged it from its replicas")),
+            Some(Ended::Aborted { silent }) => {
+                let silent = self.label(silent);
+                notes.push(format!("{label} has lost data and takes only writes: {silent} does not answer"));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Makes a node that is to join, with an empty log.
+    pub(super) fn create_node(&mut self, member: &Member) -> Result<(), Error> {
+        self.insert_node(member);
+        let started = self.start_process(member.id).and_then(|restored| {
+            if restored.log.records == 0 {
+                return Ok(());
+            }
+            // What a node of that name left behind, because its directory could not be removed.
+            self.stop_process(member.id);
+            self.home.remove(&member.label)?;
+            self.start_process(member.id).map(|_| ())
+        });
+        if started.is_err() {
+            self.nodes.remove(&member.id);
+        }
+        started
+    }
+
+    pub(super) fn insert_node(&mut self, member: &Member) {
+        self.labels.insert(member.id, Arc::clone(&member.label));
+        self.nodes.insert(member.id, Node::new(Arc::clone(&member.label), HybridClock::new(member.id)));
+    }
+
+    /// Opens the log of `id` and starts its process, at the leader's topology at least.
+    pub(super) fn start_process(&mut self, id: NodeId) -> Result<Restored, Error> {
+        let Some(node) = self.nodes.get_mut(&id) else { return Ok(Restored::default()) };
+        let topology = Arc::clone(&self.topology);
+        let (disk, options) = (self.home.disk(), Home::store_options(&self.config));
+        let uid = self.home.uid(&node.label);
+        let (replica, restored) = Replica::open(disk, id, &node.label, uid, options, topology)?;
+        node.start(replica);
+        let seen = restored.newest.unwrap_or(Stamp::ZERO).max(self.topology.record().cleared_before);
+        node.clock.observe(seen);
+        self.clock.observe(seen);
+        Ok(restored)
+    }
+
+    pub(super) fn stop_process(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.process = None;
+        }
+    }
+
+    /// From here on the node answers clients.
+    pub(super) fn serve_clients(&mut self, id: NodeId) {
+        let process = self.nodes.get_mut(&id).and_then(|node| node.process.as_mut());
+        if let Some(process) = process.filter(|process| !process.is_serving) {
+            process.is_serving = true;
+            self.note(TraceEvent { node: Some(id), ..self.event("serve") });
+        }
+    }
+
+    /// Nodes that are in no ring any more stop, and their files go.
+    pub(super) fn drop_strangers(&mut self) {
+        let topology = Arc::clone(&self.topology);
+        let strangers: Vec<NodeId> = self.nodes.keys().copied().filter(|id| topology.label(*id).is_none()).collect();
+        for id in strangers {
+            self.orphan_clients_of(id);
+            let Some(node) = self.nodes.remove(&id) else { continue };
+            let label = Arc::clone(&node.label);
+            // The files are closed before they go.
+            drop(node);
+            // What cannot be removed is removed at the next opening, or when the name is used again.
+            let what = if self.home.remove(&label).is_ok() { "" } else { "files remain" };
+            self.note(TraceEvent { node: Some(id), what, ..self.event("stop") });
+        }
+    }
+
+    /// Whether the node holds anything outside its own ranges.
+    pub(super) fn has_strays(&self, id: NodeId) -> bool {
+        let Some(process) = self.nodes.get(&id).and_then(|node| node.process.as_ref()) else { return false };
+        let foreign = self.topology.ring().ranges().filter(|(_, owners)| !owners.contains(id));
+        let ranges: Vec<TokenRange> = foreign.map(|(range, _)| range).collect();
+        !process.replica.store().versions(&ranges, None, 1).0.is_empty()
+    }
+
+    /// Notes in every log how far time has come, if that is news: a session resumes after it.
+    pub(super) fn note_clock(&mut self) {
+        if self.now.since(self.clock_noted) < CLOCK_NOTED_EVERY {
+            return;
+        }
+        self.clock_noted = self.now;
+        let up: Vec<NodeId> = self.nodes.iter().filter(|(_, node)| node.process.is_some()).map(|(id, _)| *id).collect();
+        for id in up {
+            let Some(process) = self.nodes.get(&id).and_then(|node| node.process.as_ref()) else { continue };
+            // A log that has failed takes nothing more; its node is told so by every request.
+            if let Ok(position) = process.replica.store().note_clock(self.now) {
+                self.hold(id, Durability::Policy(position), None);
+            }
+        }
+    }
+
+    /// Syncs the host's files, unless the policy is `never`: before the prompt returns, and at a script's end.
+    pub fn sync_host(&mut self) -> Result<(), Error> {
+        if self.config.sync == SyncPolicy::Never {
+            return Ok(());
+        }
+        for process in self.nodes.values().filter_map(|node| node.process.as_ref()) {
+            process.replica.store().sync()?;
+        }
+        Ok(())
+    }
+
+    /// Syncs and closes every log. Returns how many.
+    pub fn close(mut self) -> Result<usize, Error> {
+        let mut closed = 0;
+        while let Some((id, node)) = self.nodes.pop_first() {
+            debug_assert_ne!(id, LEADER);
+            let Some(process) = node.process else { continue };
+            let store = process.replica.store();
+            // A log that has failed says so when it is synced.
+            let _ = store.note_clock(self.now);
+            store.sync()?;
+            closed += 1;
+        }
+        Ok(closed)
+    }
+}
+
+/// Time is noted when it has come this far since the last note: rarely enough that notes stay a small part of a log.
+const CLOCK_NOTED_EVERY: Time = Time(100_000);

@@ -1,0 +1,216 @@
+//! Looking at a cluster: keys, places, figures, events. Nothing here changes any state, nor takes any time.
+
+use std::collections::BTreeMap;
+
+use super::event::LEADER;
+use super::report::{EventReport, NodeReport, Placement, StatsReport};
+use super::{Cluster, NodeId};
+use crate::error::Error;
+use crate::sim::trace::TraceEvent;
+use crate::storage::StorageError;
+use crate::types::{Entry, Key, Stamp, TokenRange};
+
+impl Cluster {
+    /// The latest events, oldest first: at most `limit`, of one node and one kind if asked.
+    pub fn events(&self, limit: usize, node: Option<&str>, kind: Option<&str>) -> Result<Vec<EventReport>, Error> {
+        let node = node.map(|label| self.find(label)).transpose()?;
+        let events = self.trace.latest(limit, node, kind);
+        Ok(events.into_iter().map(|event| self.event_report(event)).collect())
+    }
+
+    /// Hash, token and preference list of a key.
+    pub fn locate(&self, key: &[u8]) -> Result<Placement, Error> {
+        let key = Key::new(key)?;
+        let ring = self.topology.ring();
+        let owner = ring.tokens().find(|(token, _)| *token >= key.token()).or_else(|| ring.tokens().next());
+        let (token, _) = owner.ok_or(Error::NoNodes)?;
+        let replicas = self.labels_of(self.topology.replicas(key.token()).as_slice());
+        Ok(Placement { hash: key.token().0, token: token.0, replicas })
+    }
+
+    /// Keys with a visible value, in byte order: held by `node`, or by any node that is up.
+    pub fn keys(&self, node: Option<&str>) -> Result<Vec<Vec<u8>>, Error> {
+        let mut keys: Vec<Vec<u8>> = match node {
+            Some(label) => {
+                let id = self.find(label)?;
+                if self.nodes.get(&id).is_none_or(|node| node.process.is_none()) {
+                    return Err(Error::NodeDown { label: label.to_owned() });
+                }
+                self.live_copies(id).map(|key| key.bytes().to_vec()).collect()
+            }
+            None => self.visible_keys().into_keys().map(|key| key.bytes().to_vec()).collect(),
+        };
+        keys.sort_unstable();
+        Ok(keys)
+    }
+
+    /// Distinct keys with a visible value on nodes that are up.
+    pub fn count(&self) -> u64 {
+        self.visible_keys().len() as u64
+    }
+
+    /// The nodes with their state, by label.
+    pub fn nodes(&self) -> Vec<NodeReport> {
+        self.stats().nodes
+    }
+
+    /// Balance, cache and log figures.
+    pub fn stats(&self) -> StatsReport {
+        let keys = self.visible_keys();
+        let mut primaries: BTreeMap<NodeId, u64> = BTreeMap::new();
+        for key in keys.keys() {
+            if let Some(primary) = self.topology.replicas(key.token()).as_slice().first() {
+                *primaries.entry(*primary).or_default() += 1;
+            }
+        }
+        let mut nodes: Vec<NodeReport> = self
+            .nodes
+            .keys()
+            .map(|id| self.node_report(*id, primaries.get(id).copied().unwrap_or_default(), keys.len()))
+            .collect();
+        nodes.sort_by(|one, other| one.id.cmp(&other.id));
+        let (cv, max_over_mean) = balance(&nodes);
+        StatsReport {
+            keys: keys.len() as u64,
+            copies: nodes.iter().map(|node| node.keys).sum(),
+            nodes,
+            cv,
+            max_over_mean,
+            operations: self.clients.counts(),
+        }
+    }
+
+    fn node_report(&self, id: NodeId, primaries: u64, keys: usize) -> NodeReport {
+        let process = self.nodes.get(&id).and_then(|node| node.process.as_ref());
+        let stats = process.map(|process| process.replica.store().stats()).unwrap_or_default();
+        NodeReport {
+            id: self.label(id),
+            state: self.state(id),
+            tokens: self.topology.nodes().iter().find(|member| member.id == id).map_or(0, |member| member.vnodes),
+            keys: self.live_copies(id).count() as u64,
+            primaries,
+            share: if keys == 0 { 0.0 } else { primaries as f64 / keys as f64 },
+            cache_hits: stats.hits,
+            cache_misses: stats.misses,
+            log_bytes: stats.log_bytes,
+        }
+    }
+
+    /// A node's state in a word, the worst news first.
+    fn state(&self, id: NodeId) -> &'static str {
+        let Some(node) = self.nodes.get(&id) else { return "down" };
+        let Some(process) = &node.process else { return "down" };
+        match process.replica.store().failure() {
+            Some(StorageError::DiskFull { .. }) => return "read-only",
+            Some(_) => return "stopped",
+            None => {}
+        }
+        if process.replica.is_recovering() {
+            return "recovering";
+        }
+        let record = self.topology.record();
+        let next = record.change.as_ref().map_or(&record.members, |(_, members)| members);
+        let is_in = |members: &[crate::ring::Member]| members.iter().any(|member| member.id == id);
+        match (is_in(&record.members), is_in(next)) {
+            (true, true) => "up",
+            (false, _) if !node.is_retiring => "joining",
+            _ => "leaving",
+        }
+    }
+
+    /// The keys with a visible value that a node holds. None while it is down.
+    pub(super) fn live_copies(&self, id: NodeId) -> impl Iterator<Item = Key> {
+        let held = self.held(id).unwrap_or_default();
+        held.into_iter().filter(|(_, entry)| entry.visible(self.now).is_some()).map(|(key, _)| key)
+    }
+
+    /// Every version a node holds, past its cache and counters. None while it is down.
+    pub(super) fn held(&self, id: NodeId) -> Result<Vec<(Key, Entry)>, StorageError> {
+        let mut held = Vec::new();
+        let Some(process) = self.nodes.get(&id).and_then(|node| node.process.as_ref()) else { return Ok(held) };
+        let mut after: Option<Key> = None;
+        loop {
+            let (page, more) =
+                process.replica.store().entries(&[TokenRange::ALL], after.as_ref(), PAGE_KEYS, PAGE_BYTES)?;
+            after = page.last().map(|(key, _)| key.clone());
+            held.extend(page);
+            if !more || after.is_none() {
+                return Ok(held);
+            }
+        }
+    }
+
+    /// The newest version of each key on nodes that are up, where it has a visible value.
+    pub(super) fn visible_keys(&self) -> BTreeMap<Key, Entry> {
+        let mut newest: BTreeMap<Key, Entry> = BTreeMap::new();
+        for (key, entry) in self.nodes.keys().flat_map(|id| self.held(*id).unwrap_or_default()) {
+            if newest.get(&key).is_none_or(|known| entry.supersedes(known)) {
+                newest.insert(key, entry);
+            }
+        }
+        newest.retain(|_, entry| entry.visible(self.now).is_some());
+        newest
+    }
+
+    /// The newest version of each key on nodes that are up, deletes included.
+    pub(super) fn newest_stamps(&self) -> BTreeMap<Key, Stamp> {
+        let mut newest: BTreeMap<Key, Stamp> = BTreeMap::new();
+        for process in self.nodes.values().filter_map(|node| node.process.as_ref()) {
+            let (versions, _) = process.replica.store().versions(&[TokenRange::ALL], None, usize::MAX);
+            for (key, stamp) in versions {
+                let known = newest.entry(key).or_insert(stamp);
+                *known = stamp.max(*known);
+            }
+        }
+        newest
+    }
+
+    fn event_report(&self, event: &TraceEvent) -> EventReport {
+        let mut words: Vec<String> = Vec::new();
+        if !event.what.is_empty() {
+            words.push(event.what.to_owned());
+        }
+        words.extend(event.key.as_ref().map(|key| key.bytes().escape_ascii().to_string()));
+        if let Some(peer) = event.peer {
+            let peer = if peer == LEADER { "the leader".to_owned() } else { self.label(peer) };
+            words.push(format!("{} {peer}", if event.kind == "send" { "to" } else { "from" }));
+        }
+        words.extend(numbered(event));
+        EventReport {
+            at: event.at,
+            node: event.node.map(|node| self.label(node)),
+            kind: event.kind,
+            detail: words.join(" "),
+        }
+    }
+}
+
+/// What the event's number says.
+fn numbered(event: &TraceEvent) -> Option<String> {
+    let number = event.number;
+    match event.kind {
+        "start" | "answer" | "send" | "deliver" | "local" | "drop" => Some(format!("#{number}")),
+        "commit" => Some(format!("for {number} {}", if number == 1 { "reply" } else { "replies" })),
+        "stage" | "change" | "replan" => Some(format!("epoch {number}")),
+        "add" => Some(format!("{number} tokens")),
+        "restart" => Some(format!("{number} records")),
+        _ => None,
+    }
+}
+
+/// Coefficient of variation and maximum over mean of the copies per token, over nodes that are up.
+fn balance(nodes: &[NodeReport]) -> (f64, f64) {
+    let up = nodes.iter().filter(|node| node.state != "down" && node.tokens > 0);
+    let loads: Vec<f64> = up.map(|node| node.keys as f64 / f64::from(node.tokens)).collect();
+    let mean = loads.iter().sum::<f64>() / loads.len().max(1) as f64;
+    if mean <= 0.0 {
+        return (0.0, 0.0);
+    }
+    let variance = loads.iter().map(|load| (load - mean) * (load - mean)).sum::<f64>() / loads.len() as f64;
+    let most = loads.iter().copied().fold(0.0, f64::max);
+    (variance.sqrt() / mean, most / mean)
+}
+
+/// Keys and bytes looked at in one go.
+const PAGE_KEYS: usize = 1_000;
+const PAGE_BYTES: usize = 1 << 20;

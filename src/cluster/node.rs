@@ -1,0 +1,64 @@
+//! A node: what outlives its process, and the process.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::commit::GroupCommit;
+use super::coordinator::Task;
+use super::event::TaskId;
+use crate::node::Replica;
+use crate::protocol::hlc::HybridClock;
+
+/// A node and, while it is up, its process.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) label: Arc<str>,
+    /// Outlives the process: a process started in the same microsecond must not give the same stamps again.
+    pub(super) clock: HybridClock,
+    pub(super) process: Option<Process>,
+    /// Counts the processes: events of an earlier one mean nothing to the next.
+    pub(super) life: u64,
+    /// It has left the ring, and only ends the operations it coordinates.
+    pub(super) is_retiring: bool,
+}
+
+/// A running node. Dropped when killed, with all that is only in memory.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) replica: Replica,
+    pub(super) tasks: BTreeMap<TaskId, Task>,
+    pub(super) commits: GroupCommit,
+    pub(super) upkeep_is_due: bool,
+    /// Whether it answers clients: not before it has handed over what it lost while it was down.
+    pub(super) is_serving: bool,
+    /// Reads of values it has served: the store counts them too (STAT-1).
+    pub(super) values_read: u64,
+}
+
+impl Node {
+    pub(super) fn new(label: Arc<str>, clock: HybridClock) -> Node {
+        Node { label, clock, process: None, life: 0, is_retiring: false }
+    }
+
+    /// Starts a process.
+    pub(super) fn start(&mut self, replica: Replica) {
+        self.life += 1;
+        self.process = Some(Process {
+            replica,
+            tasks: BTreeMap::new(),
+            commits: GroupCommit::default(),
+            upkeep_is_due: false,
+            is_serving: false,
+            values_read: 0,
+        });
+    }
+
+    /// The process, if it is still the one of that number.
+    pub(super) fn of_life(&mut self, life: u64) -> Option<&mut Process> {
+        self.process.as_mut().filter(|_| self.life == life)
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.is_serving)
+    }
+}
