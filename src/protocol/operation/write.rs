@@ -83,9 +83,9 @@ impl Write {
         }
     }
 
-    /// Whether `node` was sent the version and has not acknowledged it.
+    /// Whether an answer of `node` is awaited.
     pub(super) fn awaits(&self, node: NodeId) -> bool {
-        self.contacts.find_asked(node).is_some_and(|index| self.contacts.state(index) != State::Done)
+        self.contacts.find_asked(node).is_some_and(|index| self.contacts.state(index).is_under_way())
     }
 
     /// `from` holds this version or a newer one.

@@ -689,7 +689,10 @@ impl World {
     fn collect(&mut self) {
         let (set, _, stage) = self.sets(self.published);
         let set = set.to_vec();
-        if stage != 0 || !set.iter().all(|node| self.sound(*node)) {
+        // Replies carry no floor. At other levels, whose repairs do not wait, a read that overlaps a collection may
+        // therefore find what was deleted.
+        let majorities = (self.reads, self.writes) == (Level::Quorum, Level::Quorum);
+        if stage != 0 || !majorities || !set.iter().all(|node| self.sound(*node)) {
             return;
         }
         let floor = Stamp { time: self.now, coordinator: NodeId(u32::MAX), counter: 0 };
