@@ -1,6 +1,8 @@
 //! The simulated cluster as its users meet it: growing and shrinking under load, nodes that die and return, crashes of
 //! the whole, reopening, and runs that repeat. All in virtual time; a failing seed replays alone.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "cluster_behaviour/basics.rs"]
 mod basics;
 #[path = "cluster_behaviour/crashes.rs"]

@@ -108,7 +108,7 @@ impl Cluster {
     pub fn start_remove_node(&mut self, label: &str, force: bool) -> Result<(), Error> {
         let node = self.find(label)?;
         self.check_no_change()?;
-        let is_dead = !self.nodes.get(&node).is_some_and(|node| node.process.is_some());
+        let is_dead = self.nodes.get(&node).is_none_or(|node| node.process.is_none());
         let is_last = self.topology.record().members.len() == 1;
         if is_dead && (!force || is_last) {
             return Err(Error::NodeDown { label: label.to_owned() });
@@ -164,10 +164,12 @@ impl Cluster {
         let given = (weight * f64::from(self.config.vnodes)).round() as usize;
         let most = usize::from(MAX_VNODES);
         let setting = "weight times vnodes";
-        u16::try_from(given)
-            .ok()
-            .filter(|tokens| (1..=MAX_VNODES).contains(tokens))
-            .ok_or(Error::Setting { setting, given, least: 1, most })
+        u16::try_from(given).ok().filter(|tokens| (1..=MAX_VNODES).contains(tokens)).ok_or(Error::Setting {
+            setting,
+            given,
+            least: 1,
+            most,
+        })
     }
 
     fn wait_for_ring(&mut self) -> Result<RingChangeReport, Error> {

@@ -179,7 +179,8 @@ fn figures_add_up() {
     assert!(stats.nodes.iter().all(|node| node.tokens == 128 && node.log_bytes > 0 && node.state == "up"));
     assert!(stats.cv < 0.5 && stats.max_over_mean < 2.0);
     assert_eq!((stats.operations.issued, stats.operations.ok), (200, 200));
-    let by_node: usize = ["node1", "node2", "node3", "node4"].map(|node| cluster.keys(Some(node)).unwrap().len()).iter().sum();
+    let by_node: usize =
+        ["node1", "node2", "node3", "node4"].map(|node| cluster.keys(Some(node)).unwrap().len()).iter().sum();
     assert_eq!(by_node, 600);
     let placed = cluster.locate(b"key7").unwrap();
     assert_eq!(placed.replicas.len(), 3);

@@ -48,16 +48,37 @@ fn a_quorum_survives_one_death_and_not_two() {
 }
 
 #[test]
-fn a_node_that_returns_has_what_it_had_and_is_repaired() {
+fn a_node_that_returns_has_what_it_had_and_is_repaired_by_reads() {
     let mut cluster = cluster_of(3, small(1));
     fill(&mut cluster, 10);
     cluster.kill("node2").unwrap();
     cluster.put(b"key1", b"newer", &PLAIN).unwrap();
+    // Until its deadline the coordinator sends it again.
+    cluster.advance(Time::SECOND);
     let report = cluster.restart("node2").unwrap();
     assert!(report.records >= 10 && report.notes.is_empty(), "{report:?}");
-    let read = cluster.get(b"key1", &at(Level::All)).unwrap();
-    assert_eq!((read.value, read.repaired), (Some(b"newer".to_vec()), vec!["node2".to_owned()]));
-    assert_eq!(cluster.get(b"key1", &at(Level::All)).unwrap().repaired, Vec::<String>::new());
+    let via = RequestOptions { via: Some("node2".to_owned()), level: Some(Level::Quorum), ttl: None };
+    assert_eq!(cluster.get(b"key1", &via).unwrap().value, Some(b"newer".to_vec()));
+    while cluster.step() {}
+    cluster.kill("node1").unwrap();
+    cluster.kill("node3").unwrap();
+    assert_eq!(cluster.get(b"key1", &at(Level::One)).unwrap().value, Some(b"newer".to_vec()), "it was repaired");
+}
+
+#[test]
+fn what_only_a_minority_holds_is_repaired_before_it_is_read() {
+    let mut cluster = cluster_of(3, small(1));
+    cluster.kill("node1").unwrap();
+    cluster.kill("node2").unwrap();
+    cluster.put(b"key", b"alone", &at(Level::One)).unwrap();
+    cluster.advance(Time::SECOND);
+    cluster.restart("node1").unwrap();
+    cluster.restart("node2").unwrap();
+    let read = cluster.get(b"key", &at(Level::All)).unwrap();
+    assert_eq!(read.value, Some(b"alone".to_vec()));
+    assert!(!read.repaired.is_empty() && !read.repaired.contains(&"node3".to_owned()), "{read:?}");
+    cluster.kill("node3").unwrap();
+    assert_eq!(cluster.get(b"key", &PLAIN).unwrap().value, Some(b"alone".to_vec()));
     assert_sound(&mut cluster);
 }
 
@@ -150,32 +171,66 @@ fn a_node_that_missed_ring_changes_hands_over_when_it_returns() {
         assert!(report.notes.is_empty(), "{report:?}");
         assert_sound(&mut cluster);
         assert_filled(&mut cluster, 60);
-        cluster.kill("node3").unwrap();
-        cluster.remove_node("node5", false).unwrap();
-        cluster.restart("node3").unwrap();
-        assert_sound(&mut cluster);
-        assert_filled(&mut cluster, 60);
     }
 }
 
 #[test]
-fn a_node_whose_heirs_are_down_hands_over_once_they_are_back() {
-    // One copy a key: what node1 takes over, only node1 can receive.
-    let config = ClusterConfig { copies: 1, ..small(3) };
-    let mut cluster = cluster_of(2, config);
-    fill(&mut cluster, 40);
-    cluster.add_node("node3", 1.0).unwrap();
-    cluster.start_remove_node("node3", false).unwrap();
-    // Node3 dies when its ranges are the others' already, before it has discarded them.
-    while cluster.ring_change().is_some_and(|(stage, _)| stage != "retiring") {
-        cluster.step();
-    }
-    assert_filled(&mut cluster, 40);
-    while cluster.ring_change().is_some() {
-        cluster.step();
-    }
-    assert!(cluster.take_ring_change().unwrap().is_ok());
+fn a_node_that_takes_over_must_be_up() {
+    let mut cluster = cluster_of(5, small(1));
+    fill(&mut cluster, 60);
+    cluster.kill("node3").unwrap();
+    let error = cluster.remove_node("node5", false).unwrap_err();
+    assert!(matches!(&error, Error::ChangeAborted { label } if label == "node3"), "{error}");
+    assert_filled(&mut cluster, 60);
+    cluster.restart("node3").unwrap();
     assert_sound(&mut cluster);
+    cluster.remove_node("node5", false).unwrap();
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn where_nobody_takes_over_one_may_be_down() {
+    // Every node has every key.
+    let mut cluster = cluster_of(4, ClusterConfig { copies: 5, ..small(1) });
+    fill(&mut cluster, 60);
+    cluster.kill("node1").unwrap();
+    cluster.remove_node("node2", false).unwrap();
+    cluster.restart("node1").unwrap();
+    assert_filled(&mut cluster, 60);
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn a_node_whose_heirs_are_down_keeps_what_nobody_takes() {
+    let mut cluster = cluster_of(3, small(3));
+    cluster.kill("node2").unwrap();
+    cluster.kill("node3").unwrap();
+    // Acknowledged, at ONE: node1 alone has them.
+    for key in 0..20 {
+        cluster.put(format!("key{key}").as_bytes(), format!("value{key}").as_bytes(), &at(Level::One)).unwrap();
+    }
+    cluster.advance(Time::SECOND);
+    cluster.kill("node1").unwrap();
+    cluster.restart("node2").unwrap();
+    cluster.restart("node3").unwrap();
+    cluster.add_node("node4", 2.0).unwrap();
+    for node in ["node2", "node3", "node4"] {
+        cluster.kill(node).unwrap();
+    }
+    let report = cluster.restart("node1").unwrap();
+    assert_eq!(report.notes.len(), 1, "{report:?}");
+    assert_sound(&mut cluster);
+    assert!(report.notes[0].starts_with("node1 holds keys that are no longer its own"), "{report:?}");
+    cluster.restart("node2").unwrap();
+    cluster.restart("node4").unwrap();
+    assert_eq!(cluster.restart("node3").unwrap().notes, Vec::<String>::new());
+    assert_sound(&mut cluster);
+    assert_eq!(cluster.check().notes, Vec::<String>::new());
+    for key in 0..20 {
+        // What node1 still owns it alone has, until all are asked.
+        let read = cluster.get(format!("key{key}").as_bytes(), &at(Level::All)).unwrap();
+        assert_eq!(read.value, Some(format!("value{key}").into_bytes()));
+    }
 }
 
 #[test]
