@@ -243,10 +243,15 @@ impl Cluster {
         let tokens: f64 = before.iter().chain(&after).map(|member| f64::from(member.vnodes)).sum();
         // Every member is in both rings but the one that comes or goes.
         let all = (tokens + f64::from(member.vnodes)) / 2.0;
+        let most = before.len().max(after.len());
+        // While there are no more nodes than copies each holds every key, whatever its weight.
+        let everyone_has_all = most <= usize::from(record.copies);
+        let held: u64 = self.nodes.keys().map(|node| self.live_copies(*node).count() as u64).sum();
+        let to_be_held = keys.len() * after.len().min(usize::from(record.copies));
         Some(RingAccount {
             counts: Account::new(before, &after, record.copies, member.id, &keys),
-            copies: self.nodes.keys().map(|node| self.live_copies(*node).count() as u64).sum(),
-            fair_share: f64::from(member.vnodes) / all,
+            copies: held.max(to_be_held as u64),
+            fair_share: if everyone_has_all { 1.0 / most as f64 } else { f64::from(member.vnodes) / all },
             member,
         })
     }
@@ -396,7 +401,7 @@ impl Cluster {
             moved_keys: account.counts.moved_keys,
             copied,
             minimum: account.counts.minimum,
-            copies: account.copies.max(copied),
+            copies: account.copies,
             fair_share: account.fair_share,
             modulo_moved: account.counts.modulo_moved,
             between_others: account.counts.between_others(),

@@ -148,7 +148,7 @@ pub enum CommandError {
         remedy: &'static str,
     },
     /// A `load` that stopped in the middle because the cluster refused a line.
-    #[error("{} line {line} of {path}: {}; {} of the file are acknowledged", .source.code(), message(.source), lines(line.saturating_sub(1)))]
+    #[error("{} line {line} of {path}: {}; {} acknowledged", .source.code(), message(.source), lines_are(line.saturating_sub(1)))]
     Load {
         /// As it was typed, escaped.
         path: String,
@@ -184,12 +184,12 @@ pub(crate) fn without_code(text: &str, code: Option<&str>) -> String {
     code.and_then(|code| text.strip_prefix(code)).map_or(text, str::trim_start).to_owned()
 }
 
-/// `the first 3 lines`, for messages about files.
-pub(crate) fn lines(count: u64) -> String {
+/// `the first 3 lines are`, for messages about files.
+pub(crate) fn lines_are(count: u64) -> String {
     match count {
-        0 => "no lines".to_owned(),
-        1 => "the first line".to_owned(),
-        count => format!("the first {count} lines"),
+        0 => "no lines are".to_owned(),
+        1 => "the first line is".to_owned(),
+        count => format!("the first {count} lines are"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use super::error::{CommandError, lines};
+use super::error::{CommandError, lines_are};
 use super::escape;
 use super::execute::Progress;
 use super::response::Loaded;
@@ -28,7 +28,7 @@ pub(super) fn load(
     let problem = |problem: String, keys: u64, remedy| CommandError::File {
         path: name.clone(),
         problem,
-        changed: if keys == 0 { "nothing was changed".to_owned() } else { format!("{} are acknowledged", lines(keys)) },
+        changed: if keys == 0 { "nothing was changed".to_owned() } else { format!("{} acknowledged", lines_are(keys)) },
         remedy,
     };
     let unreadable = |error: io::Error, keys| problem(error.to_string(), keys, "check the name and the permissions");

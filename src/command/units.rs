@@ -46,23 +46,22 @@ fn number_and_unit(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
-/// `number` times `factor`, if that is whole and fits. At most 19 digits before and after the point are looked at.
+/// `number`, whole or with a decimal point, times `factor`: if that is whole and fits.
 fn decimal_times(number: &str, factor: u64) -> Option<u64> {
-    let (whole, fraction) = match number.split_once('.') {
-        Some((whole, fraction)) if !whole.is_empty() && !fraction.is_empty() => (whole, fraction),
-        Some(_) => return None,
-        None => (number, ""),
-    };
-    let digits = |text: &str| (text.len() <= 19 && text.bytes().all(|b| b.is_ascii_digit())).then_some(());
-    digits(fraction)?;
-    let whole: u64 = whole.bytes().all(|b| b.is_ascii_digit()).then(|| whole.parse().ok())??;
-    let places = u32::try_from(fraction.len()).ok()?;
-    let scale = 10_u128.checked_pow(places)?;
-    let fraction: u128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
-    let product = fraction * u128::from(factor);
-    let part = product.is_multiple_of(scale).then_some(product / scale)?;
-    whole.checked_mul(factor)?.checked_add(u64::try_from(part).ok()?)
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number = |text: &str| (1..=MAX_DIGITS).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
+    let parts = fraction.parse::<u128>().ok()? * u128::from(factor);
+    let rest = if parts.is_multiple_of(scale) { u64::try_from(parts / scale).ok()? } else { return None };
+    whole.parse::<u64>().ok()?.checked_mul(factor)?.checked_add(rest)
 }
+
+/// Digits before the point, and behind it, that are looked at: more than fit in a `u64`, and their product with any
+/// unit fits in a `u128`.
+const MAX_DIGITS: usize = 20;
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ pub enum ShellError {
     #[error(transparent)]
     Cluster(#[from] Error),
     /// E140: `--nodes` says otherwise than the directory.
-    #[error("KV-E140 --nodes {asked} contradicts {directory}, which has {} ({}): nothing was changed; leave --nodes out, or choose another directory", count(.members.len()), .members.join(", "))]
+    #[error("KV-E140 --nodes {asked} contradicts {directory}, which has {} ({}): nothing was changed; leave the flag out, or choose another --data-dir", count(.members.len()), .members.join(", "))]
     Members {
         /// Nodes asked for.
         asked: usize,

@@ -76,12 +76,9 @@ pub(super) fn suggestions(cluster: &Cluster) -> String {
     format!("Try: {}", each.join(" | "))
 }
 
-/// `3 logs synced in ./kvsim-data`; of a cluster in memory, that it is gone.
-pub(super) fn closing(logs: usize, directory: Option<&Path>) -> String {
-    match directory {
-        Some(path) => format!("{} synced in {}", counted(logs, "log"), shown(path)),
-        None => "in memory: nothing is kept".to_owned(),
-    }
+/// `3 logs synced in ./kvsim-data`.
+pub(super) fn closing(logs: usize, directory: &Path) -> String {
+    format!("{} synced in {}", counted(logs, "log"), shown(directory))
 }
 
 fn shown(path: &Path) -> String {

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 use super::ShellError;
 use super::session::{Flow, Session};
 use crate::command::CommandError;
-use crate::command::error::lines;
+use crate::command::error::lines_are;
 use crate::command::split::MAX_LINE;
 
 /// Runs every line of `reader`; with `bail`, up to the first error.
@@ -30,7 +30,7 @@ pub(super) fn unreadable(name: &str, error: &io::Error, done: u64) -> CommandErr
     CommandError::File {
         path: name.to_owned(),
         problem: error.to_string(),
-        changed: if done == 0 { "nothing was run".to_owned() } else { format!("{} were run", lines(done)) },
+        changed: if done == 0 { "nothing is run".to_owned() } else { format!("{} run", lines_are(done)) },
         remedy: "check the name and the permissions",
     }
 }

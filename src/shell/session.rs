@@ -62,10 +62,12 @@ impl Session {
         self.failures > 0
     }
 
-    /// Syncs and closes every log, and says so. True if no command has failed.
+    /// Syncs and closes every log, and says so if there are files. True if no command has failed.
     pub(super) fn close(mut self) -> Result<bool, ShellError> {
         let logs = self.cluster.close()?;
-        self.output.notice(&open::closing(logs, self.directory.as_deref()));
+        if let Some(directory) = &self.directory {
+            self.output.notice(&open::closing(logs, directory));
+        }
         Ok(self.failures == 0)
     }
 

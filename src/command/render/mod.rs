@@ -8,5 +8,5 @@ mod tables;
 pub mod text;
 
 pub use figures::{bytes, clock, grouped, lasted, percent};
-pub use page::Page;
+pub use page::{Page, flow, fold};
 pub use text::Look;

@@ -59,3 +59,40 @@ impl Page {
         self.bytes.extend_from_slice(line.as_bytes());
     }
 }
+
+/// Breaks a line between words where it is longer than `width` bytes; the lines after the first are indented. Runs of
+/// spaces within a line stay, and a word that is too long by itself.
+pub fn fold(text: &str, width: usize, indent: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = text.to_owned();
+    while rest.len() > width {
+        let start = rest.get(..=width).unwrap_or_default();
+        let Some(at) = start.rfind(' ').filter(|at| *at > indent) else { break };
+        let tail = rest.split_off(at);
+        lines.push(std::mem::replace(&mut rest, " ".repeat(indent) + tail.trim_start()));
+    }
+    lines.push(rest);
+    lines
+}
+
+/// Puts `items` behind `prefix` with `separator` between them, on lines of at most `width` bytes where the items allow
+/// it; the lines after the first are indented by the prefix.
+pub fn flow(prefix: &str, items: &[String], separator: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![prefix.to_owned()];
+    let mut fresh = true;
+    for item in items {
+        let end = separator.trim_end();
+        let full = lines.last().is_some_and(|line| line.len() + separator.len() + item.len() + end.len() > width);
+        if full && !fresh {
+            lines.last_mut().into_iter().for_each(|line| line.push_str(end));
+            lines.push(" ".repeat(prefix.len()));
+            fresh = true;
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push_str(if fresh { "" } else { separator });
+            line.push_str(item);
+        }
+        fresh = false;
+    }
+    lines
+}

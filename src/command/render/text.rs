@@ -1,6 +1,7 @@
 //! Text for people. The first line carries the answer; what may be overlooked is dim.
 
 use super::figures::{bytes, clock, counted, grouped, lasted};
+use super::page::flow;
 use super::{Page, ring, tables};
 use crate::cluster::{CheckReport, EventReport, Placement, ReadReport, WriteReport};
 use crate::command::error::{CommandError, without_code};
@@ -65,7 +66,7 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::Events(events) => list(&mut page, events),
         Response::Consistency { level, set: true } => page.line(&format!("consistency is now {}", level.name())),
         Response::Consistency { level, set: false } => page.line(&format!("consistency {}", level.name())),
-        Response::Checked(report) => checked(&mut page, report),
+        Response::Checked(report) => checked(&mut page, report, look),
         Response::Help(about) => {
             about.map_or_else(help::overview, help::explain).iter().for_each(|line| page.line(line));
         }
@@ -177,13 +178,13 @@ fn list(page: &mut Page, events: &[EventReport]) {
     page.dim(&counted(len(events), "event"));
 }
 
-fn checked(page: &mut Page, report: &CheckReport) {
+fn checked(page: &mut Page, report: &CheckReport, look: Look) {
     if report.violations.is_empty() {
         page.lead("every invariant holds");
     }
     report.violations.iter().for_each(|violation| page.error(violation));
     let each: Vec<String> = report.checked.iter().map(|(name, over)| format!("{name} {}", grouped(*over))).collect();
-    page.dim(&format!("checked {}", each.join(", ")));
+    flow("checked ", &each, "; ", look.width).iter().for_each(|line| page.dim(line));
 }
 
 fn write_line(report: &WriteReport) -> String {
@@ -215,6 +216,9 @@ fn primary(replicas: &[String]) -> &str {
 
 /// The beginning of a value, and how long it is if that is not all of it.
 fn preview(value: &[u8]) -> String {
+    if value.is_empty() {
+        return "\"\"".to_owned();
+    }
     let shown = escape::shown(value);
     if shown.len() >= escape::escaped(value).len() {
         return shown;
