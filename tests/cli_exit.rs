@@ -271,3 +271,13 @@ fn no_node_no_quorum() {
     let codes: Vec<&str> = errors.iter().filter_map(|error| error["code"].as_str()).collect();
     assert_eq!(codes, ["KV-E136", "KV-E202", "KV-E202"]);
 }
+
+#[test]
+fn every_example_of_help_works_on_a_new_cluster() {
+    let folder = temporary();
+    fs::write(folder.path().join("cities.tsv"), "city:1\tShanghai\n").expect("a file");
+    for spec in kvsim::command::grammar::SPECS {
+        let output = kvsim(folder.path()).args(["-c", spec.example]).output().expect("the program");
+        assert_eq!(output.status.code(), Some(0), "{}: {}", spec.example, text(&output.stderr));
+    }
+}
