@@ -24,6 +24,8 @@ const LAYERS: &[&[&str]] = &[
     &["shell", "serve", "bench", "campaign", "answers"],
     &["command"],
     &["cluster", "store_api"],
+    // What both can say to a client.
+    &["error"],
     &["sim", "drive"],
     &["wire"],
     &["node"],

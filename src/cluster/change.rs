@@ -108,7 +108,7 @@ impl Cluster {
     pub fn start_remove_node(&mut self, label: &str, force: bool) -> Result<(), Error> {
         let node = self.find(label)?;
         self.check_no_change()?;
-        let is_dead = !self.nodes.get(&node).is_some_and(|node| node.process.is_some());
+        let is_dead = self.nodes.get(&node).is_none_or(|node| node.process.is_none());
         let is_last = self.topology.record().members.len() == 1;
         if is_dead && (!force || is_last) {
             return Err(Error::NodeDown { label: label.to_owned() });
@@ -164,10 +164,12 @@ impl Cluster {
         let given = (weight * f64::from(self.config.vnodes)).round() as usize;
         let most = usize::from(MAX_VNODES);
         let setting = "weight times vnodes";
-        u16::try_from(given)
-            .ok()
-            .filter(|tokens| (1..=MAX_VNODES).contains(tokens))
-            .ok_or(Error::Setting { setting, given, least: 1, most })
+        u16::try_from(given).ok().filter(|tokens| (1..=MAX_VNODES).contains(tokens)).ok_or(Error::Setting {
+            setting,
+            given,
+            least: 1,
+            most,
+        })
     }
 
     fn wait_for_ring(&mut self) -> Result<RingChangeReport, Error> {
@@ -241,10 +243,15 @@ impl Cluster {
         let tokens: f64 = before.iter().chain(&after).map(|member| f64::from(member.vnodes)).sum();
         // Every member is in both rings but the one that comes or goes.
         let all = (tokens + f64::from(member.vnodes)) / 2.0;
+        let most = before.len().max(after.len());
+        // While there are no more nodes than copies each holds every key, whatever its weight.
+        let everyone_has_all = most <= usize::from(record.copies);
+        let held: u64 = self.nodes.keys().map(|node| self.live_copies(*node).count() as u64).sum();
+        let to_be_held = keys.len() * after.len().min(usize::from(record.copies));
         Some(RingAccount {
             counts: Account::new(before, &after, record.copies, member.id, &keys),
-            copies: self.nodes.keys().map(|node| self.live_copies(*node).count() as u64).sum(),
-            fair_share: f64::from(member.vnodes) / all,
+            copies: held.max(to_be_held as u64),
+            fair_share: if everyone_has_all { 1.0 / most as f64 } else { f64::from(member.vnodes) / all },
             member,
         })
     }
@@ -394,7 +401,7 @@ impl Cluster {
             moved_keys: account.counts.moved_keys,
             copied,
             minimum: account.counts.minimum,
-            copies: account.copies.max(copied),
+            copies: account.copies,
             fair_share: account.fair_share,
             modulo_moved: account.counts.modulo_moved,
             between_others: account.counts.between_others(),

@@ -77,9 +77,9 @@ pub struct RingChangeReport {
     pub copied: u64,
     /// The same, counted key by key with the naive owner function before and after.
     pub minimum: u64,
-    /// Copies held in all before (the larger of before and after for a first node).
+    /// Copies held in all, before or after, whichever is more.
     pub copies: u64,
-    /// The node's share of all tokens, 0 to 1.
+    /// The share of all copies that is due to the node by its tokens, 0 to 1.
     pub fair_share: f64,
     /// Copies that `hash mod N` placement would have moved.
     pub modulo_moved: u64,

@@ -129,8 +129,8 @@ impl Inline {
                 }
                 ChangeStep::Send { to, id, request } => {
                     let staged = self.stage(to, self.clock.now(), &request, &mut round);
-                    if let Some(answer) = round.hold(id, to, staged) {
-                        change.on_reply(to, id, answer);
+                    if let Some(reply) = round.hold(id, to, staged) {
+                        change.on_reply(to, id, Ok(reply));
                     }
                 }
                 ChangeStep::Wait if round.is_empty() => change.on_time(change.wake_at()),
@@ -151,10 +151,7 @@ impl Inline {
         let mut round = Round::new(self.nodes.load());
         let mut behind = None;
         for replica in self.nodes.load().iter() {
-            let staged = replica.stage(self.clock.now(), &request);
-            if let Some(Err(_)) = round.hold((), replica.id(), staged) {
-                behind.get_or_insert(replica.id());
-            }
+            round.hold((), replica.id(), replica.stage(self.clock.now(), &request));
         }
         round.settle(|(), node, answer| {
             if answer.is_err() {
@@ -199,7 +196,7 @@ impl Inline {
                 }
             };
             match round.hold(index, to, staged) {
-                Some(answer) => flight.on_immediate_reply(to, answer),
+                Some(reply) => flight.on_immediate_reply(to, Ok(reply)),
                 None => flight.expect_reply(),
             }
         }

@@ -210,3 +210,6 @@ impl StorageError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -239,6 +239,3 @@ impl fmt::Debug for KeyValueStore {
         f.debug_struct("KeyValueStore").field("servers", &self.servers()).finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests;

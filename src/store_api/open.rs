@@ -46,7 +46,7 @@ pub(super) fn on_disk(path: &Path, options: Options, asked: &Builder) -> Result<
     let (directory, labels) = Directory::open(path, &fresh)?;
     directory.check(asked.copies_asked(), asked.tokens_asked())?;
     let Format { copies, vnodes: tokens, .. } = directory.format;
-    recover(directory, &labels, Options { copies, tokens, ..options })
+    recover(Home::Directory(directory), &labels, Options { copies, tokens, ..options })
 }
 
 /// The replica of a node that is about to join.
@@ -58,8 +58,8 @@ pub(super) fn joiner(shared: &Shared, member: &Member, topology: &Arc<Topology>)
 }
 
 /// Brings back what the logs hold: the nodes, the topology, and the change that was under way.
-fn recover(directory: Directory, labels: &[String], options: Options) -> Result<Shared, Error> {
-    let mut recovery = Recovery::new(&directory, &options);
+fn recover(home: Home, labels: &[String], options: Options) -> Result<Shared, Error> {
+    let mut recovery = Recovery::new(&home, &options);
     for label in labels {
         recovery.open(label)?;
     }
@@ -68,7 +68,7 @@ fn recover(directory: Directory, labels: &[String], options: Options) -> Result<
     let inline = Inline::new(Arc::clone(&newest));
     inline.clock().observe(recovery.newest_stamp);
     let Recovery { opened, strays, .. } = recovery;
-    let shared = Shared::new(inline, options, Home::Directory(directory));
+    let shared = Shared::new(inline, options, home);
     for (label, replica) in opened {
         let node = replica.id();
         shared.inline.insert(Arc::new(replica));
@@ -117,10 +117,10 @@ struct Recovery {
 }
 
 impl Recovery {
-    fn new(directory: &Directory, options: &Options) -> Recovery {
+    fn new(home: &Home, options: &Options) -> Recovery {
         Recovery {
-            disk: Arc::clone(&directory.disk) as Arc<dyn Disk>,
-            cluster_uid: directory.format.cluster_uid,
+            disk: home.disk(),
+            cluster_uid: home.cluster_uid(),
             store: options.store(),
             nothing: Arc::new(Topology::empty(options.copies, options.tokens)),
             topologies: Vec::new(),
@@ -212,3 +212,6 @@ fn new_cluster_uid() -> u64 {
     bytes.extend_from_slice(&std::process::id().to_le_bytes());
     xxh3_64(&bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use crate::drive::inline::{Flight, Inline};
 use crate::error::Error;
 use crate::storage::StorageError;
 use crate::storage::directory::Directory;
-use crate::storage::disk::{Disk, MemoryDisk};
+use crate::storage::disk::Disk;
 use crate::storage::log::SyncPolicy;
 use crate::types::{Entry, Key, LimitError, Time, Value};
 
@@ -30,7 +30,7 @@ pub(super) struct Shared {
 /// Where the nodes' files are.
 #[derive(Debug)]
 pub(super) enum Home {
-    Memory(Arc<MemoryDisk>),
+    Memory(Arc<dyn Disk>),
     /// Locked until the last clone is gone.
     Directory(Directory),
 }
@@ -38,7 +38,7 @@ pub(super) enum Home {
 impl Home {
     pub(super) fn disk(&self) -> Arc<dyn Disk> {
         match self {
-            Home::Memory(disk) => Arc::clone(disk) as Arc<dyn Disk>,
+            Home::Memory(disk) => Arc::clone(disk),
             Home::Directory(directory) => Arc::clone(&directory.disk) as Arc<dyn Disk>,
         }
     }

@@ -65,7 +65,7 @@ impl Cluster {
             let replicas = self.topology.replicas(key.token());
             let is_up = |id: &&NodeId| self.nodes.get(id).is_some_and(|node| node.process.is_some());
             let silent = replicas.len() - replicas.as_slice().iter().filter(is_up).count();
-            let due = acknowledged.copies_due(replicas.len()).saturating_sub(silent);
+            let due = acknowledged.copies_due(replicas).saturating_sub(silent);
             let holds = |id: &NodeId, entry: &Entry| replicas.contains(*id) && entry.stamp >= acknowledged.stamp;
             let copies =
                 held.get(key).map_or(0, |holders| holders.iter().filter(|(id, entry)| holds(id, entry)).count());

@@ -23,7 +23,7 @@ pub(super) struct Round<T> {
 struct Held<T> {
     whose: T,
     from: NodeId,
-    reply: Reply,
+    answer: Result<Reply, Refusal>,
 }
 
 impl<T> Round<T> {
@@ -42,25 +42,21 @@ impl<T> Round<T> {
         self.earlier.push(std::mem::replace(&mut self.nodes, nodes));
     }
 
-    /// Holds the reply back until its log is committed; gives it back at once when it depends on none.
-    pub(super) fn hold(
-        &mut self,
-        whose: T,
-        from: NodeId,
-        staged: Result<Staged, Refusal>,
-    ) -> Option<Result<Reply, Refusal>> {
-        let Staged { reply, durability } = match staged {
-            Ok(staged) => staged,
-            Err(refusal) => return Some(Err(refusal)),
+    /// Holds the answer back until its log is committed; gives it back at once when it depends on none. A refusal is
+    /// held back too: it is heard together with the acknowledgements that were under way, not before them.
+    pub(super) fn hold(&mut self, whose: T, from: NodeId, staged: Result<Staged, Refusal>) -> Option<Reply> {
+        let answer = match staged {
+            Ok(Staged { reply, durability: Durability::None }) => return Some(reply),
+            Ok(Staged { reply, durability }) => {
+                match self.logs.iter_mut().find(|(node, _)| *node == from) {
+                    Some((_, deepest)) => *deepest = durability.max(*deepest),
+                    None => self.logs.push((from, durability)),
+                }
+                Ok(reply)
+            }
+            Err(refusal) => Err(refusal),
         };
-        if durability == Durability::None {
-            return Some(Ok(reply));
-        }
-        match self.logs.iter_mut().find(|(node, _)| *node == from) {
-            Some((_, deepest)) => *deepest = durability.max(*deepest),
-            None => self.logs.push((from, durability)),
-        }
-        self.held.push(Held { whose, from, reply });
+        self.held.push(Held { whose, from, answer });
         None
     }
 
@@ -69,7 +65,7 @@ impl<T> Round<T> {
         self.held.is_empty()
     }
 
-    /// Commits every touched log, then delivers every reply: as it was, or as the refusal of a log that failed.
+    /// Commits every touched log, then delivers every answer: as it was, or as the refusal of a log that failed.
     pub(super) fn settle(&mut self, mut deliver: impl FnMut(T, NodeId, Result<Reply, Refusal>)) {
         let mut failed: Vec<(NodeId, Refusal)> = Vec::new();
         for (node, durability) in self.logs.drain(..) {
@@ -78,11 +74,10 @@ impl<T> Round<T> {
             failed.extend(committed.err().map(|refusal| (node, refusal)));
         }
         self.earlier.clear();
-        for Held { whose, from, reply } in self.held.drain(..) {
-            match failed.iter().find(|(node, _)| *node == from) {
-                Some((_, refusal)) => deliver(whose, from, Err(refusal.clone())),
-                None => deliver(whose, from, Ok(reply)),
-            }
+        for Held { whose, from, answer } in self.held.drain(..) {
+            let failure = failed.iter().find(|(node, _)| *node == from);
+            let answer = answer.and_then(|reply| failure.map_or(Ok(reply), |(_, refusal)| Err(refusal.clone())));
+            deliver(whose, from, answer);
         }
     }
 }

@@ -1,1 +1,178 @@
 //! Flights and ring changes on real replicas in memory.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::protocol::operation::Silence;
+use crate::protocol::ring_change::Change;
+use crate::ring::Member;
+use crate::storage::disk::{FaultyDisk, MemoryDisk};
+use crate::storage::log::{LogOptions, SyncPolicy};
+use crate::storage::store::StoreOptions;
+use crate::types::Value;
+
+/// Nodes 1, 2 and so on, each on a disk of its own.
+struct Cluster {
+    inline: Inline,
+    disks: Vec<Arc<FaultyDisk>>,
+}
+
+impl Cluster {
+    fn of(nodes: usize) -> Cluster {
+        let mut cluster = Cluster { inline: Inline::new(Arc::new(Topology::empty(3, 16))), disks: Vec::new() };
+        for _ in 0..nodes {
+            assert!(matches!(cluster.add(), Ended::Complete(_)));
+        }
+        cluster
+    }
+
+    fn add(&mut self) -> Ended {
+        let topology = self.inline.topology().clone();
+        let id = topology.record().next_node;
+        let disk = Arc::new(FaultyDisk::new(Arc::new(MemoryDisk::new())));
+        let log = LogOptions { sync: SyncPolicy::Never, ..LogOptions::default() };
+        let options = StoreOptions { log, cache_entries: 100, shards: 4 };
+        let label = format!("node{}", id.0);
+        let home = Arc::clone(&disk) as Arc<dyn crate::storage::disk::Disk>;
+        let (replica, _) = Replica::open(home, id, &label, 1, options, Arc::clone(&topology)).unwrap();
+        self.disks.push(disk);
+        self.inline.insert(Arc::new(replica));
+        self.change(Change::Add(Member { id, label: label.into(), vnodes: 16 }))
+    }
+
+    fn change(&self, change: Change) -> Ended {
+        let topology = self.inline.topology().clone();
+        self.inline.change(RingChange::new(topology, change, self.inline.clock().now()), |_| ())
+    }
+
+    fn steps(&self) -> Vec<u64> {
+        self.disks.iter().map(|disk| disk.steps()).collect()
+    }
+
+    fn put(&self, name: &str, level: Level) -> Result<Outcome, NoPlan> {
+        self.inline.put(key(name), self.entry(), level)
+    }
+
+    fn entry(&self) -> Entry {
+        Entry { value: Some(Value::from(&b"value"[..])), stamp: self.inline.clock().stamp(), expires: None }
+    }
+
+    fn reads(&self, name: &str, level: Level) -> bool {
+        match self.inline.get(key(name), level) {
+            Ok(Outcome::Found { entry, .. }) => entry.is_some(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn key(name: &str) -> Key {
+    Key::new(name.as_bytes()).unwrap()
+}
+
+#[test]
+fn a_batch_commits_each_log_once() {
+    let cluster = Cluster::of(3);
+    let before = cluster.steps();
+    let puts = (0..100).map(|i| cluster.inline.start_put(key(&format!("key{i}")), cluster.entry(), Level::Quorum));
+    let mut flights: Vec<Flight> = puts.map(Result::unwrap).collect();
+    assert_eq!(cluster.steps(), before, "nothing is written before it is run");
+    cluster.inline.run(&mut flights);
+    assert!(flights.into_iter().all(|flight| matches!(flight.land(), Ok(Outcome::Stored { .. }))));
+    let after: Vec<u64> = before.iter().map(|steps| steps + 1).collect();
+    assert_eq!(cluster.steps(), after, "100 puts on three logs are three writes");
+    assert!((0..100).all(|i| cluster.reads(&format!("key{i}"), Level::All)));
+    assert_eq!(cluster.steps(), after, "reads write nothing");
+}
+
+#[test]
+fn an_acknowledgement_waits_for_its_commit() {
+    let cluster = Cluster::of(3);
+    for disk in &cluster.disks {
+        disk.set_room(Some(0));
+    }
+    let Ok(Outcome::Indeterminate(shortfall)) = cluster.put("key", Level::One) else {
+        panic!("acknowledged without a place on any disk");
+    };
+    assert!(shortfall.acks.is_empty());
+    assert!(shortfall.missing.iter().all(|(_, why)| *why == Silence::ReadOnly), "{shortfall:?}");
+}
+
+#[test]
+fn one_failed_log_is_one_vote_less() {
+    let cluster = Cluster::of(3);
+    cluster.disks[1].set_room(Some(0));
+    assert!(matches!(cluster.put("key", Level::Quorum), Ok(Outcome::Stored { .. })));
+    let Ok(Outcome::Indeterminate(shortfall)) = cluster.put("key", Level::All) else {
+        panic!("all of three, with two");
+    };
+    assert_eq!((shortfall.needed, shortfall.acks.len()), (3, 2));
+    assert_eq!(shortfall.missing, [(NodeId(2), Silence::ReadOnly)]);
+    assert!(cluster.reads("key", Level::Quorum));
+}
+
+#[test]
+fn a_flight_with_an_old_plan_lands_on_the_new_owners() {
+    let mut cluster = Cluster::of(1);
+    let mut put = cluster.inline.start_put(key("key"), cluster.entry(), Level::All).unwrap();
+    let mut get = cluster.inline.start_get(key("other"), Level::All).unwrap();
+    assert!(matches!(cluster.put("other", Level::All), Ok(Outcome::Stored { .. })));
+    cluster.add();
+    cluster.add();
+    assert!(matches!(cluster.change(Change::Remove(NodeId(1))), Ended::Complete(_)));
+    assert!(cluster.inline.withdraw(NodeId(1)).is_some());
+    cluster.inline.run(std::slice::from_mut(&mut put));
+    cluster.inline.run(std::slice::from_mut(&mut get));
+    let landed = put.land();
+    let Ok(Outcome::Stored { acks, .. }) = landed else { panic!("{landed:?}") };
+    let mut acks: Vec<NodeId> = acks.as_slice().to_vec();
+    acks.sort();
+    assert_eq!(acks, [NodeId(2), NodeId(3)]);
+    assert!(matches!(get.land(), Ok(Outcome::Found { entry: Some(_), .. })));
+}
+
+#[test]
+fn a_ring_that_became_too_small_is_no_plan_and_not_a_loss() {
+    let cluster = Cluster::of(3);
+    let mut put = cluster.inline.start_put(key("key"), cluster.entry(), Level::Three).unwrap();
+    cluster.change(Change::Remove(NodeId(1)));
+    cluster.inline.run(std::slice::from_mut(&mut put));
+    let landed = put.land();
+    assert!(matches!(landed, Err(NoPlan::TooFewReplicas { need: 3, .. })), "{landed:?}");
+    assert!(!cluster.reads("key", Level::All), "it failed, so nobody has it");
+}
+
+#[test]
+fn a_put_that_was_taken_in_part_and_has_no_plan_any_more_may_have_happened() {
+    let cluster = Cluster::of(3);
+    let plan = cluster.inline.topology().clone();
+    let mut put = Flight::put(&plan, key("key"), cluster.entry(), Level::Three, cluster.inline.clock().now()).unwrap();
+    put.on_immediate_reply(NodeId(2), Ok(crate::protocol::message::Reply::Stored { newer: None }));
+    cluster.change(Change::Remove(NodeId(1)));
+    cluster.inline.run(std::slice::from_mut(&mut put));
+    let landed = put.land();
+    assert!(matches!(landed, Ok(Outcome::Indeterminate(_))), "{landed:?}");
+}
+
+#[test]
+fn a_joiner_without_a_disk_aborts_the_change() {
+    let mut cluster = Cluster::of(2);
+    assert!(matches!(cluster.put("key", Level::All), Ok(Outcome::Stored { .. })));
+    cluster.disks[0].fail_syncs(crate::storage::disk::SyncFault::Always);
+    let ended = cluster.add();
+    assert!(matches!(ended, Ended::Aborted { silent: NodeId(1) }), "{ended:?}");
+    assert_eq!(cluster.inline.topology().record().members.len(), 2);
+    assert!(cluster.inline.topology().stage().is_none());
+}
+
+#[test]
+fn a_fence_shuts_out_older_plans() {
+    let cluster = Cluster::of(2);
+    let mut put = cluster.inline.start_put(key("key"), cluster.entry(), Level::One).unwrap();
+    let mut record = cluster.inline.topology().record().clone();
+    record.epoch.0 += 1;
+    record.members.clear();
+    cluster.inline.fence(&Arc::new(Topology::new(record))).unwrap();
+    cluster.inline.run(std::slice::from_mut(&mut put));
+    assert!(matches!(put.land(), Err(NoPlan::NoNodes)));
+    assert!(cluster.inline.nodes().iter().all(|replica| replica.store().stats().keys == 0));
+}

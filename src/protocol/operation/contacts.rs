@@ -162,6 +162,15 @@ impl Contacts {
         }
     }
 
+    /// `node` is not waited for any more.
+    pub(super) fn dismiss(&mut self, node: NodeId) {
+        if let Some(contact) = self.as_mut_slice().iter_mut().find(|contact| contact.node == node)
+            && contact.state.is_under_way()
+        {
+            contact.state = State::Idle;
+        }
+    }
+
     /// A replica refused as behind. Taught once until the next nudge: a repeated refusal, and a replica that never
     /// learns, must not keep the driver busy.
     pub(super) fn on_behind(&mut self, index: usize) {

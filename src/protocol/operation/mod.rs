@@ -22,14 +22,15 @@
 //! # Caveats
 //! Nothing tells apart the answers to two copies of one request. So a send counts as refused for certain only if it
 //! was the only one to that replica, and a refusal that a later copy might not meet (a stamp of the future, a replica
-//! behind) leaves the put indeterminate. One case is left: a network that duplicates a put may deliver one copy
-//! before the replica's epoch is raised and one after it, and lose the first answer; if then no plan is left, the put
-//! is called failed although a replica holds it.
+//! behind) leaves the put indeterminate. One case is left: a network that repeats a put may deliver one copy, then
+//! the replica's epoch is raised or its tombstone collected, then the other copy is refused; if the first answer is
+//! lost, and all other replicas refuse too, the put is called failed, or stamped anew, although it was applied.
 
 mod contacts;
 mod get;
 mod node_list;
 mod put;
+mod reading;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -193,7 +194,8 @@ impl Operation {
     }
 
     /// Sends the put again with a new stamp, as [`Step::Restamp`] asked: no replica has taken the old one. Without
-    /// that step nothing happens.
+    /// that step nothing happens. From here on a driver whose network repeats requests must keep back the answers to
+    /// what was sent before: one made before the floor was raised would be taken for one about the new stamp.
     pub fn restamp(&mut self, stamp: Stamp) {
         match &mut self.machine {
             Machine::Put(put) => put.restamp(stamp),

@@ -1,6 +1,6 @@
 //! A put, or a delete: when to answer, and with what.
 
-use super::contacts::{Errand, Replans};
+use super::contacts::Replans;
 use super::write::Write;
 use super::{Outcome, RETRY_EVERY, Step};
 use crate::protocol::message::{Refusal, Reply};
@@ -71,13 +71,9 @@ impl Put {
             return step;
         }
         if !self.ended {
-            match self.write.contacts.errand(self.write.verdict() != Verdict::Lost) {
-                Some(Errand::Teach(to)) => return Step::Teach { to },
-                Some(Errand::Send(index)) => {
-                    let to = self.write.contacts.as_slice()[index].node;
-                    return Step::Send { to, request: &self.write.request };
-                }
-                None => {}
+            let first_sends = self.write.verdict() != Verdict::Lost;
+            if let Some(errand) = self.write.contacts.errand(first_sends) {
+                return self.write.step(errand);
             }
         }
         if self.phase == Phase::Open && won {
@@ -148,6 +144,11 @@ impl Put {
                 }
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn stamp(&self) -> Stamp {
+        self.write.stamp
     }
 
     pub(super) fn wake_at(&self) -> Time {

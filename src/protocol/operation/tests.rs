@@ -2,6 +2,8 @@
 
 mod get;
 mod put;
+mod random;
+mod world;
 
 use std::sync::Arc;
 

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use super::contacts::{Contact, Contacts, State, answers_stay};
+use super::contacts::{Contact, Contacts, Errand, State, answers_stay};
 use super::node_list::NodeList;
-use super::{Shortfall, Silence};
+use super::{Shortfall, Silence, Step};
 use crate::protocol::message::{Refusal, Request};
 use crate::protocol::quorum::{Tally, Verdict};
 use crate::topology::{Topology, WritePlan};
@@ -67,6 +67,14 @@ impl Write {
         }
     }
 
+    /// What `errand` asks of the driver.
+    pub(super) fn step(&self, errand: Errand) -> Step<'_> {
+        match errand {
+            Errand::Teach(to) => Step::Teach { to },
+            Errand::Send(index) => Step::Send { to: self.contacts.as_slice()[index].node, request: &self.request },
+        }
+    }
+
     /// `node` is known to hold this version or a newer one without having been sent it.
     pub(super) fn hold(&mut self, node: NodeId) {
         if let Some(index) = self.contacts.find(node) {
@@ -109,8 +117,7 @@ impl Write {
                 return Some(topology);
             }
             Refusal::BelowFloor { floor } if floor >= self.stamp => {
-                // The key is not held and this stamp will be refused for ever: no copy of the request was applied.
-                contact.open = 0;
+                contact.close_send();
                 contact.state = State::Floored;
                 self.floor = self.floor.max(Some(floor));
                 self.tally.fail(from);

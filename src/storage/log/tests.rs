@@ -1,7 +1,8 @@
 //! The log on disks in memory: order, rolls, group commit, policies, failures.
 
-use super::testing::{EFFECTS, POLICIES, recover_prefix};
-use super::testing::{all_bodies, bodies, body, crash_everywhere, images, open, open_on, options, split_mix, written};
+use super::testing::{
+    POLICIES, all_bodies, bodies, body, crash_everywhere, images, open, open_on, options, split_mix, written,
+};
 use super::*;
 use crate::storage::disk::{FaultyDisk, MemoryDisk, ReadFault, SyncFault};
 

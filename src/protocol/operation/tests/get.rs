@@ -349,6 +349,17 @@ fn a_later_version_does_not_change_the_winner_of_a_repair() {
 fn a_version_below_a_floor_counts_as_absent() {
     let mut get = get_repairing();
     assert_eq!(reply(&mut get, 2, below_floor(19)), ["wait"], "not of this version");
+    // Node 2 holds 10 and has outlived 20.
+    assert_eq!(reply(&mut get, 2, below_floor(25)), ["get 2 e1", "wait"]);
+    assert_eq!(reply(&mut get, 2, value(10)), ["put 1 10 e1", "put 3 10 e1", "wait"]);
+    assert_eq!(reply(&mut get, 1, stored_below(20)), ["found 10 by 1,2 repaired 1", "wait"]);
+}
+
+#[test]
+fn a_key_whose_only_version_is_below_a_floor_is_found_to_be_nothing() {
+    let mut get = get_sent();
+    get.on_reply(n(1), value(20));
+    assert_eq!(reply(&mut get, 2, version(0)), ["put 2 20 e1", "put 3 20 e1", "wait"]);
     assert_eq!(reply(&mut get, 2, below_floor(25)), ["found nothing by 1,2", "drained"]);
 }
 

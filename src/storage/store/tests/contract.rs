@@ -222,6 +222,43 @@ fn a_failed_log_refuses_puts_and_tells_why() {
     assert!(store.maintain(Time(0)).is_err() && store.verify().is_err());
 }
 
+#[test]
+fn verify_names_what_is_wrong() {
+    type Damage = fn(&Store);
+    let damages: [(&str, Damage); 9] = [
+        ("the table lacks", |store| drop(store.table.lock(key(1).token()).remove(&key(1)))),
+        ("which the log lacks", |store| {
+            let slot = store.table.lock(key(1).token()).get(&key(1)).unwrap();
+            store.table.lock(key(77).token()).insert(&key(77), slot);
+        }),
+        ("the table has", |store| {
+            let mut shard = store.table.lock(key(1).token());
+            let slot = shard.get(&key(1)).unwrap();
+            shard.insert(&key(1), Slot { expires: Some(Time(1)), ..slot });
+        }),
+        ("the floor at token", |store| store.table.lock(Token(0)).raise_floor(TokenRange::ALL, stamp(50))),
+        ("the cache has another value", |store| store.cache.put(&key(1), value(2, 2))),
+        ("the cache has another value", |store| store.cache.put(&key(2), value(2, 2))),
+        ("reads, but", |store| store.cache.count_miss(&key(1))),
+        ("epoch, topology", |store| store.epoch.store(9, Ordering::Release)),
+        ("the control records take", |store| {
+            let at = store.table.lock(key(1).token()).get(&key(1)).unwrap().at;
+            store.control().note(at, &Body::Floor { range: TokenRange::ALL, stamp: Stamp::ZERO });
+        }),
+    ];
+    for (expected, damage) in damages {
+        let (store, _) = open(&MemoryDisk::new(), 4_096);
+        put(&store, 1, &entry(10));
+        put(&store, 2, &tombstone(11));
+        store.raise_floor(upper_half(), stamp(5)).unwrap();
+        store.raise_epoch(Epoch(1), b"one", &[], Stamp::ZERO).unwrap();
+        assert_sound(&store);
+        damage(&store);
+        let differences = store.verify().unwrap();
+        assert!(differences.iter().any(|difference| difference.contains(expected)), "{expected}: {differences:?}");
+    }
+}
+
 /// Versions with few stamps, so that ties are common.
 fn versions() -> impl Strategy<Value = Vec<(u64, Entry)>> {
     let value = prop_oneof![1 => Just(None), 3 => (0_u64..3).prop_map(|v| Some(value(v, 3)))];
