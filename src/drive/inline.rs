@@ -118,8 +118,13 @@ impl Inline {
 
     /// Runs a ring change to its end. `on_progress` sees it after each stage that is published and each round of
     /// answers. A node that joins must have been inserted.
-    pub fn change(&self, mut change: RingChange, mut on_progress: impl FnMut(&RingChange)) -> Ended {
+    ///
+    /// An error is a node without which the change can neither end nor be aborted, because its log has failed. The
+    /// change then stays under way, and is gone on with when the nodes are opened again.
+    pub fn change(&self, mut change: RingChange, mut on_progress: impl FnMut(&RingChange)) -> Result<Ended, NodeId> {
         let mut round = Round::new(self.nodes.load());
+        let mut fruitless = 0;
+        let mut silent = None;
         loop {
             match change.poll() {
                 ChangeStep::Publish(topology) => {
@@ -130,15 +135,28 @@ impl Inline {
                 ChangeStep::Send { to, id, request } => {
                     let staged = self.stage(to, self.clock.now(), &request, &mut round);
                     if let Some(reply) = round.hold(id, to, staged) {
+                        fruitless = 0;
                         change.on_reply(to, id, Ok(reply));
                     }
                 }
-                ChangeStep::Wait if round.is_empty() => change.on_time(change.wake_at()),
+                ChangeStep::Wait if round.is_empty() => {
+                    fruitless += 1;
+                    change.on_time(change.wake_at());
+                }
                 ChangeStep::Wait => {
-                    round.settle(|id, from, answer| change.on_reply(from, id, answer));
+                    round.settle(|id, from, answer| {
+                        match &answer {
+                            Ok(_) => fruitless = 0,
+                            Err(_) => silent = Some(from),
+                        }
+                        change.on_reply(from, id, answer);
+                    });
                     on_progress(&change);
                 }
-                ChangeStep::Done(ended) => return ended,
+                ChangeStep::Done(ended) => return Ok(ended),
+            }
+            if let Some(node) = silent.filter(|_| fruitless > MOST_FRUITLESS_WAITS) {
+                return Err(node);
             }
         }
     }
@@ -254,6 +272,10 @@ impl Nodes {
         Nodes { replicas }
     }
 }
+
+/// Replicas in one process answer at once, so a change that waited so often without an answer but refusals waits for
+/// logs that have failed. Beyond ten times its patience with a silent node.
+const MOST_FRUITLESS_WAITS: u32 = 100;
 
 fn place(node: NodeId) -> usize {
     usize::try_from(node.0).unwrap_or(usize::MAX)

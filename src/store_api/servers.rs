@@ -19,8 +19,9 @@ impl KeyValueStore {
     ///
     /// # Errors
     /// E132: not a name (1 to 63 of `A-Z a-z 0-9 . _ -`). E134: another server's name differs in case only. E301:
-    /// another thread is changing the ring. E401: there are 1,024 servers. E110 to E122: its log cannot be made. The
-    /// servers are as before.
+    /// another thread is changing the ring. E401: there are 1,024 servers. E120 to E122: its log cannot be made. The
+    /// servers are as before. E120 or E121 also when another server's log has failed, so that the change can neither
+    /// end nor be undone: opening the store again ends it.
     ///
     /// ```
     /// let store = kvsim::KeyValueStore::new();
@@ -61,7 +62,7 @@ impl KeyValueStore {
         let replica = open::joiner(shared, &member, &topology).inspect_err(|_| shared.remove_directory(label))?;
         shared.inline.insert(Arc::new(replica));
         let node = member.id;
-        shared.change(&topology, Change::Add(member)).inspect_err(|_| shared.retire(node, label))?;
+        shared.change(&topology, Change::Add(member)).inspect_err(|_| shared.retire_if_gone(node, label))?;
         Ok(true)
     }
 
@@ -71,8 +72,9 @@ impl KeyValueStore {
     /// Other threads read and write meanwhile, and none of their calls fails by it. Its files are removed too.
     ///
     /// # Errors
-    /// E301: another thread is changing the ring. E302: it is the last server and holds keys. E136: its log, or that
-    /// of a server that should take over, has failed. The servers are as before.
+    /// E301: another thread is changing the ring. E302: it is the last server and holds keys. The servers are as
+    /// before. E120, E121: its log, or that of a server that should take over, has failed; if the change had come too
+    /// far to be undone, opening the store again ends it.
     ///
     /// ```
     /// let store = kvsim::KeyValueStore::new();
@@ -254,8 +256,8 @@ impl Shared {
     fn drive(&self, change: RingChange, topology: &Topology) -> Result<(), Error> {
         self.set_progress(0);
         match self.inline.change(change, |change| self.set_progress(change.percent())) {
-            Ended::Complete(_) => Ok(()),
-            Ended::Aborted { silent } => Err(self.aborted(silent, topology)),
+            Ok(Ended::Complete(_)) => Ok(()),
+            Ok(Ended::Aborted { silent }) | Err(silent) => Err(self.aborted(silent, topology)),
         }
     }
 
@@ -292,6 +294,13 @@ impl Shared {
         self.inline.fence(&next).map_err(|node| self.aborted(node, topology))
     }
 
+    /// After a change that failed: aborted, it has left a node that never joined; stuck, it still needs it.
+    fn retire_if_gone(&self, node: NodeId, label: &str) {
+        if self.inline.topology().label(node).is_none() {
+            self.retire(node, label);
+        }
+    }
+
     /// Takes a server away that no topology names any more, with its files. Waits for the calls that still have it at
     /// hand: nothing may write to its directory once it is removed, for the name may be given again.
     pub(super) fn retire(&self, node: NodeId, label: &str) {
@@ -312,8 +321,8 @@ impl Shared {
 }
 
 fn vnodes(tokens: u16, weight: f64) -> u16 {
-    // The cast takes what is not a number to 0.
-    (f64::from(tokens) * weight).round().clamp(1.0, f64::from(MAX_VNODES)) as u16
+    // The cast saturates, and takes what is not a number to 0.
+    ((f64::from(tokens) * weight).round() as u16).clamp(1, MAX_VNODES)
 }
 
 fn exists(member: &Member) -> Error {

@@ -27,6 +27,10 @@ impl Cluster {
     }
 
     fn add(&mut self) -> Ended {
+        self.try_add().unwrap()
+    }
+
+    fn try_add(&mut self) -> Result<Ended, NodeId> {
         let topology = self.inline.topology().clone();
         let id = topology.record().next_node;
         let disk = Arc::new(FaultyDisk::new(Arc::new(MemoryDisk::new())));
@@ -40,7 +44,7 @@ impl Cluster {
         self.change(Change::Add(Member { id, label: label.into(), vnodes: 16 }))
     }
 
-    fn change(&self, change: Change) -> Ended {
+    fn change(&self, change: Change) -> Result<Ended, NodeId> {
         let topology = self.inline.topology().clone();
         self.inline.change(RingChange::new(topology, change, self.inline.clock().now()), |_| ())
     }
@@ -118,7 +122,7 @@ fn a_flight_with_an_old_plan_lands_on_the_new_owners() {
     assert!(matches!(cluster.put("other", Level::All), Ok(Outcome::Stored { .. })));
     cluster.add();
     cluster.add();
-    assert!(matches!(cluster.change(Change::Remove(NodeId(1))), Ended::Complete(_)));
+    assert!(matches!(cluster.change(Change::Remove(NodeId(1))), Ok(Ended::Complete(_))));
     assert!(cluster.inline.withdraw(NodeId(1)).is_some());
     cluster.inline.run(std::slice::from_mut(&mut put));
     cluster.inline.run(std::slice::from_mut(&mut get));
@@ -134,7 +138,7 @@ fn a_flight_with_an_old_plan_lands_on_the_new_owners() {
 fn a_ring_that_became_too_small_is_no_plan_and_not_a_loss() {
     let cluster = Cluster::of(3);
     let mut put = cluster.inline.start_put(key("key"), cluster.entry(), Level::Three).unwrap();
-    cluster.change(Change::Remove(NodeId(1)));
+    cluster.change(Change::Remove(NodeId(1))).unwrap();
     cluster.inline.run(std::slice::from_mut(&mut put));
     let landed = put.land();
     assert!(matches!(landed, Err(NoPlan::TooFewReplicas { need: 3, .. })), "{landed:?}");
@@ -147,7 +151,7 @@ fn a_put_that_was_taken_in_part_and_has_no_plan_any_more_may_have_happened() {
     let plan = cluster.inline.topology().clone();
     let mut put = Flight::put(&plan, key("key"), cluster.entry(), Level::Three, cluster.inline.clock().now()).unwrap();
     put.on_immediate_reply(NodeId(2), Ok(crate::protocol::message::Reply::Stored { newer: None }));
-    cluster.change(Change::Remove(NodeId(1)));
+    cluster.change(Change::Remove(NodeId(1))).unwrap();
     cluster.inline.run(std::slice::from_mut(&mut put));
     let landed = put.land();
     assert!(matches!(landed, Ok(Outcome::Indeterminate(_))), "{landed:?}");
@@ -162,6 +166,15 @@ fn a_joiner_without_a_disk_aborts_the_change() {
     assert!(matches!(ended, Ended::Aborted { silent: NodeId(1) }), "{ended:?}");
     assert_eq!(cluster.inline.topology().record().members.len(), 2);
     assert!(cluster.inline.topology().stage().is_none());
+}
+
+#[test]
+fn a_change_that_can_neither_end_nor_be_undone_says_who_holds_it_up() {
+    let mut cluster = Cluster::of(1);
+    cluster.disks[0].set_room(Some(0));
+    assert!(matches!(cluster.put("key", Level::One), Ok(Outcome::Indeterminate(_))));
+    assert_eq!(cluster.try_add(), Err(NodeId(1)));
+    assert!(cluster.inline.topology().stage().is_some(), "it stays under way");
 }
 
 #[test]

@@ -1,0 +1,171 @@
+//! A store on a directory: what is there when it is opened again, and what is refused.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use kvsim::storage::directory::{ClockKind, Directory, Format};
+use kvsim::{Error, KeyValueStore, SyncPolicy};
+
+fn open(path: &Path) -> KeyValueStore {
+    KeyValueStore::builder().directory(path).build().unwrap()
+}
+
+fn code<T>(result: Result<T, Error>) -> &'static str {
+    result.err().map_or("no error", |error| error.code())
+}
+
+fn names(path: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_newer_value_wins() {
+    for policy in [SyncPolicy::Always, SyncPolicy::Interval, SyncPolicy::Never] {
+        let directory = tempfile::tempdir().unwrap();
+        let reopen = || KeyValueStore::builder().directory(directory.path()).sync(policy).build().unwrap();
+        let store = reopen();
+        for label in ["node1", "node2", "node3"] {
+            store.add_server(label).unwrap();
+        }
+        store.set("apple", "first").unwrap();
+        store.set("pear", "first").unwrap();
+        store.remove("pear").unwrap();
+        store.set_with_ttl("plum", "first", Duration::ZERO).unwrap();
+        drop(store);
+
+        let store = reopen();
+        assert_eq!(store.servers(), ["node1", "node2", "node3"]);
+        assert_eq!(store.get("apple").unwrap().as_deref(), Some(&b"first"[..]));
+        assert!(!store.exists("pear").unwrap() && !store.exists("plum").unwrap());
+        assert_eq!(store.len(), 1);
+        store.set("apple", "second").unwrap();
+        drop(store);
+
+        let store = reopen();
+        assert_eq!(store.get("apple").unwrap().as_deref(), Some(&b"second"[..]));
+        assert!(store.remove("apple").unwrap());
+    }
+}
+
+#[test]
+fn files_come_and_go_with_their_servers() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("made/here");
+    let store = open(&path);
+    assert_eq!(names(&path), ["FORMAT", "LOCK"]);
+    store.add_server("node1").unwrap();
+    store.add_server("node2").unwrap();
+    store.set("apple", "red").unwrap();
+    assert_eq!(names(&path), ["FORMAT", "LOCK", "node1", "node2"]);
+    store.remove_server("node1").unwrap();
+    assert_eq!(names(&path), ["FORMAT", "LOCK", "node2"]);
+    store.add_server("node1").unwrap();
+    assert_eq!(store.get("apple").unwrap().as_deref(), Some(&b"red"[..]));
+    store.clear().unwrap();
+    assert_eq!(names(&path), ["FORMAT", "LOCK"]);
+    drop(store);
+    let store = open(&path);
+    assert_eq!((store.server_count(), store.len()), (0, 0));
+    store.add_server("node1").unwrap();
+    assert!(store.is_empty());
+}
+
+#[test]
+fn cleared_data_stays_cleared() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.add_server("node1").unwrap();
+    store.set("apple", "red").unwrap();
+    store.clear_data().unwrap();
+    store.set("pear", "green").unwrap();
+    drop(store);
+    let store = open(directory.path());
+    assert_eq!((store.len(), store.server_count()), (1, 1));
+    assert!(!store.exists("apple").unwrap());
+    store.set("apple", "yellow").unwrap();
+    assert_eq!(store.len(), 2);
+}
+
+#[test]
+fn a_directory_has_one_store_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.add_server("node1").unwrap();
+    let second = KeyValueStore::builder().directory(directory.path()).build();
+    let error = second.unwrap_err();
+    assert_eq!(error.code(), "KV-E110");
+    if cfg!(unix) {
+        assert!(error.to_string().contains(&format!("pid {}", std::process::id())), "{error}");
+    }
+    let clone = store.clone();
+    drop(store);
+    assert_eq!(code(KeyValueStore::builder().directory(directory.path()).build()), "KV-E110");
+    drop(clone);
+    assert_eq!(open(directory.path()).server_count(), 1);
+}
+
+#[test]
+fn a_directory_keeps_its_tokens_and_copies() {
+    let directory = tempfile::tempdir().unwrap();
+    let builder = || KeyValueStore::builder().directory(directory.path());
+    let store = builder().tokens(8).copies(2).build().unwrap();
+    store.add_server("node1").unwrap();
+    drop(store);
+    assert_eq!(code(builder().tokens(9).build()), "KV-E140");
+    assert_eq!(code(builder().copies(3).build()), "KV-E140");
+    let store = builder().build().unwrap();
+    for label in ["node2", "node3"] {
+        store.add_server(label).unwrap();
+    }
+    assert_eq!(store.servers_for_key("apple").unwrap().len(), 2);
+    assert!(store.stats().servers.iter().all(|server| server.tokens == 8));
+    drop(store);
+    builder().tokens(8).copies(2).build().unwrap();
+}
+
+#[test]
+fn directories_of_others_are_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let virtual_time = directory.path().join("virtual");
+    let format = Format { clock: ClockKind::Virtual, copies: 3, vnodes: 150, cluster_uid: 1 };
+    drop(Directory::open(&virtual_time, &format).unwrap());
+    assert_eq!(code(KeyValueStore::builder().directory(&virtual_time).build()), "KV-E106");
+
+    let foreign = directory.path().join("foreign");
+    fs::create_dir(&foreign).unwrap();
+    fs::write(foreign.join("letter.txt"), "dear").unwrap();
+    assert_eq!(code(KeyValueStore::builder().directory(&foreign).build()), "KV-E103");
+    assert_eq!(names(&foreign), ["letter.txt"]);
+
+    let file = directory.path().join("file");
+    fs::write(&file, "not a directory").unwrap();
+    assert_eq!(code(KeyValueStore::builder().directory(&file).build()), "KV-E103");
+}
+
+#[test]
+fn a_damaged_log_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.add_server("node1").unwrap();
+    store.set_many((0..100).map(|i| (format!("key{i}"), "x"))).unwrap();
+    store.sync().unwrap();
+    store.set("one more", "x").unwrap();
+    drop(store);
+    let node = directory.path().join("node1");
+    let segment = fs::read_dir(&node).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    let error = KeyValueStore::builder().directory(directory.path()).build().unwrap_err();
+    assert_eq!(error.code(), "KV-E101");
+    assert!(error.to_string().contains("node1/"), "{error}");
+    assert_eq!(fs::read(&segment).unwrap(), bytes);
+    bytes[middle] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    assert_eq!(open(directory.path()).len(), 101);
+}
