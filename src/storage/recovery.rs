@@ -137,7 +137,6 @@ impl Settling<'_> {
                 self.create()?
             }
         };
-        self.sync_names()?;
         let epoch = self.survey.epoch;
         Ok(Recovery { closed: self.survey.segments, active, file, recovered, epoch })
     }

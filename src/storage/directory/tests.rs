@@ -212,6 +212,9 @@ fn a_crash_while_creating_it_leaves_it_new_or_whole() {
         }
         write_format(&*disk, &FRESH)
     };
+    let created = MemoryDisk::new();
+    create(Arc::new(FaultyDisk::new(Arc::new(created.clone())))).unwrap();
+    assert_eq!(read_format(&created.after_power_loss()), Ok(FRESH));
     crash_everywhere(&MemoryDisk::new(), create, |context, _, below, _| {
         for (name, image) in images(below) {
             let disk = Arc::new(FaultyDisk::new(Arc::new(image)));

@@ -77,7 +77,7 @@ fn a_crash_at_any_step_leaves_a_prefix_that_holds_what_was_promised() {
 
 #[test]
 fn a_crash_at_any_step_after_a_restart_does_too() {
-    let start = written(20, SEGMENT, &[9]).after_kill();
+    let start = durable(&written(20, SEGMENT, &[9]));
     crash_everywhere(
         &start,
         |disk| append_until_crash(disk, SyncPolicy::Interval, 20),

@@ -55,6 +55,8 @@ fn a_missing_segment_is_named_by_what_it_held() {
 fn segments_that_repeat_numbers_are_damage() {
     let disk = planted(&[(FIRST, made(header(1, None), 1..=4)), (THIRD, made(header(3, None), 3..=4))]);
     is_refused("overlap", &disk, "KV-E101");
+    let disk = planted(&[(FIRST, made(header(1, None), 1..=4)), (THIRD, made(header(3, None), []))]);
+    is_refused("overlap of nothing", &disk, "KV-E101");
 }
 
 #[test]
@@ -175,6 +177,11 @@ fn stale_temporaries_are_removed() {
     }
     open(&disk, one_segment()).unwrap();
     assert_eq!(disk.list("node1").unwrap(), [FIRST]);
+    let bytes = disk.dump()["node1/00000000000000000001.wal"].clone();
+    disk.plant("node1/00000000000000000001.wal", &bytes[..bytes.len() - 1]);
+    disk.plant("node1/00000000000000000003.tmp", b"anything");
+    open(&disk, one_segment()).unwrap().1.torn.unwrap();
+    assert_eq!(disk.list("node1").unwrap(), [FIRST], "with a torn tail too");
 }
 
 #[test]
