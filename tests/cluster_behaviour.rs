@@ -9,6 +9,8 @@ mod basics;
 mod crashes;
 #[path = "cluster_behaviour/deaths.rs"]
 mod deaths;
+#[path = "cluster_behaviour/disks.rs"]
+mod disks;
 #[path = "cluster_behaviour/growth.rs"]
 mod growth;
 #[path = "cluster_behaviour/moves.rs"]

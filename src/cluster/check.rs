@@ -5,6 +5,8 @@
 
 mod copies;
 mod rings;
+#[cfg(test)]
+mod tests;
 
 use super::event::{Envelope, Event};
 use super::ledger::MAX_FINDINGS;

@@ -164,3 +164,6 @@ impl Ledger {
 
 /// Findings kept of one kind: more say nothing new.
 pub(super) const MAX_FINDINGS: usize = 20;
+
+#[cfg(test)]
+mod tests;
