@@ -195,3 +195,28 @@ fn what_a_load_has_reported_survives_a_kill() {
         fs::remove_dir_all(folder.path().join("d")).expect("the directory");
     }
 }
+
+#[test]
+fn a_wiped_node_is_refused_and_refilled_on_demand() {
+    let folder = temporary();
+    on_directory(folder.path(), "mput a 1 b 2 c 3", &[]);
+    let wipe = |node: &str| {
+        for (path, _) in image(&folder.path().join("d").join(node)) {
+            fs::remove_file(path).expect("a file");
+        }
+    };
+    wipe("node2");
+    let (code, _, said) = on_directory(folder.path(), "get a", &[]);
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with("KV-E102 ") && said.contains("node2"), "{said}");
+    let (code, out, said) = on_directory(folder.path(), "get a -q; keys node2; check", &["--recover", "prefix"]);
+    assert_eq!(code, Some(0), "{out}{said}");
+    assert!(said.contains("note: node2 had lost data and merged it from its replicas\n"), "{said}");
+    assert!(out.starts_with("1\na\nb\nc\n"), "{out}");
+    // Two of three: what only they had acknowledged is gone, and that is said.
+    wipe("node1");
+    wipe("node2");
+    let (code, out, said) = on_directory(folder.path(), "get a -q", &["--recover", "prefix"]);
+    assert_eq!((code, out.as_str()), (Some(0), "1\n"), "{said}");
+    assert!(said.contains("from fewer replicas than a quorum needs"), "{said}");
+}

@@ -197,7 +197,9 @@ impl Cluster {
         self.topology = Arc::clone(newest);
         for member in newest.nodes() {
             let label = member.label.to_string();
-            match recovered.get(&label) {
+            // Who is a member has at least a topology in its log: an empty one is not the one that was left.
+            let was_member = newest.record().members.contains(&member);
+            match recovered.get(&label).filter(|recovered| recovered.records > 0 || !was_member) {
                 // A second reading finds the log as the first has left it.
                 Some(recovered) => {
                     opened.notes.extend(recovered.note(&label));
@@ -210,14 +212,14 @@ impl Cluster {
         Ok(())
     }
 
-    /// A member's directory is not there: refused as a missing segment is, unless the user wants what is left.
+    /// A member's log is not there: refused as a missing segment is, unless the user wants what is left.
     fn miss(&self, member: &Member, opened: &mut Opened) -> Result<(), Error> {
         if !self.config.recover_prefix {
             let directory = member.label.to_string();
             return Err(StorageError::MissingSegment { directory, after: 0, next: 1 }.into());
         }
         let label = &member.label;
-        opened.notes.push(format!("note: {label}: its directory is gone. The node recovers from the others."));
+        opened.notes.push(format!("note: {label}: its log is gone. The node recovers from the others."));
         self.home.make_recovering(label, &self.config)
     }
 
