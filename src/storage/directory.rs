@@ -1,1 +1,290 @@
 //! The data directory: its lock, its FORMAT file, the nodes in it.
+//!
+//! | name | what |
+//! |---|---|
+//! | `LOCK` | locked while a process has the directory; holds that process's id |
+//! | `FORMAT` | how the directory was created: see [`Format`] |
+//! | `FORMAT.tmp` | a FORMAT that was not finished; removed |
+//! | `<label>/` | the log of that node |
+//!
+//! Anything else is refused, and so is a directory that has entries but no FORMAT: neither is ours to touch. FORMAT is
+//! written once, whole and synced under another name before it gets its own.
+//!
+//! The lock is advisory and that of the operating system: it ends with the process, however that ends. Where the
+//! system keeps others from reading a locked file (Windows), E110 cannot name the process.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::StorageError;
+use super::disk::{Disk, RealDisk};
+use crate::types::{NodeId, check_label};
+
+/// Where a session's time comes from. Stamps of the two kinds cannot be compared, so a directory keeps to one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClockKind {
+    /// A simulated clock that moves only through commands.
+    Virtual,
+    /// The machine's clock.
+    Wall,
+}
+
+impl ClockKind {
+    fn name(self) -> &'static str {
+        match self {
+            ClockKind::Virtual => "virtual",
+            ClockKind::Wall => "wall",
+        }
+    }
+
+    /// As error texts call the time it gives.
+    fn time_name(self) -> &'static str {
+        match self {
+            ClockKind::Virtual => "virtual",
+            ClockKind::Wall => "wall-clock",
+        }
+    }
+}
+
+/// What a data directory was created with, for good.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Format {
+    /// The kind of its time.
+    pub clock: ClockKind,
+    /// Copies of each key.
+    pub copies: u8,
+    /// Virtual nodes of a node of weight one.
+    pub vnodes: u16,
+    /// Tells the nodes of one cluster from those of another: see [`node_uid`].
+    pub cluster_uid: u64,
+}
+
+/// An open data directory. The lock is held as long as this lives.
+#[derive(Debug)]
+pub struct Directory {
+    /// Its files.
+    pub disk: Arc<RealDisk>,
+    /// What it was created with.
+    pub format: Format,
+    /// Whether it was created just now.
+    pub is_new: bool,
+    _lock: Lock,
+}
+
+impl Directory {
+    /// Opens the data directory at `path`, or creates it as `fresh` says if it is missing or empty. Gives the names of
+    /// the node directories in it too, sorted.
+    ///
+    /// E110 when another process has it, E106 when its clock is not of `fresh`'s kind, E103 for a file that does not
+    /// belong there, E104 when it is of a newer kvsim, E101 when FORMAT is damaged, E122 without permission.
+    pub fn open(path: &Path, fresh: &Format) -> Result<(Directory, Vec<String>), StorageError> {
+        create(path)?;
+        let disk = Arc::new(RealDisk::new(path));
+        // Before the lock too: in a directory that is not ours not even a LOCK is left behind.
+        Listing::read(&*disk, path)?;
+        let lock = lock(path)?;
+        let listing = Listing::read(&*disk, path)?;
+        let format = if listing.has_format { Some(read_format(&*disk)?) } else { None };
+        let is_new = format.is_none();
+        if listing.has_temporary {
+            disk.remove(FORMAT_TMP).map_err(|error| StorageError::writing(FORMAT_TMP, &error))?;
+        }
+        let format = match format {
+            Some(format) => format,
+            None => write_format(&*disk, fresh)?,
+        };
+        if format.clock != fresh.clock {
+            let (found, asked) = (format.clock.time_name(), fresh.clock.time_name());
+            return Err(StorageError::OtherClock { directory: path.display().to_string(), found, asked });
+        }
+        Ok((Directory { disk, format, is_new, _lock: lock }, listing.labels))
+    }
+
+    /// E140 when a flag the user gave says other than the directory was created with.
+    pub fn check(&self, copies: Option<u8>, vnodes: Option<u16>) -> Result<(), StorageError> {
+        let copies = copies.map(|given| ("--replicas", u64::from(given), u64::from(self.format.copies)));
+        let vnodes = vnodes.map(|given| ("--vnodes", u64::from(given), u64::from(self.format.vnodes)));
+        let contradiction = [copies, vnodes].into_iter().flatten().find(|(_, given, kept)| given != kept);
+        contradiction.map_or(Ok(()), |(flag, given, kept)| {
+            let directory = self.disk.root().display().to_string();
+            Err(StorageError::Contradiction { flag, given, kept, directory })
+        })
+    }
+}
+
+/// The locked LOCK file.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file would do, but for a child process in the making: until it runs its program it has our files
+    /// open too, and with them the lock.
+    fn drop(&mut self) {
+        // Nothing is lost if it fails: then the lock goes with the file.
+        let _ = self.0.unlock();
+    }
+}
+
+/// The unique number of a node, in every file of its log: the same for the same node of the same cluster, so that a
+/// file of another node, or of a node of the same name in another cluster, is not taken for its own.
+pub fn node_uid(cluster_uid: u64, label: &str, node: NodeId) -> u64 {
+    let mut bytes = label.as_bytes().to_vec();
+    bytes.extend_from_slice(&node.0.to_le_bytes());
+    xxh3_64_with_seed(&bytes, cluster_uid)
+}
+
+/// As in the FORMAT file.
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{TITLE}")?;
+        writeln!(f, "format: {FORMAT_VERSION}")?;
+        writeln!(f, "clock: {}", self.clock.name())?;
+        writeln!(f, "copies: {}", self.copies)?;
+        writeln!(f, "vnodes: {}", self.vnodes)?;
+        writeln!(f, "cluster: {:016x}", self.cluster_uid)
+    }
+}
+
+impl Format {
+    /// The file's text: the format, and a checksum against bit rot and hasty editing.
+    fn to_text(self) -> String {
+        let lines = self.to_string();
+        let check = xxh3_64_with_seed(lines.as_bytes(), 0);
+        format!("{lines}check: {check:016x}\n")
+    }
+
+    /// The format that `text` says; `None` unless it is exactly what [`Format::to_text`] writes.
+    fn from_text(text: &str) -> Option<Format> {
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        let clock = field("clock")?;
+        let format = Format {
+            clock: [ClockKind::Virtual, ClockKind::Wall].into_iter().find(|kind| kind.name() == clock)?,
+            copies: field("copies")?.parse().ok()?,
+            vnodes: field("vnodes")?.parse().ok()?,
+            cluster_uid: u64::from_str_radix(field("cluster")?, 16).ok()?,
+        };
+        (format.to_text() == text).then_some(format)
+    }
+}
+
+/// What is in a data directory.
+#[derive(Debug, Default)]
+struct Listing {
+    has_format: bool,
+    has_temporary: bool,
+    labels: Vec<String>,
+}
+
+impl Listing {
+    fn read(disk: &dyn Disk, path: &Path) -> Result<Listing, StorageError> {
+        let shown = |name: &str| path.join(name).display().to_string();
+        let names = disk.list("").map_err(|error| match error.kind() {
+            io::ErrorKind::NotADirectory => StorageError::Foreign { file: path.display().to_string() },
+            _ => StorageError::reading(&path.display().to_string(), 0, &error),
+        })?;
+        let mut listing = Listing::default();
+        for name in names {
+            match (name.as_str(), name.strip_suffix('/')) {
+                (LOCK, _) => {}
+                (FORMAT, _) => listing.has_format = true,
+                (FORMAT_TMP, _) => listing.has_temporary = true,
+                (_, Some(label)) if check_label(label).is_ok() => listing.labels.push(label.to_owned()),
+                _ => return Err(StorageError::Foreign { file: shown(&name) }),
+            }
+        }
+        match listing.labels.first() {
+            Some(label) if !listing.has_format => Err(StorageError::Foreign { file: shown(label) }),
+            _ => Ok(listing),
+        }
+    }
+}
+
+/// Creates the directory if it is missing, durably.
+fn create(path: &Path) -> Result<(), StorageError> {
+    let create = || {
+        if path.exists() {
+            return Ok(());
+        }
+        fs::create_dir_all(path)?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        RealDisk::new(parent.unwrap_or(Path::new("."))).sync_dir("")
+    };
+    create().map_err(|error| match error.kind() {
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            StorageError::Foreign { file: path.display().to_string() }
+        }
+        _ => StorageError::writing(&path.display().to_string(), &error),
+    })
+}
+
+/// Takes the lock, and leaves this process's id in it for whoever comes next.
+fn lock(path: &Path) -> Result<Lock, StorageError> {
+    let name = path.join(LOCK);
+    let failed = |error| StorageError::writing(&name.display().to_string(), &error);
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&name);
+    let file = opened.map_err(failed)?;
+    let mut lock = match file.try_lock() {
+        Ok(()) => Lock(file),
+        Err(TryLockError::WouldBlock) => {
+            let pid = fs::read_to_string(&name).ok().and_then(|text| text.trim().parse().ok());
+            return Err(StorageError::InUse { directory: path.display().to_string(), pid });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    };
+    let pid = format!("{}\n", std::process::id());
+    lock.0.set_len(0).and_then(|()| lock.0.write_all(pid.as_bytes())).map_err(failed)?;
+    Ok(lock)
+}
+
+fn read_format(disk: &dyn Disk) -> Result<Format, StorageError> {
+    let read = || {
+        let file = disk.open(FORMAT)?;
+        let length = usize::try_from(file.size()?).unwrap_or(MAX_FORMAT_BYTES).min(MAX_FORMAT_BYTES);
+        let mut bytes = vec![0; length];
+        file.read_at(0, &mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|error| StorageError::reading(FORMAT, 0, &error))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines = text.lines();
+    if lines.next() != Some(TITLE) {
+        return Err(StorageError::Foreign { file: FORMAT.to_owned() });
+    }
+    let version = lines.next().and_then(|line| line.strip_prefix("format: ")?.parse().ok());
+    match version {
+        Some(found) if found > FORMAT_VERSION => {
+            Err(StorageError::Newer { file: FORMAT.to_owned(), found, known: FORMAT_VERSION })
+        }
+        _ => Format::from_text(&text).ok_or(StorageError::DamagedFormat { file: FORMAT.to_owned() }),
+    }
+}
+
+fn write_format(disk: &dyn Disk, format: &Format) -> Result<Format, StorageError> {
+    let write = || {
+        let file = disk.create(FORMAT_TMP)?;
+        file.append(format.to_text().as_bytes())?;
+        file.sync()?;
+        disk.rename(FORMAT_TMP, FORMAT)?;
+        disk.sync_dir("")
+    };
+    write().map_err(|error| StorageError::writing(FORMAT, &error))?;
+    Ok(*format)
+}
+
+const LOCK: &str = "LOCK";
+const FORMAT: &str = "FORMAT";
+const FORMAT_TMP: &str = "FORMAT.tmp";
+/// The first line of FORMAT.
+const TITLE: &str = "kvsim data directory";
+/// The version of FORMAT, and with it of the directory's layout, that this code writes.
+const FORMAT_VERSION: u32 = 1;
+/// No FORMAT is this long: what is longer is not read further.
+const MAX_FORMAT_BYTES: usize = 4_096;
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,12 @@ pub enum StorageError {
         /// What is wrong there.
         why: String,
     },
+    /// E101 of the data directory's FORMAT file. Nothing was changed.
+    #[error("KV-E101 {file} is damaged: nothing was changed; restore it from a backup, or choose another --data-dir")]
+    DamagedFormat {
+        /// The file, relative to the data directory.
+        file: String,
+    },
     /// E102: a segment file is not there, or lost its end. Nothing was changed.
     #[error(
         "KV-E102 a segment of {directory} is missing, the log goes from sequence number {after} to {next}: nothing was changed; put the file back, or keep what precedes the gap with --recover prefix"
@@ -166,7 +172,7 @@ impl StorageError {
     /// `KV-E101` and so on.
     pub fn code(&self) -> &'static str {
         match self {
-            StorageError::Damaged { .. } => "KV-E101",
+            StorageError::Damaged { .. } | StorageError::DamagedFormat { .. } => "KV-E101",
             StorageError::MissingSegment { .. } | StorageError::SegmentReplaced { .. } => "KV-E102",
             StorageError::Foreign { .. } => "KV-E103",
             StorageError::Newer { .. } => "KV-E104",
@@ -204,3 +210,6 @@ impl StorageError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

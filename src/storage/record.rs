@@ -267,7 +267,7 @@ impl SegmentHeader {
         }
         let mut reader = Reader(bytes.get(MAGIC.len()..).unwrap_or_default());
         match reader.u32().ok_or(HeaderFlaw::Damaged)? {
-            newer if newer > FORMAT_VERSION => return Err(HeaderFlaw::Newer(newer)),
+            newer if newer > FORMAT_VERSION => Err(HeaderFlaw::Newer(newer)),
             _ => Self::decode_current(bytes, reader).ok_or(HeaderFlaw::Damaged),
         }
     }
@@ -297,7 +297,7 @@ fn encode_body(buffer: &mut Vec<u8>, body: &Body) {
         Body::Version { key, entry } => {
             buffer.push(KIND_VERSION);
             encode_stamp(buffer, entry.stamp);
-            let flags = u8::from(entry.value.is_some()) * HAS_VALUE | u8::from(entry.expires.is_some()) * EXPIRES;
+            let flags = (u8::from(entry.value.is_some()) * HAS_VALUE) | (u8::from(entry.expires.is_some()) * EXPIRES);
             buffer.push(flags);
             if let Some(expires) = entry.expires {
                 buffer.extend_from_slice(&expires.0.to_le_bytes());

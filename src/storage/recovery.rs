@@ -27,6 +27,7 @@ use super::disk::{Disk, DiskFile};
 use super::log::files::{self, FileName, Segment};
 use super::log::{Location, LogIdentity, Recovered};
 use super::record::{self, Body, HEADER_BYTES, Record, SegmentHeader};
+use crate::types::Epoch;
 
 /// A log read back, ready for appends.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(super) struct Recovery {
     pub(super) active: Segment,
     pub(super) file: Arc<dyn DiskFile>,
     pub(super) recovered: Recovered,
+    /// The epoch of the last record.
+    epoch: Epoch,
 }
 
 /// Reads the log of `identity` back, or creates it. See the module.
@@ -134,8 +137,8 @@ impl Settling<'_> {
                 self.create()?
             }
         };
-        self.sync_names()?;
-        Ok(Recovery { closed: self.survey.segments, active, file, recovered })
+        let epoch = self.survey.epoch;
+        Ok(Recovery { closed: self.survey.segments, active, file, recovered, epoch })
     }
 
     /// Cuts a segment to its good part and syncs it.
@@ -174,7 +177,7 @@ impl Settling<'_> {
 impl Recovery {
     /// Appends a record behind the last one and syncs it.
     fn append(&mut self, body: Body, replay: &mut dyn FnMut(Location, Record)) -> Result<(), StorageError> {
-        let epoch = self.active.header.epoch;
+        let epoch = self.epoch;
         let synced = self.recovered.last_sequence;
         let sequence = synced + 1;
         let mut bytes = Vec::new();

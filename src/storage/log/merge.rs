@@ -7,6 +7,7 @@
 //! In memory the table is moved over before the rename, while both can be read. One merge of a log at a time; that is
 //! for the caller to see to.
 
+use std::io;
 use std::sync::Arc;
 
 use super::files::{self, Segment};
@@ -50,12 +51,10 @@ impl Log {
         let Some(upto) = self.segments.last_sequence(last.ordinal) else { panic!("the last segment is not closed") };
         let header = SegmentHeader { merged_upto: Some(upto), ..first.header };
         let name = files::temporary_name(&self.identity.directory, header.first_sequence);
-        let create = || {
-            // What an unfinished merge of this process left.
-            if self.disk.list(&self.identity.directory)?.iter().any(|there| name.ends_with(there.as_str())) {
-                self.disk.remove(&name)?;
-            }
-            self.disk.create(&name)
+        let create = || match self.disk.remove(&name) {
+            // There is one only if this process has left a merge of the same segments unfinished.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.disk.create(&name),
         };
         let file = create().map_err(|error| StorageError::writing(&name, &error))?;
         let ordinal = next_generation(first.ordinal);

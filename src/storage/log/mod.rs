@@ -25,7 +25,7 @@ use self::staging::Staging;
 use self::writer::Writer;
 use super::StorageError;
 use super::disk::Disk;
-use super::record::{self, Body, HEADER_BYTES, Record};
+use super::record::{self, Body, Flaw, HEADER_BYTES, Record};
 use super::recovery;
 use crate::types::{Epoch, Time};
 
@@ -193,7 +193,7 @@ impl Log {
         replay: &mut dyn FnMut(Location, Record),
     ) -> Result<(Log, Recovered), StorageError> {
         let recovery = recovery::recover(&*disk, &identity, options.recover_prefix, replay)?;
-        let recovery::Recovery { closed, active, file, recovered } = recovery;
+        let recovery::Recovery { closed, active, file, recovered, .. } = recovery;
         let position = LogPosition::new(active.ordinal, active.bytes);
         let staging = Staging::new(&active, recovered.last_sequence);
         let writer = Writer::new(&active, Arc::clone(&file), recovered.last_sequence);
@@ -290,12 +290,14 @@ impl Log {
         let mut bytes = vec![0; (at.length as usize).min(record::MAX_RECORD_BYTES)];
         let read = opened.file.read_at(offset, &mut bytes);
         read.map_err(|error| StorageError::reading(&opened.name, offset, &error))?;
-        let (record, _) = record::decode(&bytes, opened.seed).map_err(|flaw| StorageError::Damaged {
-            file: opened.name.to_string(),
-            offset,
-            why: flaw.to_string(),
-        })?;
-        Ok(record)
+        let damaged = |flaw: Flaw| {
+            let (file, why) = (opened.name.to_string(), flaw.to_string());
+            StorageError::Damaged { file, offset, why }
+        };
+        match record::decode(&bytes, opened.seed).map_err(damaged)? {
+            (record, length) if length == bytes.len() => Ok(record),
+            _ => Err(damaged(Flaw::Length)),
+        }
     }
 
     /// The error that failed the log, told again to everyone who asks for an acknowledgement.
@@ -366,5 +368,7 @@ pub const SYNC_INTERVAL: Time = Time(100 * Time::MILLISECOND.0);
 /// Bits of an ordinal that count merges. The other 28 number the segments of one process: 2^28 are 16 PiB of full ones.
 const GENERATION_BITS: u32 = 4;
 
+#[cfg(test)]
+pub(super) mod testing;
 #[cfg(test)]
 mod tests;

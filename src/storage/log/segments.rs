@@ -62,6 +62,12 @@ impl Segments {
         }
     }
 
+    /// How many files are open.
+    #[cfg(test)]
+    pub(super) fn open_files(&self) -> usize {
+        lock(&self.table).open
+    }
+
     pub(super) fn get(&self, ordinal: u32) -> Option<Segment> {
         lock(&self.table).entries.get(&ordinal).map(|entry| entry.segment.clone())
     }

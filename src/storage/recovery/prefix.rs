@@ -29,6 +29,7 @@ pub(super) fn set_aside(
     let set_aside = || {
         if !listing.is_marked {
             disk.create(&files::marker_name(directory))?;
+            // Before anything else changes: what proves the damage may be about to go.
             disk.sync_dir(directory)?;
         }
         let copy = free_name(listing, &damaged);
@@ -36,10 +37,10 @@ pub(super) fn set_aside(
             let temporary = files::temporary_name(directory, first);
             copy_file(disk, &damaged, &temporary)?;
             disk.rename(&temporary, &copy)?;
+            // Before later segments go: without them the damage may pass for a torn tail, and be cut by any recovery.
             disk.sync_dir(directory)?;
         }
-        // The newest first: after a crash the damage is still followed by what proves it.
-        for name in later.iter().rev() {
+        for name in &later {
             disk.rename(name, &free_name(listing, name))?;
         }
         if damage.good_bytes == 0 {

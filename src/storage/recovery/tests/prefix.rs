@@ -1,0 +1,169 @@
+//! `--recover prefix`: nothing is deleted, the loss is noted, and a crash in between changes neither.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::storage::record::Body;
+
+/// A log of `count` records in several segments, damaged in the third record of segment `number`; and how many records
+/// precede that.
+fn damaged(count: u64, number: usize) -> (MemoryDisk, u64) {
+    let disk = durable(&written(count, 400, &[]));
+    let name = segment(&disk, number);
+    let (_, _, replayed) = open(&disk.after_kill(), one_segment()).unwrap();
+    let ordinals: BTreeSet<u32> = replayed.iter().map(|(at, _)| at.segment).collect();
+    let ordinal = *ordinals.iter().nth(number).unwrap();
+    let (at, record) = replayed.iter().filter(|(at, _)| at.segment == ordinal).nth(2).unwrap();
+    let mut bytes = disk.dump()[&name].clone();
+    bytes[at.offset as usize + 10] ^= 1;
+    (with_file(&disk, &name, &bytes), record.sequence - 1)
+}
+
+fn lost() -> Body {
+    Body::Recovering { recovering: true }
+}
+
+/// The sequence number in a segment's name.
+fn first_of(name: &str) -> u64 {
+    name["node1/".len()..name.len() - ".wal".len()].parse().unwrap()
+}
+
+#[test]
+fn the_good_prefix_is_kept_and_the_rest_set_aside() {
+    for number in 0..3 {
+        let (disk, good) = damaged(40, number);
+        let (before, bad) = (disk.dump(), segment(&disk, number));
+        is_refused("without the flag", &disk, "KV-E101");
+        let (log, recovered, replayed) = open(&disk, recover_prefix()).unwrap();
+        assert_eq!((recovered.records, recovered.last_sequence), (good, good + 1));
+        let mut expected = all_bodies(good);
+        expected.push(lost());
+        assert_eq!(bodies(&replayed), expected);
+        let (at, note) = replayed.last().unwrap();
+        assert_eq!(*note, log.read(*at).unwrap());
+        assert_eq!(note.epoch, replayed[replayed.len() - 2].1.epoch);
+
+        assert_eq!(recovered.set_aside, Some(format!("{bad}.damaged-1")));
+        let after = disk.dump();
+        for (name, bytes) in before.iter().skip(number) {
+            assert_eq!(after[&format!("{name}.damaged-1")], *bytes, "{name} is kept aside as it was");
+        }
+        assert_eq!(after.keys().filter(|name| name.ends_with(".wal")).count(), number + 1);
+        assert!(!after.contains_key("node1/RECOVERING"));
+
+        let at = log.append(Epoch(9), &body(99)).unwrap();
+        log.commit(at.into()).unwrap();
+        let (_, recovered, replayed) = open(&disk, one_segment()).unwrap();
+        expected.push(body(99));
+        assert_eq!((bodies(&replayed), recovered.set_aside), (expected, None));
+    }
+}
+
+#[test]
+fn a_sound_log_is_left_alone() {
+    let disk = written(40, 400, &[]);
+    let before = disk.dump();
+    let (_, recovered, replayed) = open(&disk, recover_prefix()).unwrap();
+    assert_eq!((recovered.set_aside, replayed.len()), (None, 40));
+    assert_eq!(disk.dump(), before);
+}
+
+#[test]
+fn a_bad_header_sets_the_whole_file_aside() {
+    for number in [0, 2] {
+        let disk = written(40, 400, &[]);
+        let name = segment(&disk, number);
+        let mut bytes = disk.dump()[&name].clone();
+        bytes[20] ^= 1;
+        let disk = with_file(&disk, &name, &bytes);
+        let (_, recovered, replayed) = open(&disk, recover_prefix()).unwrap();
+        let good = first_of(&name) - 1;
+        assert_eq!((recovered.records, recovered.set_aside), (good, Some(format!("{name}.damaged-1"))));
+        assert_eq!(replayed.last().unwrap().1.body, lost());
+        assert_eq!(bodies(&open(&disk, one_segment()).unwrap().2), bodies(&replayed));
+    }
+}
+
+#[test]
+fn a_gap_sets_what_follows_aside() {
+    let disk = written(40, 400, &[]);
+    let (missing, next) = (segment(&disk, 1), segment(&disk, 2));
+    let disk = without_file(&disk, &missing);
+    let (_, recovered, _) = open(&disk, recover_prefix()).unwrap();
+    assert_eq!(recovered.records, first_of(&missing) - 1);
+    assert_eq!(recovered.set_aside, Some(format!("{next}.damaged-1")));
+}
+
+#[test]
+fn damage_in_a_merged_segment_keeps_what_precedes_it_and_gives_no_number_twice() {
+    let disk = written(40, 400, &[]);
+    let (log, ..) = open(&disk, options(SyncPolicy::Interval, 400)).unwrap();
+    let closed: Vec<u32> = log.segments().iter().filter(|info| info.closed).map(|info| info.segment).collect();
+    let mut merge = log.start_merge(&closed[..2]).unwrap();
+    while merge.next().unwrap().is_some() {
+        merge.keep().unwrap();
+    }
+    log.finish_merge(merge, &mut |_, _| {}).unwrap();
+    let covered = first_of(&segment(&disk, 1)) - 1;
+    let name = segment(&disk, 0);
+    let mut bytes = disk.dump()[&name].clone();
+    *bytes.last_mut().unwrap() ^= 1;
+    let disk = with_file(&disk, &name, &bytes);
+    is_refused("merged", &disk, "KV-E107");
+    let (_, recovered, replayed) = open(&disk, recover_prefix()).unwrap();
+    assert_eq!((recovered.records, recovered.last_sequence), (covered - 1, covered + 1));
+    assert_eq!(bodies(&open(&disk, one_segment()).unwrap().2), bodies(&replayed));
+}
+
+#[test]
+fn each_loss_gets_a_copy_of_its_own() {
+    let (disk, _) = damaged(40, 0);
+    let name = segment(&disk, 0);
+    for number in 1..4 {
+        let (_, recovered, _) = open(&disk, recover_prefix()).unwrap();
+        assert_eq!(recovered.set_aside, Some(format!("{name}.damaged-{number}")));
+        let mut bytes = disk.dump()[&name].clone();
+        bytes[20] ^= 1;
+        disk.plant(&name, &bytes);
+    }
+    assert_eq!(disk.dump().keys().filter(|copy| copy.starts_with(&format!("{name}.damaged"))).count(), 3);
+}
+
+/// A crash at any step: afterwards the log is refused, or recovered with its loss noted, and never opens as sound; and
+/// the bytes that were there before are there still, under one name or another.
+#[test]
+fn a_crash_at_any_step_loses_neither_the_data_nor_the_mark() {
+    for number in [0, 1] {
+        let (start, good) = damaged(18, number);
+        let before = start.dump();
+        let expected = all_bodies(good);
+        let (mut refused, mut opened) = (0, 0);
+        let attempt = |disk: Arc<FaultyDisk>| open_on(disk, recover_prefix()).map(|_| ());
+        let mut check = |context: &str, image: &MemoryDisk| {
+            let kept = image.dump();
+            for bytes in before.values() {
+                assert!(kept.values().any(|there| there.starts_with(bytes)), "{context}: a file is gone");
+            }
+            match open(&image.after_kill(), one_segment()) {
+                Err(error) => {
+                    assert_eq!(error.code(), "KV-E101", "{context}");
+                    refused += 1;
+                }
+                Ok((_, _, replayed)) => {
+                    let mut found = bodies(&replayed);
+                    let noted = found.split_off(expected.len());
+                    assert_eq!(found, expected, "{context}");
+                    assert!(!noted.is_empty() && noted.iter().all(|body| *body == lost()), "{context}: {noted:?}");
+                    opened += 1;
+                }
+            }
+            let (_, _, replayed) = open(image, recover_prefix()).unwrap();
+            assert_eq!(bodies(&replayed)[..expected.len()], expected, "{context}");
+            assert_eq!(bodies(&replayed).last(), Some(&lost()), "{context}");
+        };
+        for (context, image) in crash_states(&start, attempt, attempt, 2) {
+            check(&context, &image);
+        }
+        assert!(refused > 0 && opened > 0, "{refused} refused, {opened} opened");
+    }
+}
