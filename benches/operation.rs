@@ -1,7 +1,7 @@
 //! One put and one get from plan to `Drained`, against replicas that answer at once and do nothing: what the machines
 //! cost by themselves. The embedded store runs them in its hot path, so they must stay far below a microsecond.
 
-#![expect(clippy::unwrap_used, missing_docs, reason = "a benchmark may stop on what cannot happen")]
+#![expect(clippy::unwrap_used, reason = "a benchmark may stop on what cannot happen")]
 
 use std::hint::black_box;
 

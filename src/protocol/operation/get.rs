@@ -60,6 +60,7 @@ enum Ending {
 }
 
 impl Get {
+    #[inline]
     pub(super) fn new(plan: ReadPlan, repair_plan: WritePlan, key: Key, now: Time, deadline: Time) -> Get {
         Get {
             replans: Replans::new(plan.epoch),
@@ -75,6 +76,7 @@ impl Get {
         }
     }
 
+    #[inline]
     pub(super) fn poll(&mut self) -> Step<'_> {
         self.advance();
         match self.phase {
@@ -100,6 +102,7 @@ impl Get {
     }
 
     /// Draws the conclusions of what is known.
+    #[inline]
     fn advance(&mut self) {
         match self.phase {
             Phase::Reading => match self.reading.verdict() {
@@ -123,6 +126,7 @@ impl Get {
     }
 
     /// Enough have answered: the newest version wins, as soon as its value is here.
+    #[inline]
     fn resolve(&mut self) {
         let newest = self.reading.newest();
         if newest > self.reading.best.as_ref().map(|best| best.stamp) {
@@ -177,6 +181,7 @@ impl Get {
         self.reading.contacts.is_quiet() && self.repair.as_ref().is_none_or(|repair| repair.contacts.is_quiet())
     }
 
+    #[inline]
     pub(super) fn on_reply(&mut self, from: NodeId, answer: Result<Reply, Refusal>) {
         match answer {
             Ok(Reply::Value { entry }) => {

@@ -447,3 +447,17 @@ fn a_refusal_of_the_read_that_comes_during_the_repair_is_not_one_of_it() {
     assert_eq!(reply(&mut get, 3, Err(Refusal::Recovering)), ["wait"]);
     assert_eq!(reply(&mut get, 3, stored()), ["found 20 by 1,2 repaired 3", "wait"]);
 }
+
+#[test]
+fn a_read_refused_behind_the_answer_is_not_waited_for() {
+    let mut get = get_by(read_plan(1, need(&[1, 2, 3], 2), None, false));
+    play(&mut get);
+    get.on_reply(n(1), value(10));
+    assert_eq!(reply(&mut get, 2, version(20)), ["get 2 e1", "wait"]);
+    wake(&mut get);
+    // The value comes from node 1 meanwhile, and node 2 is asked for it in vain.
+    get.on_reply(n(1), value(30));
+    assert_eq!(play(&mut get), ["found 30 by 1,2", "put 2 30 e1", "wait"]);
+    assert_eq!(reply(&mut get, 2, stale(2)), ["wait"]);
+    assert_eq!(reply(&mut get, 2, stale(2)), ["drained"]);
+}
