@@ -226,7 +226,8 @@ impl Log {
         }
         let mut staging = lock(&self.staging);
         let synced = self.synced_sequence.load(Ordering::Acquire);
-        Ok(staging.append(self.identity.uid, self.options.segment_bytes, synced, epoch, body, length as u32))
+        let segment_bytes = self.options.segment_bytes.min(MAX_SEGMENT_BYTES);
+        Ok(staging.append(self.identity.uid, segment_bytes, synced, epoch, body, length as u32))
     }
 
     /// Hands everything staged up to `position` (and whatever else is staged) to the operating system, and syncs it
@@ -365,6 +366,8 @@ pub(super) fn ordinal(place: u32) -> u32 {
 
 /// How often the interval policy syncs.
 pub const SYNC_INTERVAL: Time = Time(100 * Time::MILLISECOND.0);
+/// No segment grows beyond this, whatever the options say, so that offsets in it always fit.
+const MAX_SEGMENT_BYTES: u32 = 1 << 31;
 /// Bits of an ordinal that count merges. The other 28 number the segments of one process: 2^28 are 16 PiB of full ones.
 const GENERATION_BITS: u32 = 4;
 

@@ -80,19 +80,26 @@ pub(in crate::storage) fn written(count: u64, segment_bytes: u32, syncs: &[u64])
 }
 
 /// What a crash of `disk` may leave.
-pub(in crate::storage) fn images(disk: &MemoryDisk) -> [(&'static str, MemoryDisk); 5] {
-    let (mut odd, mut random) = (false, split_mix(disk.dump().len() as u64));
-    let mut alternate = || {
-        odd = !odd;
-        !odd
-    };
-    [
-        ("killed", disk.after_kill()),
-        ("power lost", disk.after_power_loss()),
-        ("power lost, names kept", disk.after_power_loss_keeping_names()),
-        ("power lost, every other name kept", disk.after_power_loss_choosing(&mut alternate)),
-        ("power lost, some names kept", disk.after_power_loss_choosing(&mut || random() & 1 == 0)),
-    ]
+///
+/// After a power loss that is each subset of the changes of names, as long as there are few.
+pub(in crate::storage) fn images(disk: &MemoryDisk) -> Vec<(String, MemoryDisk)> {
+    let mut changes = 0;
+    let nothing_kept = disk.after_power_loss_choosing(&mut || {
+        changes += 1;
+        false
+    });
+    assert!(changes <= 10, "{changes} changes of names without a sync have too many subsets");
+    let mut images = vec![("killed".to_owned(), disk.after_kill()), ("power lost".to_owned(), nothing_kept)];
+    for kept in 1..1_u32 << changes {
+        let mut left = kept;
+        let image = disk.after_power_loss_choosing(&mut || {
+            let keep = left & 1 == 1;
+            left >>= 1;
+            keep
+        });
+        images.push((format!("power lost, names kept: {kept:b}"), image));
+    }
+    images
 }
 
 /// The same files, all of them durable.

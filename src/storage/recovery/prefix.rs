@@ -14,8 +14,8 @@ use super::super::record::{Body, Record};
 use super::survey::Damage;
 use super::{Listing, Recovery};
 
-/// Sets everything from `damage` on aside. Returns the name of the damaged file's copy. The good part is cut to
-/// length by what follows in every recovery.
+/// Sets everything from `damage` on aside. Returns the name of the damaged file's copy. What follows in every recovery
+/// makes the new names durable, and then cuts the damaged file to its good part.
 pub(super) fn set_aside(
     disk: &dyn Disk,
     directory: &str,
@@ -29,9 +29,10 @@ pub(super) fn set_aside(
     let set_aside = || {
         if !listing.is_marked {
             disk.create(&files::marker_name(directory))?;
-            // Before anything else changes: what proves the damage may be about to go.
-            disk.sync_dir(directory)?;
         }
+        // Before anything else changes, since what proves the damage may be about to go; also when the marker was there
+        // already, since an earlier attempt may have been killed before this line.
+        disk.sync_dir(directory)?;
         let copy = free_name(listing, &damaged);
         if damage.good_bytes > 0 {
             let temporary = files::temporary_name(directory, first);
@@ -46,7 +47,6 @@ pub(super) fn set_aside(
         if damage.good_bytes == 0 {
             disk.rename(&damaged, &copy)?;
         }
-        disk.sync_dir(directory)?;
         Ok(copy)
     };
     set_aside().map_err(|error| StorageError::writing(&damaged, &error))

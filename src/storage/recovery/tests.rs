@@ -205,15 +205,27 @@ fn recovery_can_die_at_any_step() {
 #[test]
 fn what_cannot_be_read_is_refused_and_kept() {
     let disk = written(20, 400, &[]);
+    let last = segment(&disk, disk.list("node1").unwrap().len() - 1);
+    let bytes = disk.dump()[&last].clone();
+    disk.plant(&last, &bytes[..bytes.len() - 1]);
+    let before = disk.dump();
     for fault in [ReadFault::Error, ReadFault::Short] {
         let faulty = Arc::new(FaultyDisk::new(Arc::new(disk.clone())));
-        faulty.fail_reads(fault);
-        let before = disk.dump();
-        let error = open_on(Arc::clone(&faulty) as Arc<dyn Disk>, one_segment()).map(|_| ()).unwrap_err();
-        assert_eq!(error.code(), "KV-E101", "{error}");
-        assert_eq!(disk.dump(), before);
-        faulty.fail_reads(ReadFault::None);
-        assert_eq!(bodies(&open_on(faulty, one_segment()).unwrap().2), all_bodies(20));
+        let mut refused = 0;
+        loop {
+            faulty.fail_reads_after(refused, fault);
+            match open_on(Arc::clone(&faulty) as Arc<dyn Disk>, one_segment()) {
+                Err(error) => assert_eq!(error.code(), "KV-E101", "{error}"),
+                Ok((.., replayed)) => {
+                    assert_eq!(bodies(&replayed), all_bodies(19));
+                    break;
+                }
+            }
+            assert_eq!(disk.dump(), before, "read {refused}");
+            refused += 1;
+        }
+        assert_eq!(refused, before.len() as u64 * 2 + 1, "headers, records, and the search behind the torn one");
+        disk.plant(&last, &before[&last]);
     }
 }
 

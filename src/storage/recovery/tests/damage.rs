@@ -129,6 +129,10 @@ fn a_bad_merged_segment_is_refused_before_its_inputs_are_removed() {
     assert_eq!(recovered.last_sequence, 6);
     assert_eq!(sound.list("node1").unwrap(), [FIRST, FIFTH], "the input that was left is removed");
 
+    let short = [(FIRST, made(header(1, Some(3)), [2])), (THIRD, made(header(3, None), [3]))];
+    let (_, _, replayed) = open(&planted(&short), one_segment()).unwrap();
+    assert!(replayed.iter().map(|(_, record)| record.sequence).eq([2]), "an input of one record is an input");
+
     let mut flipped = good.clone();
     *flipped.last_mut().unwrap() ^= 1;
     for (what, merged) in [
