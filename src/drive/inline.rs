@@ -26,6 +26,7 @@ use crate::topology::{NoPlan, Topology};
 use crate::types::{Entry, Key, Level, NodeId, Time};
 
 pub use flight::Flight;
+use flight::{plan_get, plan_put};
 use round::Round;
 
 /// The nodes of one process under one topology. Thread-safe; see the module's page.
@@ -72,37 +73,40 @@ impl Inline {
         before.get(node).cloned()
     }
 
-    /// Writes one version at `level`.
+    /// Writes one version at `level`. Its stamp is of this driver's clock.
     pub fn put(&self, key: Key, entry: Entry, level: Level) -> Result<Outcome, NoPlan> {
-        let mut flight = self.start_put(key, entry, level)?;
+        let plan = plan_put(&self.topology.load(), key.token(), level)?;
+        let mut flight = Flight::put(plan, key, entry, level);
         self.run(std::slice::from_mut(&mut flight));
-        flight.land()
+        flight.take_outcome()
     }
 
     /// Reads the newest version at `level`.
-    pub fn get(&self, key: Key, level: Level) -> Result<Outcome, NoPlan> {
-        let mut flight = self.start_get(key, level)?;
+    pub fn get(&self, key: Key, level: Level, now: Time) -> Result<Outcome, NoPlan> {
+        let plans = plan_get(&self.topology.load(), key.token(), level)?;
+        let mut flight = Flight::get(plans, key, level, now);
         self.run(std::slice::from_mut(&mut flight));
-        flight.land()
+        flight.take_outcome()
     }
 
-    /// A put that has a plan and waits for [`Inline::run`].
+    /// A put that has a plan and waits for [`Inline::run`]. Its stamp is of this driver's clock.
     pub fn start_put(&self, key: Key, entry: Entry, level: Level) -> Result<Flight, NoPlan> {
-        Flight::put(&self.topology.load(), key, entry, level, self.clock.now())
+        let plan = plan_put(&self.topology.load(), key.token(), level)?;
+        Ok(Flight::put(plan, key, entry, level))
     }
 
     /// A get that has a plan and waits for [`Inline::run`].
-    pub fn start_get(&self, key: Key, level: Level) -> Result<Flight, NoPlan> {
-        Flight::get(&self.topology.load(), key, level, self.clock.now())
+    pub fn start_get(&self, key: Key, level: Level, now: Time) -> Result<Flight, NoPlan> {
+        let plans = plan_get(&self.topology.load(), key.token(), level)?;
+        Ok(Flight::get(plans, key, level, now))
     }
 
     /// Runs all flights to their end. They share the commits: one a round on each log they touched.
     pub fn run(&self, flights: &mut [Flight]) {
-        let now = self.clock.now();
         let mut round = Round::new(self.nodes.load());
         loop {
             for (index, flight) in flights.iter_mut().enumerate() {
-                self.advance(index, flight, now, &mut round);
+                self.advance(index, flight, &mut round);
             }
             if round.is_empty() {
                 return;
@@ -180,7 +184,8 @@ impl Inline {
     }
 
     /// Polls a flight until it waits for replies that are held back, or is over.
-    fn advance(&self, index: usize, flight: &mut Flight, now: Time, round: &mut Round<usize>) {
+    fn advance(&self, index: usize, flight: &mut Flight, round: &mut Round<usize>) {
+        let now = flight.begun();
         while !flight.is_over() {
             let awaiting = flight.is_awaiting();
             let (to, staged) = match flight.poll() {

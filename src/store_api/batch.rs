@@ -40,7 +40,7 @@ impl KeyValueStore {
         });
         let mut flights = starts.collect::<Result<Vec<_>, Error>>()?;
         shared.inline.run(&mut flights);
-        flights.into_iter().try_for_each(|flight| shared.land_put(flight))
+        flights.into_iter().try_for_each(|flight| shared.written(flight.land()))
     }
 
     /// The values of all keys, in the order asked; `None` where a key has none.
@@ -60,11 +60,12 @@ impl KeyValueStore {
         let keys = keys.into_iter().map(|key| Ok(Key::new(key.as_ref())?)).collect::<Result<Vec<_>, Error>>()?;
         let mut values = Vec::with_capacity(keys.len());
         for chunk in keys.chunks(FLIGHTS) {
-            let starts = chunk.iter().map(|key| shared.start_get(key.clone()));
+            let now = shared.inline.clock().now();
+            let starts = chunk.iter().map(|key| shared.start_get(key.clone(), now));
             let mut flights = starts.collect::<Result<Vec<_>, Error>>()?;
             shared.inline.run(&mut flights);
             for flight in flights {
-                values.push(shared.land_get(flight)?.map(|value| value.to_vec()));
+                values.push(shared.read(flight.land(), now)?.map(|value| value.to_vec()));
             }
         }
         Ok(values)

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::protocol::operation::{Outcome, Shortfall, Silence};
 use crate::topology::{NoPlan, Topology};
-use crate::types::{Entry, NodeId};
+use crate::types::NodeId;
 
 /// What was tried.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,18 +12,15 @@ pub(super) enum Attempt {
     Write,
 }
 
-/// The entry that was read (`None` after a write), or why not enough replicas answered.
-pub(super) fn outcome(
-    outcome: Result<Outcome, NoPlan>,
-    attempt: Attempt,
-    topology: &Topology,
-) -> Result<Option<Entry>, Error> {
+/// Why an attempt did not succeed. An outcome of the other kind of attempt would be a bug of the machine.
+pub(super) fn error(outcome: Result<Outcome, NoPlan>, attempt: Attempt, topology: &Topology) -> Error {
     match outcome {
-        Ok(Outcome::Found { entry, .. }) => Ok(entry),
-        Ok(Outcome::Stored { .. }) => Ok(None),
-        Ok(Outcome::Failed(shortfall)) => Err(no_quorum(&shortfall, topology)),
-        Ok(Outcome::Indeterminate(shortfall)) => Err(timeout(&shortfall, attempt, topology)),
-        Err(none) => Err(no_plan(none)),
+        Ok(Outcome::Indeterminate(shortfall)) => timeout(&shortfall, attempt, topology),
+        Ok(Outcome::Failed(shortfall)) => no_quorum(&shortfall, topology),
+        Ok(Outcome::Stored { .. } | Outcome::Found { .. }) => {
+            unreachable!("a put is answered by Stored, a get by Found")
+        }
+        Err(none) => no_plan(none),
     }
 }
 

@@ -8,10 +8,12 @@ use super::failure::{self, Attempt};
 use super::stripes::Stripes;
 use crate::drive::inline::{Flight, Inline};
 use crate::error::Error;
+use crate::protocol::operation::Outcome;
 use crate::storage::StorageError;
 use crate::storage::directory::Directory;
 use crate::storage::disk::Disk;
 use crate::storage::log::SyncPolicy;
+use crate::topology::NoPlan;
 use crate::types::{Entry, Key, LimitError, Time, Value};
 
 /// See the module's page.
@@ -90,36 +92,41 @@ impl Shared {
         Entry { value, stamp, expires: ttl.map(|ttl| stamp.time.plus(ttl)) }
     }
 
-    pub(super) fn start_put(&self, key: Key, entry: Entry) -> Result<Flight, Error> {
-        let started = self.inline.start_put(key, entry, self.options.write_level);
-        started.map_err(failure::no_plan)
-    }
-
-    pub(super) fn start_get(&self, key: Key) -> Result<Flight, Error> {
-        let started = self.inline.start_get(key, self.options.read_level);
-        started.map_err(failure::no_plan)
-    }
-
     pub(super) fn put(&self, key: Key, entry: Entry) -> Result<(), Error> {
-        let mut flight = self.start_put(key, entry)?;
-        self.inline.run(std::slice::from_mut(&mut flight));
-        self.land_put(flight)
+        self.written(self.inline.put(key, entry, self.options.write_level))
     }
 
     pub(super) fn get(&self, key: Key) -> Result<Option<Value>, Error> {
-        let mut flight = self.start_get(key)?;
-        self.inline.run(std::slice::from_mut(&mut flight));
-        self.land_get(flight)
+        let now = self.inline.clock().now();
+        self.read(self.inline.get(key, self.options.read_level, now), now)
     }
 
-    pub(super) fn land_put(&self, flight: Flight) -> Result<(), Error> {
-        failure::outcome(flight.land(), Attempt::Write, &self.inline.topology()).map(|_| ())
+    /// A put for a batch.
+    pub(super) fn start_put(&self, key: Key, entry: Entry) -> Result<Flight, Error> {
+        self.inline.start_put(key, entry, self.options.write_level).map_err(failure::no_plan)
     }
 
-    /// The value a client may see now.
-    pub(super) fn land_get(&self, flight: Flight) -> Result<Option<Value>, Error> {
-        let entry = failure::outcome(flight.land(), Attempt::Read, &self.inline.topology())?;
-        Ok(entry.and_then(|entry| if entry.visible(self.inline.clock().now()).is_some() { entry.value } else { None }))
+    /// A get for a batch.
+    pub(super) fn start_get(&self, key: Key, now: Time) -> Result<Flight, Error> {
+        self.inline.start_get(key, self.options.read_level, now).map_err(failure::no_plan)
+    }
+
+    /// How a put ended.
+    pub(super) fn written(&self, outcome: Result<Outcome, NoPlan>) -> Result<(), Error> {
+        match outcome {
+            Ok(Outcome::Stored { .. }) => Ok(()),
+            other => Err(failure::error(other, Attempt::Write, &self.inline.topology())),
+        }
+    }
+
+    /// How a get ended: with the value a client may see at `now`.
+    pub(super) fn read(&self, outcome: Result<Outcome, NoPlan>, now: Time) -> Result<Option<Value>, Error> {
+        match outcome {
+            Ok(Outcome::Found { entry, .. }) => {
+                Ok(entry.filter(|entry| entry.visible(now).is_some()).and_then(|entry| entry.value))
+            }
+            other => Err(failure::error(other, Attempt::Read, &self.inline.topology())),
+        }
     }
 
     /// One step of upkeep on every node. A log that fails here tells so to whoever writes next.

@@ -2,7 +2,7 @@
 
 use crate::protocol::message::{Refusal, Reply};
 use crate::protocol::operation::{NodeList, Operation, Outcome, Shortfall, Step};
-use crate::topology::{NoPlan, Topology};
+use crate::topology::{NoPlan, ReadPlan, Topology, WritePlan};
 use crate::types::{Entry, Key, Level, NodeId, Stamp, Time, Token};
 
 /// A put or a get between its plan and its outcome. Made by [`Inline::start_put`](super::Inline::start_put) and
@@ -13,6 +13,7 @@ pub struct Flight {
     kind: Kind,
     token: Token,
     level: Level,
+    begun: Time,
     /// Replies that are held back until their log is committed.
     awaited: u32,
     /// Whether a replica may hold the put.
@@ -27,27 +28,64 @@ enum Kind {
     Get,
 }
 
+/// Where a put goes.
+pub(super) fn plan_put(topology: &Topology, token: Token, level: Level) -> Result<WritePlan, NoPlan> {
+    topology.write_plan(token, level)
+}
+
+/// Whom a get asks, and where it repairs.
+pub(super) fn plan_get(topology: &Topology, token: Token, level: Level) -> Result<(ReadPlan, WritePlan), NoPlan> {
+    Ok((topology.read_plan(token, level)?, topology.write_plan(token, REPAIR_LEVEL)?))
+}
+
 impl Flight {
-    pub(super) fn put(topology: &Topology, key: Key, entry: Entry, level: Level, now: Time) -> Result<Flight, NoPlan> {
-        let token = key.token();
-        let plan = topology.write_plan(token, level)?;
-        Ok(Flight::new(Operation::put(plan, key, entry, now, now.plus(TIMEOUT)), Kind::Put, token, level))
+    /// Begun at the time of its stamp.
+    #[inline]
+    pub(super) fn put(plan: WritePlan, key: Key, entry: Entry, level: Level) -> Flight {
+        let (token, begun) = (key.token(), entry.stamp.time);
+        Flight {
+            operation: Operation::put(plan, key, entry, begun, begun.plus(TIMEOUT)),
+            kind: Kind::Put,
+            token,
+            level,
+            begun,
+            awaited: 0,
+            applied: false,
+            ended: None,
+            drained: false,
+        }
     }
 
-    pub(super) fn get(topology: &Topology, key: Key, level: Level, now: Time) -> Result<Flight, NoPlan> {
+    #[inline]
+    pub(super) fn get((plan, repair): (ReadPlan, WritePlan), key: Key, level: Level, begun: Time) -> Flight {
         let token = key.token();
-        let plan = topology.read_plan(token, level)?;
-        let repair = topology.write_plan(token, REPAIR_LEVEL)?;
-        Ok(Flight::new(Operation::get(plan, repair, key, now, now.plus(TIMEOUT)), Kind::Get, token, level))
-    }
-
-    fn new(operation: Operation, kind: Kind, token: Token, level: Level) -> Flight {
-        Flight { operation, kind, token, level, awaited: 0, applied: false, ended: None, drained: false }
+        Flight {
+            operation: Operation::get(plan, repair, key, begun, begun.plus(TIMEOUT)),
+            kind: Kind::Get,
+            token,
+            level,
+            begun,
+            awaited: 0,
+            applied: false,
+            ended: None,
+            drained: false,
+        }
     }
 
     /// How it ended, once it was run. A flight that was not run has changed nothing and failed.
-    pub fn land(self) -> Result<Outcome, NoPlan> {
-        self.ended.unwrap_or(Ok(Outcome::Failed(Shortfall { needed: 0, acks: NodeList::NONE, missing: Vec::new() })))
+    pub fn land(mut self) -> Result<Outcome, NoPlan> {
+        self.take_outcome()
+    }
+
+    /// As [`Flight::land`], for a flight that is too large to be moved again.
+    pub(super) fn take_outcome(&mut self) -> Result<Outcome, NoPlan> {
+        let unrun = || Ok(Outcome::Failed(Shortfall { needed: 0, acks: NodeList::NONE, missing: Vec::new() }));
+        self.ended.take().unwrap_or_else(unrun)
+    }
+
+    /// When it began: the time at which expiry is judged.
+    pub fn begun(&self) -> Time {
+        self.begun
     }
 
     pub(super) fn poll(&mut self) -> Step<'_> {
@@ -97,12 +135,10 @@ impl Flight {
     /// Goes on under `topology`, or ends where the ring has too few members left.
     pub(super) fn replan(&mut self, topology: &Topology) {
         let planned = match self.kind {
-            Kind::Put => topology.write_plan(self.token, self.level).map(|plan| self.operation.replan_put(plan)),
-            Kind::Get => topology.read_plan(self.token, self.level).and_then(|plan| {
-                let repair = topology.write_plan(self.token, REPAIR_LEVEL)?;
-                self.operation.replan_get(plan, repair);
-                Ok(())
-            }),
+            Kind::Put => plan_put(topology, self.token, self.level).map(|plan| self.operation.replan_put(plan)),
+            Kind::Get => {
+                plan_get(topology, self.token, self.level).map(|(plan, repair)| self.operation.replan_get(plan, repair))
+            }
         };
         if let Err(no_plan) = planned {
             self.ended = Some(self.ended.take().unwrap_or_else(|| self.end_without_plan(no_plan)));

@@ -62,7 +62,7 @@ impl Cluster {
     }
 
     fn reads(&self, name: &str, level: Level) -> bool {
-        match self.inline.get(key(name), level) {
+        match self.inline.get(key(name), level, self.inline.clock().now()) {
             Ok(Outcome::Found { entry, .. }) => entry.is_some(),
             other => panic!("{other:?}"),
         }
@@ -118,7 +118,7 @@ fn one_failed_log_is_one_vote_less() {
 fn a_flight_with_an_old_plan_lands_on_the_new_owners() {
     let mut cluster = Cluster::of(1);
     let mut put = cluster.inline.start_put(key("key"), cluster.entry(), Level::All).unwrap();
-    let mut get = cluster.inline.start_get(key("other"), Level::All).unwrap();
+    let mut get = cluster.inline.start_get(key("other"), Level::All, cluster.inline.clock().now()).unwrap();
     assert!(matches!(cluster.put("other", Level::All), Ok(Outcome::Stored { .. })));
     cluster.add();
     cluster.add();
@@ -149,7 +149,8 @@ fn a_ring_that_became_too_small_is_no_plan_and_not_a_loss() {
 fn a_put_that_was_taken_in_part_and_has_no_plan_any_more_may_have_happened() {
     let cluster = Cluster::of(3);
     let plan = cluster.inline.topology().clone();
-    let mut put = Flight::put(&plan, key("key"), cluster.entry(), Level::Three, cluster.inline.clock().now()).unwrap();
+    let plan = plan_put(&plan, key("key").token(), Level::Three).unwrap();
+    let mut put = Flight::put(plan, key("key"), cluster.entry(), Level::Three);
     put.on_immediate_reply(NodeId(2), Ok(crate::protocol::message::Reply::Stored { newer: None }));
     cluster.change(Change::Remove(NodeId(1))).unwrap();
     cluster.inline.run(std::slice::from_mut(&mut put));
