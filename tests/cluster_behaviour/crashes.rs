@@ -220,3 +220,23 @@ fn a_directory_is_recovered_with_its_own_settings() {
     assert_sound(&mut cluster);
     assert_eq!(cluster.close().unwrap(), 2);
 }
+
+#[test]
+fn a_member_whose_log_was_taken_away_is_missed() {
+    let config = small(5);
+    for gone in [&["node2"][..], &["node1", "node2", "node3"]] {
+        let disk = MemoryDisk::new();
+        let mut cluster = cluster_on(3, ClusterConfig { copies: 1, ..config.clone() }, on(&disk));
+        fill(&mut cluster, 20);
+        cluster.close().unwrap();
+        for name in gone.iter().flat_map(|label| disk.list(label).unwrap().into_iter().map(move |name| (label, name))) {
+            disk.remove(&format!("{}/{}", name.0, name.1)).unwrap();
+        }
+        let before = disk.dump();
+        for _ in 0..2 {
+            let error = Cluster::open(config.clone(), on(&disk)).unwrap_err();
+            assert_eq!(error.code(), "KV-E102");
+            assert_eq!(disk.dump(), before, "nothing was changed");
+        }
+    }
+}
