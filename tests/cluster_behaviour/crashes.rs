@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kvsim::cluster::{Backing, Cluster, ClusterConfig, Opened, RequestOptions};
-use kvsim::storage::disk::{Disk, MemoryDisk};
+use kvsim::storage::disk::{Disk, FaultyDisk, MemoryDisk};
 use kvsim::types::{Level, Time};
 
 use crate::workload::{Workload, assert_sound, none};
@@ -239,4 +239,29 @@ fn a_member_whose_log_was_taken_away_is_missed() {
             assert_eq!(disk.dump(), before, "nothing was changed");
         }
     }
+}
+
+/// A node with a full disk answers reads: what it holds counts, and nobody cries that it is lost.
+#[test]
+fn what_is_on_full_disks_is_neither_hidden_nor_lost() {
+    let disk = Arc::new(FaultyDisk::new(Arc::new(MemoryDisk::new())));
+    let backing = Backing::Disk(Arc::clone(&disk) as Arc<dyn Disk>);
+    let mut cluster = cluster_on(3, small(6), backing);
+    fill(&mut cluster, 20);
+    disk.set_room(Some(0));
+    assert!(cluster.put(b"new", b"1", &PLAIN).is_err());
+    cluster.advance(Time::SECOND);
+    assert!(cluster.nodes().iter().all(|node| node.state == "read-only"));
+    assert!(cluster.count() >= 20);
+    assert!(cluster.stats().copies >= 60);
+    let report = cluster.check();
+    assert!(report.violations.is_empty(), "{:?}", report.violations);
+    assert!(report.notes.iter().any(|note| note.contains("node2 has failed")), "{:?}", report.notes);
+    disk.set_room(None);
+    for label in ["node1", "node2", "node3"] {
+        cluster.kill(label).unwrap();
+        cluster.restart(label).unwrap();
+    }
+    assert_filled(&mut cluster, 20);
+    assert_sound(&mut cluster);
 }
