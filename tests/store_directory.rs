@@ -190,3 +190,18 @@ fn a_wiped_log_is_refused() {
     fs::write(&kept, bytes).unwrap();
     assert_eq!(open(directory.path()).get("key").unwrap(), Some(b"x".to_vec()));
 }
+
+#[test]
+fn a_server_whose_log_was_taken_away_is_missed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = KeyValueStore::builder().directory(directory.path()).copies(1).build().unwrap();
+    for label in ["node1", "node2", "node3"] {
+        store.add_server(label).unwrap();
+    }
+    drop(store);
+    let log = directory.path().join("node2/00000000000000000001.wal");
+    fs::remove_file(log).unwrap();
+    for _ in 0..2 {
+        assert_eq!(code(KeyValueStore::builder().directory(directory.path()).build()), "KV-E102");
+    }
+}

@@ -239,7 +239,7 @@ impl Cluster {
             }
             Change::Clear(_) | Change::Return(_) | Change::Restore(_) => return None,
         };
-        let keys: Vec<Key> = self.visible_keys().into_keys().collect();
+        let keys: Vec<Key> = self.visible_keys().into_iter().collect();
         let tokens: f64 = before.iter().chain(&after).map(|member| f64::from(member.vnodes)).sum();
         // Every member is in both rings but the one that comes or goes.
         let all = (tokens + f64::from(member.vnodes)) / 2.0;

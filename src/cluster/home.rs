@@ -118,7 +118,7 @@ impl Home {
         Ok((last.as_deref().and_then(Topology::decode).map(Arc::new), recovered))
     }
 
-    /// A node whose directory is gone: it begins empty, and knows that it has lost what it had.
+    /// A node whose log is gone: it begins empty, and knows that it has lost what it had.
     fn make_recovering(&self, label: &str, config: &ClusterConfig) -> Result<(), Error> {
         let (store, _) = Store::open(self.disk(), self.identity(label), Home::store_options(config))?;
         if store.set_recovering(true).is_err() {
@@ -159,7 +159,13 @@ impl Cluster {
         use StorageError::{BadMerge, Damaged, MissingSegment};
         let mut survey = Survey::default();
         let mut incomplete = Vec::new();
+        let mut empty = Vec::new();
         for label in labels {
+            // To open it would begin a new log, as sound as one that never had anything.
+            if !Log::is_begun(&*self.home.disk, label)? {
+                empty.push(label);
+                continue;
+            }
             match self.home.peek(label, &self.config) {
                 Ok((topology, recovered)) => {
                     let epoch = |topology: &Option<Arc<Topology>>| topology.as_ref().map(|topology| topology.epoch());
@@ -181,6 +187,10 @@ impl Cluster {
             if is_named(label) || members.is_empty() {
                 return Err(error);
             }
+        }
+        // Nodes come and go one at a time: a crash leaves one directory without a log, not two.
+        if let (None, [first, _, ..]) = (&survey.newest, &empty[..]) {
+            return Err(StorageError::MissingSegment { directory: (*first).clone(), after: 0, next: 1 });
         }
         survey.strays = labels.iter().filter(|label| !is_named(label)).cloned().collect();
         Ok(survey)

@@ -144,6 +144,11 @@ impl Recovery {
     }
 
     fn try_open(&mut self, label: &str) -> Result<(), StorageError> {
+        // To open it would begin a new log, as sound as one that never had anything.
+        if !Log::is_begun(&*self.disk, label)? {
+            self.strays.push(label.to_owned());
+            return Ok(());
+        }
         let Some(node) = self.number(label)? else {
             self.strays.push(label.to_owned());
             return Ok(());
@@ -190,6 +195,10 @@ impl Recovery {
                 return Err(error);
             }
             self.strays.push(label);
+        }
+        // Servers come and go one at a time: a crash leaves one directory without a log, not two.
+        if let ([], [first, _, ..]) = (&self.topologies[..], &self.strays[..]) {
+            return Err(StorageError::MissingSegment { directory: first.clone(), after: 0, next: 1 });
         }
         // Who is a member has a topology in its log: a log without one is not the one that was left.
         let was_member = |member: &Member| newest.record().members.contains(member);

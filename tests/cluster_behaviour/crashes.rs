@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kvsim::cluster::{Backing, Cluster, ClusterConfig, Opened, RequestOptions};
-use kvsim::storage::disk::{Disk, MemoryDisk};
+use kvsim::storage::disk::{Disk, FaultyDisk, MemoryDisk};
 use kvsim::types::{Level, Time};
 
 use crate::workload::{Workload, assert_sound, none};
@@ -219,4 +219,49 @@ fn a_directory_is_recovered_with_its_own_settings() {
     assert!(!path.join("node1").exists());
     assert_sound(&mut cluster);
     assert_eq!(cluster.close().unwrap(), 2);
+}
+
+#[test]
+fn a_member_whose_log_was_taken_away_is_missed() {
+    let config = small(5);
+    for gone in [&["node2"][..], &["node1", "node2", "node3"]] {
+        let disk = MemoryDisk::new();
+        let mut cluster = cluster_on(3, ClusterConfig { copies: 1, ..config.clone() }, on(&disk));
+        fill(&mut cluster, 20);
+        cluster.close().unwrap();
+        for name in gone.iter().flat_map(|label| disk.list(label).unwrap().into_iter().map(move |name| (label, name))) {
+            disk.remove(&format!("{}/{}", name.0, name.1)).unwrap();
+        }
+        let before = disk.dump();
+        for _ in 0..2 {
+            let error = Cluster::open(config.clone(), on(&disk)).unwrap_err();
+            assert_eq!(error.code(), "KV-E102");
+            assert_eq!(disk.dump(), before, "nothing was changed");
+        }
+    }
+}
+
+/// A node with a full disk answers reads: what it holds counts, and nobody cries that it is lost.
+#[test]
+fn what_is_on_full_disks_is_neither_hidden_nor_lost() {
+    let disk = Arc::new(FaultyDisk::new(Arc::new(MemoryDisk::new())));
+    let backing = Backing::Disk(Arc::clone(&disk) as Arc<dyn Disk>);
+    let mut cluster = cluster_on(3, small(6), backing);
+    fill(&mut cluster, 20);
+    disk.set_room(Some(0));
+    assert!(cluster.put(b"new", b"1", &PLAIN).is_err());
+    cluster.advance(Time::SECOND);
+    assert!(cluster.nodes().iter().all(|node| node.state == "read-only"));
+    assert!(cluster.count() >= 20);
+    assert!(cluster.stats().copies >= 60);
+    let report = cluster.check();
+    assert!(report.violations.is_empty(), "{:?}", report.violations);
+    assert!(report.notes.iter().any(|note| note.contains("node2 has failed")), "{:?}", report.notes);
+    disk.set_room(None);
+    for label in ["node1", "node2", "node3"] {
+        cluster.kill(label).unwrap();
+        cluster.restart(label).unwrap();
+    }
+    assert_filled(&mut cluster, 20);
+    assert_sound(&mut cluster);
 }

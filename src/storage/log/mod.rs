@@ -20,6 +20,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use self::files::FileName;
 use self::segments::Segments;
 use self::staging::Staging;
 use self::writer::Writer;
@@ -299,6 +300,14 @@ impl Log {
             (record, length) if length == bytes.len() => Ok(record),
             _ => Err(damaged(Flaw::Length)),
         }
+    }
+
+    /// Whether `directory` holds a log, or anything else that [`Log::open`] has to judge. What a start that was cut
+    /// short leaves, or a log whose segments someone took away, is none: to open it begins a new one.
+    pub fn is_begun(disk: &dyn Disk, directory: &str) -> Result<bool, StorageError> {
+        let names = disk.list(directory).map_err(|error| StorageError::reading(directory, 0, &error))?;
+        let is_rest = |name: &String| matches!(FileName::parse(name), Some(FileName::Temporary | FileName::SetAside));
+        Ok(!names.iter().all(is_rest))
     }
 
     /// The error that failed the log, told again to everyone who asks for an acknowledgement.
