@@ -1,5 +1,7 @@
 //! What a log costs: staging, committing, reading back, recovering. Values of 100 bytes.
 
+#![expect(clippy::expect_used, reason = "a bench that cannot set itself up has nothing to measure")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 

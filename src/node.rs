@@ -139,7 +139,10 @@ impl Replica {
             Durability::Synced => {
                 let raised = self.unsynced_raise.load(Ordering::Acquire);
                 self.store.sync().map_err(StoreRefusal::Log)?;
-                let _ = self.unsynced_raise.compare_exchange(raised, 0, Ordering::AcqRel, Ordering::Acquire);
+                // An even value was there before its raise was staged: this sync may have come too early for it.
+                if raised % 2 == 1 {
+                    let _ = self.unsynced_raise.compare_exchange(raised, 0, Ordering::AcqRel, Ordering::Acquire);
+                }
                 Ok(())
             }
         }
@@ -336,3 +339,6 @@ fn storage_error(refusal: StoreRefusal) -> StorageError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

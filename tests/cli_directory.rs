@@ -162,3 +162,61 @@ fn a_damaged_or_foreign_log_is_refused_and_left_alone() {
         assert!(logs(image(&folder.path().join("d"))) == logs(before), "{code}: nothing was changed");
     }
 }
+
+#[test]
+fn what_a_load_has_reported_survives_a_kill() {
+    let folder = temporary();
+    let lines: String = (0..4_000).map(|n| format!("key{n}\tvalue {n}\n")).collect();
+    fs::write(folder.path().join("data.tsv"), lines).expect("a file");
+    for reports in 1..=4 {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_kvsim"))
+            .args(["-c", "load data.tsv", "--data-dir", "d", "--format", "json"])
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program");
+        let mut output = BufReader::new(child.stdout.take().expect("its output"));
+        let mut line = String::new();
+        for _ in 0..reports {
+            line.clear();
+            output.read_line(&mut line).expect("a report");
+        }
+        child.kill().expect("a program that can be killed");
+        child.wait().expect("its end");
+        let keys = objects(line.as_bytes())[0]["keys"].as_u64().expect("a number");
+        let all: String = (0..keys).map(|n| format!("get key{n}\n")).collect();
+        let (code, out, said) = on_directory(folder.path(), &(all + "check"), &["--format", "json"]);
+        assert_eq!(code, Some(0), "{said}");
+        let values = objects(out.as_bytes());
+        for n in 0..keys {
+            assert_eq!(values[n as usize]["value"], format!("value {n}"), "after {reports} reports");
+        }
+        fs::remove_dir_all(folder.path().join("d")).expect("the directory");
+    }
+}
+
+#[test]
+fn a_wiped_node_is_refused_and_refilled_on_demand() {
+    let folder = temporary();
+    on_directory(folder.path(), "mput a 1 b 2 c 3", &[]);
+    let wipe = |node: &str| {
+        for (path, _) in image(&folder.path().join("d").join(node)) {
+            fs::remove_file(path).expect("a file");
+        }
+    };
+    wipe("node2");
+    let (code, _, said) = on_directory(folder.path(), "get a", &[]);
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with("KV-E102 ") && said.contains("node2"), "{said}");
+    let (code, out, said) = on_directory(folder.path(), "get a -q; keys node2; check", &["--recover", "prefix"]);
+    assert_eq!(code, Some(0), "{out}{said}");
+    assert!(said.contains("note: node2 had lost data and merged it from its replicas\n"), "{said}");
+    assert!(out.starts_with("1\na\nb\nc\n"), "{out}");
+    // Two of three: what only they had acknowledged is gone, and that is said.
+    wipe("node1");
+    wipe("node2");
+    let (code, out, said) = on_directory(folder.path(), "get a -q", &["--recover", "prefix"]);
+    assert_eq!((code, out.as_str()), (Some(0), "1\n"), "{said}");
+    assert!(said.contains("from fewer replicas than a quorum needs"), "{said}");
+}

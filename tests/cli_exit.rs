@@ -271,3 +271,31 @@ fn no_node_no_quorum() {
     let codes: Vec<&str> = errors.iter().filter_map(|error| error["code"].as_str()).collect();
     assert_eq!(codes, ["KV-E136", "KV-E202", "KV-E202"]);
 }
+
+#[test]
+fn every_example_of_help_works_on_a_new_cluster() {
+    let folder = temporary();
+    fs::write(folder.path().join("cities.tsv"), "city:1\tShanghai\n").expect("a file");
+    for spec in kvsim::command::grammar::SPECS {
+        let output = kvsim(folder.path()).args(["-c", spec.example]).output().expect("the program");
+        assert_eq!(output.status.code(), Some(0), "{}: {}", spec.example, text(&output.stderr));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_is_full_is_an_error() {
+    for format in ["text", "json"] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a device of Linux");
+        let output = Command::new(env!("CARGO_BIN_EXE_kvsim"))
+            .args(["-c", "put a 1", "--format", format])
+            .stdout(full)
+            .output()
+            .expect("the program");
+        assert_eq!(output.status.code(), Some(1));
+        let said = text(&output.stderr);
+        let last = said.lines().last().expect("a line");
+        assert!(last.contains("standard output cannot be written: No space left"), "{said}");
+        assert_eq!(said.matches("No space left").count(), 1, "{said}");
+    }
+}

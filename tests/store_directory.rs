@@ -171,3 +171,39 @@ fn a_damaged_log_is_refused_and_left_alone() {
     fs::write(&segment, &bytes).unwrap();
     assert_eq!(open(directory.path()).len(), 101);
 }
+
+#[test]
+fn a_wiped_log_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    for server in ["node1", "node2", "node3"] {
+        store.add_server(server).unwrap();
+    }
+    store.set("key", "x").unwrap();
+    drop(store);
+    let node = directory.path().join("node3");
+    let kept = directory.path().join("node3").join("00000000000000000001.wal");
+    let bytes = fs::read(&kept).unwrap();
+    fs::remove_file(&kept).unwrap();
+    assert_eq!(code(KeyValueStore::builder().directory(directory.path()).build()), "KV-E102");
+    fs::remove_dir_all(&node).unwrap();
+    assert_eq!(code(KeyValueStore::builder().directory(directory.path()).build()), "KV-E102");
+    fs::create_dir_all(&node).unwrap();
+    fs::write(&kept, bytes).unwrap();
+    assert_eq!(open(directory.path()).get("key").unwrap(), Some(b"x".to_vec()));
+}
+
+#[test]
+fn a_server_whose_log_was_taken_away_is_missed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = KeyValueStore::builder().directory(directory.path()).copies(1).build().unwrap();
+    for label in ["node1", "node2", "node3"] {
+        store.add_server(label).unwrap();
+    }
+    drop(store);
+    let log = directory.path().join("node2/00000000000000000001.wal");
+    fs::remove_file(log).unwrap();
+    for _ in 0..2 {
+        assert_eq!(code(KeyValueStore::builder().directory(directory.path()).build()), "KV-E102");
+    }
+}

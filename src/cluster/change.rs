@@ -108,7 +108,7 @@ impl Cluster {
     pub fn start_remove_node(&mut self, label: &str, force: bool) -> Result<(), Error> {
         let node = self.find(label)?;
         self.check_no_change()?;
-        let is_dead = !self.nodes.get(&node).is_some_and(|node| node.process.is_some());
+        let is_dead = self.nodes.get(&node).is_none_or(|node| node.process.is_none());
         let is_last = self.topology.record().members.len() == 1;
         if is_dead && (!force || is_last) {
             return Err(Error::NodeDown { label: label.to_owned() });
@@ -239,7 +239,7 @@ impl Cluster {
             }
             Change::Clear(_) | Change::Return(_) | Change::Restore(_) => return None,
         };
-        let keys: Vec<Key> = self.visible_keys().into_keys().collect();
+        let keys: Vec<Key> = self.visible_keys().into_iter().collect();
         let tokens: f64 = before.iter().chain(&after).map(|member| f64::from(member.vnodes)).sum();
         // Every member is in both rings but the one that comes or goes.
         let all = (tokens + f64::from(member.vnodes)) / 2.0;

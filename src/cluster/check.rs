@@ -5,9 +5,12 @@
 
 mod copies;
 mod rings;
+#[cfg(test)]
+mod tests;
 
 use super::event::{Envelope, Event};
 use super::ledger::MAX_FINDINGS;
+use super::node::Node;
 use super::report::CheckReport;
 use super::{Cluster, NodeId};
 
@@ -50,6 +53,9 @@ impl Cluster {
             let verb = if down.len() == 1 { "is" } else { "are" };
             findings.notes.push(format!("{} {verb} down: what only they hold cannot be judged", down.join(", ")));
         }
+        for id in self.unreadable().filter(|id| !self.down().any(|down| down == *id)) {
+            findings.notes.push(format!("the log of {} has failed: it is not judged before a restart", self.label(id)));
+        }
         if let Some((stage, percent)) = self.ring_change() {
             findings.notes.push(format!("a ring change is under way ({stage}, {percent} %): copies are not counted"));
         }
@@ -66,12 +72,22 @@ impl Cluster {
         self.nodes.iter().filter(|(_, node)| node.process.is_none()).map(|(id, _)| *id)
     }
 
+    /// Nodes that are down, and those whose log has failed: what was staged there when it did is in their table, but
+    /// nowhere to be read.
+    fn unreadable(&self) -> impl Iterator<Item = NodeId> {
+        let can_be_read = |node: &Node| node.process.as_ref().is_some_and(|up| up.replica.store().failure().is_none());
+        self.nodes.iter().filter(move |(_, node)| !can_be_read(node)).map(|(id, _)| *id)
+    }
+
     /// WAL-3 and CACHE-1: each store reads its whole log again and compares.
     fn check_stores(&self, findings: &mut Findings) {
         let mut stores = 0;
         let mut violations = Vec::new();
         for node in self.nodes.values() {
             let Some(process) = &node.process else { continue };
+            if process.replica.store().failure().is_some() {
+                continue;
+            }
             stores += 1;
             match process.replica.store().verify() {
                 Ok(found) => violations.extend(found.into_iter().map(|found| format!("{}: {found}", node.label))),

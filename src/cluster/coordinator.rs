@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::event::{About, Body, Event, TaskId};
 use super::ledger::Acknowledged;
+use super::requests::Written;
 use super::{Cluster, NodeId, OperationId};
 use crate::node::Durability;
 use crate::protocol::message::{Refusal, Reply, Request};
@@ -79,7 +80,7 @@ impl Cluster {
         key: Key,
         level: Level,
         deadline: Time,
-        (value, expires): (Option<Arc<[u8]>>, Option<Time>),
+        (value, expires): Written,
     ) -> Result<(), NoPlan> {
         let Some(topology) = self.topology_at(node) else { return Err(NoPlan::NoNodes) };
         let plan = topology.write_plan(key.token(), level)?;

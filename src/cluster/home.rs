@@ -118,7 +118,7 @@ impl Home {
         Ok((last.as_deref().and_then(Topology::decode).map(Arc::new), recovered))
     }
 
-    /// A node whose directory is gone: it begins empty, and knows that it has lost what it had.
+    /// A node whose log is gone: it begins empty, and knows that it has lost what it had.
     fn make_recovering(&self, label: &str, config: &ClusterConfig) -> Result<(), Error> {
         let (store, _) = Store::open(self.disk(), self.identity(label), Home::store_options(config))?;
         if store.set_recovering(true).is_err() {
@@ -159,7 +159,13 @@ impl Cluster {
         use StorageError::{BadMerge, Damaged, MissingSegment};
         let mut survey = Survey::default();
         let mut incomplete = Vec::new();
+        let mut empty = Vec::new();
         for label in labels {
+            // To open it would begin a new log, as sound as one that never had anything.
+            if !Log::is_begun(&*self.home.disk, label)? {
+                empty.push(label);
+                continue;
+            }
             match self.home.peek(label, &self.config) {
                 Ok((topology, recovered)) => {
                     let epoch = |topology: &Option<Arc<Topology>>| topology.as_ref().map(|topology| topology.epoch());
@@ -182,6 +188,10 @@ impl Cluster {
                 return Err(error);
             }
         }
+        // Nodes come and go one at a time: a crash leaves one directory without a log, not two.
+        if let (None, [first, _, ..]) = (&survey.newest, &empty[..]) {
+            return Err(StorageError::MissingSegment { directory: (*first).clone(), after: 0, next: 1 });
+        }
         survey.strays = labels.iter().filter(|label| !is_named(label)).cloned().collect();
         Ok(survey)
     }
@@ -197,7 +207,9 @@ impl Cluster {
         self.topology = Arc::clone(newest);
         for member in newest.nodes() {
             let label = member.label.to_string();
-            match recovered.get(&label) {
+            // Who is a member has at least a topology in its log: an empty one is not the one that was left.
+            let was_member = newest.record().members.contains(&member);
+            match recovered.get(&label).filter(|recovered| recovered.records > 0 || !was_member) {
                 // A second reading finds the log as the first has left it.
                 Some(recovered) => {
                     opened.notes.extend(recovered.note(&label));
@@ -210,14 +222,14 @@ impl Cluster {
         Ok(())
     }
 
-    /// A member's directory is not there: refused as a missing segment is, unless the user wants what is left.
+    /// A member's log is not there: refused as a missing segment is, unless the user wants what is left.
     fn miss(&self, member: &Member, opened: &mut Opened) -> Result<(), Error> {
         if !self.config.recover_prefix {
             let directory = member.label.to_string();
             return Err(StorageError::MissingSegment { directory, after: 0, next: 1 }.into());
         }
         let label = &member.label;
-        opened.notes.push(format!("note: {label}: its directory is gone. The node recovers from the others."));
+        opened.notes.push(format!("note: {label}: its log is gone. The node recovers from the others."));
         self.home.make_recovering(label, &self.config)
     }
 

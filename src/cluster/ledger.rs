@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::protocol::operation::NodeList;
-use crate::types::{Entry, Key, NodeId, Stamp, Time};
+use crate::types::{Entry, Key, NodeId, Replicas, Stamp, Time};
 
 /// The account.
 #[derive(Debug, Default)]
@@ -52,10 +52,12 @@ impl Acknowledged {
         Acknowledged { stamp: entry.stamp, is_tombstone, expires: entry.expires, confirmed, wanted }
     }
 
-    /// How many of `replicas` nodes must hold it: all if all that were to have it confirmed it, else as many as did.
-    pub(super) fn copies_due(&self, replicas: usize) -> usize {
+    /// How many of `replicas`, the owners now, must hold it: all if all that were to have it confirmed it, else those
+    /// of them that did.
+    pub(super) fn copies_due(&self, replicas: &Replicas) -> usize {
+        let confirmed = |node: &&NodeId| self.confirmed.contains(**node);
         let everybody = self.wanted.as_slice().iter().all(|node| self.confirmed.contains(*node));
-        if everybody { replicas } else { self.confirmed.len().min(replicas) }
+        if everybody { replicas.len() } else { replicas.as_slice().iter().filter(confirmed).count() }
     }
 
     /// Whether nobody would miss it: an expired value, which counts as deleted.
@@ -162,3 +164,6 @@ impl Ledger {
 
 /// Findings kept of one kind: more say nothing new.
 pub(super) const MAX_FINDINGS: usize = 20;
+
+#[cfg(test)]
+mod tests;

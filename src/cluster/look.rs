@@ -1,6 +1,6 @@
 //! Looking at a cluster: keys, places, figures, events. Nothing here changes any state, nor takes any time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::LEADER;
 use super::report::{EventReport, NodeReport, Placement, StatsReport};
@@ -8,6 +8,7 @@ use super::{Cluster, NodeId};
 use crate::error::Error;
 use crate::sim::trace::TraceEvent;
 use crate::storage::StorageError;
+use crate::storage::store::Listed;
 use crate::types::{Entry, Key, Stamp, TokenRange};
 
 impl Cluster {
@@ -38,7 +39,7 @@ impl Cluster {
                 }
                 self.live_copies(id).map(|key| key.bytes().to_vec()).collect()
             }
-            None => self.visible_keys().into_keys().map(|key| key.bytes().to_vec()).collect(),
+            None => self.visible_keys().iter().map(|key| key.bytes().to_vec()).collect(),
         };
         keys.sort_unstable();
         Ok(keys)
@@ -58,7 +59,7 @@ impl Cluster {
     pub fn stats(&self) -> StatsReport {
         let keys = self.visible_keys();
         let mut primaries: BTreeMap<NodeId, u64> = BTreeMap::new();
-        for key in keys.keys() {
+        for key in &keys {
             if let Some(primary) = self.topology.replicas(key.token()).as_slice().first() {
                 *primaries.entry(*primary).or_default() += 1;
             }
@@ -120,8 +121,13 @@ impl Cluster {
 
     /// The keys with a visible value that a node holds. None while it is down.
     pub(super) fn live_copies(&self, id: NodeId) -> impl Iterator<Item = Key> {
-        let held = self.held(id).unwrap_or_default();
-        held.into_iter().filter(|(_, entry)| entry.visible(self.now).is_some()).map(|(key, _)| key)
+        self.listed(id).into_iter().filter(|listed| listed.visible).map(|listed| listed.key)
+    }
+
+    /// Every key a node holds, told from its table: also by one whose log has failed. None while it is down.
+    fn listed(&self, id: NodeId) -> Vec<Listed> {
+        let Some(process) = self.nodes.get(&id).and_then(|node| node.process.as_ref()) else { return Vec::new() };
+        process.replica.store().list(&[TokenRange::ALL], None, usize::MAX, self.now).0
     }
 
     /// Every version a node holds, past its cache and counters. None while it is down.
@@ -140,16 +146,14 @@ impl Cluster {
         }
     }
 
-    /// The newest version of each key on nodes that are up, where it has a visible value.
-    pub(super) fn visible_keys(&self) -> BTreeMap<Key, Entry> {
-        let mut newest: BTreeMap<Key, Entry> = BTreeMap::new();
-        for (key, entry) in self.nodes.keys().flat_map(|id| self.held(*id).unwrap_or_default()) {
-            if newest.get(&key).is_none_or(|known| entry.supersedes(known)) {
-                newest.insert(key, entry);
-            }
+    /// The keys whose newest version on nodes that are up has a visible value.
+    pub(super) fn visible_keys(&self) -> BTreeSet<Key> {
+        let mut newest: BTreeMap<Key, (Stamp, bool)> = BTreeMap::new();
+        for Listed { key, stamp, visible } in self.nodes.keys().flat_map(|id| self.listed(*id)) {
+            let known = newest.entry(key).or_insert((stamp, visible));
+            *known = (stamp, visible).max(*known);
         }
-        newest.retain(|_, entry| entry.visible(self.now).is_some());
-        newest
+        newest.into_iter().filter(|(_, (_, visible))| *visible).map(|(key, _)| key).collect()
     }
 
     /// The newest version of each key on nodes that are up, deletes included.

@@ -22,6 +22,9 @@ pub(super) struct Clients {
     next_task: u64,
 }
 
+/// What a put writes: a value, or nothing for a tombstone, and when it expires.
+pub(super) type Written = (Option<Arc<[u8]>>, Option<Time>);
+
 /// Somebody who has asked.
 #[derive(Debug)]
 struct Client {
@@ -171,7 +174,7 @@ impl Cluster {
     }
 
     /// Starts the machine of an open operation: a put of `written`, or a read.
-    fn begin(&mut self, id: OperationId, written: Option<(Option<Arc<[u8]>>, Option<Time>)>) {
+    fn begin(&mut self, id: OperationId, written: Option<Written>) {
         let Some(client) = self.clients.open.get(&id) else { return };
         let (node, key, level, deadline) = (client.coordinator, client.key.clone(), client.level, client.deadline);
         let begun = match written {

@@ -34,11 +34,13 @@ pub struct Tally {
 
 impl Tally {
     /// No votes yet. With `next`, both sets must be won.
+    #[inline]
     pub fn joint(current: &Need, next: Option<&Need>) -> Tally {
         Tally { current: Votes::new(current), next: next.map(Votes::new) }
     }
 
     /// `node` acknowledged. Counts once in each set it belongs to; withdraws an earlier failure.
+    #[inline]
     pub fn ack(&mut self, node: NodeId) {
         for votes in self.sets_mut() {
             let bit = votes.bit(node);
@@ -55,6 +57,7 @@ impl Tally {
     }
 
     /// What the votes mean. One lost set loses the whole, whatever the other says.
+    #[inline]
     pub fn verdict(&self) -> Verdict {
         let next = self.next.as_ref().map_or(Verdict::Won, Votes::verdict);
         match (self.current.verdict(), next) {
@@ -70,6 +73,7 @@ impl Tally {
         sets.into_iter().flatten().find(|votes| votes.verdict() != Verdict::Won).map(|votes| votes.set.need)
     }
 
+    #[inline]
     fn sets_mut(&mut self) -> impl Iterator<Item = &mut Votes> {
         std::iter::once(&mut self.current).chain(self.next.as_mut())
     }
@@ -87,15 +91,18 @@ struct Votes {
 const _: () = assert!(crate::types::MAX_COPIES <= u8::BITS as usize);
 
 impl Votes {
+    #[inline]
     fn new(set: &Need) -> Votes {
         Votes { set: *set, acked: 0, failed: 0 }
     }
 
     /// The bit of `node`; none if it is not in the set.
+    #[inline]
     fn bit(&self, node: NodeId) -> u8 {
         self.set.replicas.as_slice().iter().position(|replica| *replica == node).map_or(0, |index| 1 << index)
     }
 
+    #[inline]
     fn verdict(&self) -> Verdict {
         let need = u32::from(self.set.need);
         if self.acked.count_ones() >= need {

@@ -1,6 +1,8 @@
 //! What ends a session before its lines do.
 
+use std::error::Error as _;
 use std::io;
+use std::iter::successors;
 
 use crate::command::CommandError;
 use crate::command::render::json;
@@ -25,11 +27,11 @@ pub enum ShellError {
     /// E402: the script cannot be read.
     #[error(transparent)]
     Script(#[from] CommandError),
-    /// Answers cannot be written.
-    #[error("standard output cannot be written: {0}")]
+    /// Answers cannot be written. The cause is its source, which whoever prints the error adds.
+    #[error("standard output cannot be written")]
     Output(#[from] io::Error),
     /// The terminal fails.
-    #[error("the terminal cannot be read: {0}")]
+    #[error("the terminal cannot be read")]
     Terminal(#[from] rustyline::error::ReadlineError),
 }
 
@@ -51,9 +53,11 @@ impl ShellError {
 }
 
 impl ShellError {
-    /// The error as a line of JSON.
+    /// The error and its causes as a line of JSON.
     pub fn json(&self) -> Vec<u8> {
-        json::failure(None, self.code(), &self.to_string(), None)
+        let causes = successors(self.source(), |cause| (*cause).source());
+        let text = causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"));
+        json::failure(None, self.code(), &text, None)
     }
 }
 

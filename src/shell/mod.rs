@@ -57,7 +57,8 @@ pub enum Input {
     Text(String),
 }
 
-/// Runs a session. True when every command did what was asked.
+/// Runs a session. True when every command of a script did what was asked; of a prompt, where each failure has been
+/// seen, always.
 ///
 /// A reader that goes away (`kvsim .. | head -1`) ends the session quietly. Whatever happens, the cluster is closed
 /// and its logs are synced before this returns.
@@ -77,7 +78,7 @@ pub fn run(options: &Options) -> Result<bool, ShellError> {
     match ran {
         Err(ShellError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => closed,
         Err(error) => Err(error),
-        Ok(()) => closed,
+        Ok(()) => closed.map(|succeeded| succeeded || interactive),
     }
 }
 

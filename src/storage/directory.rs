@@ -73,7 +73,7 @@ pub struct Directory {
     pub format: Format,
     /// Whether it was created just now.
     pub is_new: bool,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Directory {
@@ -114,6 +114,19 @@ impl Directory {
             let directory = self.disk.root().display().to_string();
             Err(StorageError::Contradiction { flag, given, kept, directory })
         })
+    }
+}
+
+/// The locked LOCK file.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file would do, but for a child process in the making: until it runs its program it has our files
+    /// open too, and with them the lock.
+    fn drop(&mut self) {
+        // Nothing is lost if it fails: then the lock goes with the file.
+        let _ = self.0.unlock();
     }
 }
 
@@ -210,22 +223,22 @@ fn create(path: &Path) -> Result<(), StorageError> {
 }
 
 /// Takes the lock, and leaves this process's id in it for whoever comes next.
-fn lock(path: &Path) -> Result<File, StorageError> {
+fn lock(path: &Path) -> Result<Lock, StorageError> {
     let name = path.join(LOCK);
     let failed = |error| StorageError::writing(&name.display().to_string(), &error);
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&name);
-    let mut file = opened.map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {}
+    let file = opened.map_err(failed)?;
+    let mut lock = match file.try_lock() {
+        Ok(()) => Lock(file),
         Err(TryLockError::WouldBlock) => {
             let pid = fs::read_to_string(&name).ok().and_then(|text| text.trim().parse().ok());
             return Err(StorageError::InUse { directory: path.display().to_string(), pid });
         }
         Err(TryLockError::Error(error)) => return Err(failed(error)),
-    }
+    };
     let pid = format!("{}\n", std::process::id());
-    file.set_len(0).and_then(|()| file.write_all(pid.as_bytes())).map_err(failed)?;
-    Ok(file)
+    lock.0.set_len(0).and_then(|()| lock.0.write_all(pid.as_bytes())).map_err(failed)?;
+    Ok(lock)
 }
 
 fn read_format(disk: &dyn Disk) -> Result<Format, StorageError> {

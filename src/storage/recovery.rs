@@ -124,8 +124,8 @@ struct Settling<'a> {
 impl Settling<'_> {
     fn settle(mut self, mut recovered: Recovered) -> Result<Recovery, StorageError> {
         recovered.last_sequence = self.survey.last_sequence;
-        // The merged segment's own name must be durable before its inputs go: the crash may have come between its
-        // rename and the sync of the directory.
+        // The names found must be durable before anything is removed or cut on the strength of them: the last crash
+        // may have come between the rename of a merged segment and the sync of the directory.
         self.sync_names()?;
         remove(self.disk, &self.survey.superseded)?;
         let last = self.survey.segments.pop();
@@ -137,7 +137,6 @@ impl Settling<'_> {
                 self.create()?
             }
         };
-        self.sync_names()?;
         let epoch = self.survey.epoch;
         Ok(Recovery { closed: self.survey.segments, active, file, recovered, epoch })
     }

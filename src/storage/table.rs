@@ -188,14 +188,8 @@ impl Shard {
     /// Holds this version of `key` in place of any other.
     pub(super) fn insert(&mut self, key: &Key, slot: Slot) {
         self.count(key, slot);
-        match self.slots.get_mut(key) {
-            Some(held) => {
-                let old = std::mem::replace(held, slot);
-                self.uncount(key, old);
-            }
-            None => {
-                self.slots.insert(key.clone(), slot);
-            }
+        if let Some(old) = self.slots.insert(key.clone(), slot) {
+            self.uncount(key, old);
         }
     }
 

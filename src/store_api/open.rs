@@ -25,7 +25,7 @@ use crate::storage::log::{Log, LogIdentity, SyncPolicy};
 use crate::storage::record::Body;
 use crate::storage::store::StoreOptions;
 use crate::topology::Topology;
-use crate::types::{NodeId, Stamp};
+use crate::types::{Epoch, NodeId, Stamp};
 
 /// An empty store whose files are in memory.
 pub(super) fn in_memory(options: Options) -> Shared {
@@ -144,6 +144,11 @@ impl Recovery {
     }
 
     fn try_open(&mut self, label: &str) -> Result<(), StorageError> {
+        // To open it would begin a new log, as sound as one that never had anything.
+        if !Log::is_begun(&*self.disk, label)? {
+            self.strays.push(label.to_owned());
+            return Ok(());
+        }
         let Some(node) = self.number(label)? else {
             self.strays.push(label.to_owned());
             return Ok(());
@@ -191,7 +196,16 @@ impl Recovery {
             }
             self.strays.push(label);
         }
-        let is_gone = |member: &&Member| !self.opened.iter().any(|(_, replica)| replica.id() == member.id);
+        // Servers come and go one at a time: a crash leaves one directory without a log, not two.
+        if let ([], [first, _, ..]) = (&self.topologies[..], &self.strays[..]) {
+            return Err(StorageError::MissingSegment { directory: first.clone(), after: 0, next: 1 });
+        }
+        // Who is a member has a topology in its log: a log without one is not the one that was left.
+        let was_member = |member: &Member| newest.record().members.contains(member);
+        let is_gone = |member: &&Member| {
+            let found = self.opened.iter().find(|(_, replica)| replica.id() == member.id);
+            found.is_none_or(|(_, replica)| was_member(member) && replica.topology().epoch() == Epoch(0))
+        };
         match newest.nodes().iter().find(is_gone) {
             Some(gone) => Err(StorageError::MissingSegment { directory: gone.label.to_string(), after: 0, next: 1 }),
             None => Ok(()),

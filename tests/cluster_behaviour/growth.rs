@@ -2,7 +2,7 @@
 
 use kvsim::cluster::{Backing, Cluster, ClusterConfig};
 use kvsim::error::Error;
-use kvsim::types::{Level, Time};
+use kvsim::types::Level;
 
 use crate::workload::{Workload, assert_sound};
 
@@ -15,10 +15,6 @@ fn too_few(error: &Error, level: Level) -> bool {
         Error::NoQuorum { needed, .. } => matches!((level, needed), (Level::Two, 2) | (Level::Three, 3)),
         _ => false,
     }
-}
-
-fn full_house(error: &Error, _: Level) -> bool {
-    panic!("with four nodes nothing fails: {error}")
 }
 
 fn change(cluster: &mut Cluster, clients: &mut Workload) {

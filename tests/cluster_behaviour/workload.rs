@@ -10,7 +10,7 @@ use kvsim::sim::rng::Rng;
 use kvsim::types::Level;
 
 /// Clients at work on one cluster.
-pub struct Workload {
+pub(crate) struct Workload {
     rng: Rng,
     keys: u64,
     levels: Vec<Level>,
@@ -21,12 +21,12 @@ pub struct Workload {
     /// Whether clients may see this error, at this level.
     allowed: Allowed,
     /// Errors that no client should have seen.
-    pub surprises: Vec<String>,
+    pub(crate) surprises: Vec<String>,
     /// Answers by their code, "ok" for those without.
-    pub answers: BTreeMap<&'static str, u64>,
+    pub(crate) answers: BTreeMap<&'static str, u64>,
 }
 
-pub type Allowed = fn(&Error, Level) -> bool;
+pub(crate) type Allowed = fn(&Error, Level) -> bool;
 
 struct Asked {
     id: OperationId,
@@ -38,7 +38,7 @@ struct Asked {
 
 impl Workload {
     /// `clients` clients on `keys` keys of each level.
-    pub fn new(seed: u64, clients: usize, keys: u64, levels: &[Level], allowed: Allowed) -> Workload {
+    pub(crate) fn new(seed: u64, clients: usize, keys: u64, levels: &[Level], allowed: Allowed) -> Workload {
         Workload {
             rng: Rng::from_seed(seed),
             keys,
@@ -53,7 +53,7 @@ impl Workload {
     }
 
     /// Collects answers, and lets every idle client ask again.
-    pub fn tend(&mut self, cluster: &mut Cluster) {
+    pub(crate) fn tend(&mut self, cluster: &mut Cluster) {
         self.collect(cluster);
         for client in 0..self.clients.len() {
             if self.clients[client].is_none() {
@@ -63,7 +63,7 @@ impl Workload {
     }
 
     /// Plays events until `done`, tending the clients after each. False if `most` events were not enough.
-    pub fn run(&mut self, cluster: &mut Cluster, most: u64, mut done: impl FnMut(&mut Cluster) -> bool) -> bool {
+    pub(crate) fn run(&mut self, cluster: &mut Cluster, most: u64, mut done: impl FnMut(&mut Cluster) -> bool) -> bool {
         for _ in 0..most {
             self.tend(cluster);
             if done(cluster) {
@@ -78,7 +78,7 @@ impl Workload {
     }
 
     /// So many more answers.
-    pub fn run_answers(&mut self, cluster: &mut Cluster, more: u64) {
+    pub(crate) fn run_answers(&mut self, cluster: &mut Cluster, more: u64) {
         let goal = self.total() + more;
         for _ in 0..more * 1_000 {
             self.tend(cluster);
@@ -93,7 +93,7 @@ impl Workload {
     }
 
     /// Waits for the last answers and asks nothing more.
-    pub fn finish(&mut self, cluster: &mut Cluster) {
+    pub(crate) fn finish(&mut self, cluster: &mut Cluster) {
         while self.clients.iter().any(Option::is_some) {
             assert!(cluster.step(), "clients wait for nothing");
             self.collect(cluster);
@@ -102,13 +102,13 @@ impl Workload {
     }
 
     /// What the history of the quorum keys says, and the surprises.
-    pub fn judge(&self) {
+    pub(crate) fn judge(&self) {
         assert_eq!(self.surprises, Vec::<String>::new());
         let violations: Vec<String> = history::check(&self.history).iter().map(ToString::to_string).collect();
         assert_eq!(violations, Vec::<String>::new());
     }
 
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.answers.values().sum()
     }
 
@@ -178,13 +178,13 @@ impl Workload {
 }
 
 /// No error at all.
-pub fn none(_: &Error, _: Level) -> bool {
+pub(crate) fn none(_: &Error, _: Level) -> bool {
     false
 }
 
 /// A cluster on which `check` finds nothing.
 #[track_caller]
-pub fn assert_sound(cluster: &mut Cluster) {
+pub(crate) fn assert_sound(cluster: &mut Cluster) {
     let hash = cluster.event_hash();
     let report = cluster.check();
     assert_eq!(report.violations, Vec::<String>::new(), "notes: {:?}", report.notes);

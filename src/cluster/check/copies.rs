@@ -1,6 +1,6 @@
 //! MOVE-6, KV-1 and KV-4: the versions held, against the placement and against the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Cluster, Findings, NodeId};
 use crate::types::{Entry, Key, Stamp};
@@ -11,7 +11,8 @@ type Holders = Vec<(NodeId, Entry)>;
 impl Cluster {
     pub(super) fn check_copies(&self, findings: &mut Findings) {
         let mut held: BTreeMap<Key, Holders> = BTreeMap::new();
-        for (id, node) in &self.nodes {
+        let unreadable: BTreeSet<NodeId> = self.unreadable().collect();
+        for (id, node) in self.nodes.iter().filter(|(id, _)| !unreadable.contains(id)) {
             match self.held(*id) {
                 Ok(entries) => {
                     entries.into_iter().for_each(|(key, entry)| held.entry(key).or_default().push((*id, entry)));
@@ -21,9 +22,9 @@ impl Cluster {
         }
         if self.ring_change().is_none() {
             self.check_strays(&held, findings);
-            self.check_counts(&held, findings);
+            self.check_counts(&held, &unreadable, findings);
         }
-        self.check_acknowledged(&held, findings);
+        self.check_acknowledged(&held, &unreadable, findings);
         self.check_written(&held, findings);
     }
 
@@ -53,7 +54,7 @@ impl Cluster {
     }
 
     /// MOVE-6: every acknowledged version is on as many replicas as confirmed it, or on all.
-    fn check_counts(&self, held: &BTreeMap<Key, Holders>, findings: &mut Findings) {
+    fn check_counts(&self, held: &BTreeMap<Key, Holders>, unreadable: &BTreeSet<NodeId>, findings: &mut Findings) {
         let mut violations = Vec::new();
         let mut keys = 0;
         for (key, account) in self.ledger.keys() {
@@ -63,9 +64,8 @@ impl Cluster {
             }
             keys += 1;
             let replicas = self.topology.replicas(key.token());
-            let is_up = |id: &&NodeId| self.nodes.get(id).is_some_and(|node| node.process.is_some());
-            let silent = replicas.len() - replicas.as_slice().iter().filter(is_up).count();
-            let due = acknowledged.copies_due(replicas.len()).saturating_sub(silent);
+            let silent = replicas.as_slice().iter().filter(|id| unreadable.contains(id)).count();
+            let due = acknowledged.copies_due(replicas).saturating_sub(silent);
             let holds = |id: &NodeId, entry: &Entry| replicas.contains(*id) && entry.stamp >= acknowledged.stamp;
             let copies =
                 held.get(key).map_or(0, |holders| holders.iter().filter(|(id, entry)| holds(id, entry)).count());
@@ -77,7 +77,12 @@ impl Cluster {
     }
 
     /// KV-1: an acknowledged version, or a newer one, is there.
-    fn check_acknowledged(&self, held: &BTreeMap<Key, Holders>, findings: &mut Findings) {
+    fn check_acknowledged(
+        &self,
+        held: &BTreeMap<Key, Holders>,
+        unreadable: &BTreeSet<NodeId>,
+        findings: &mut Findings,
+    ) {
         let mut violations = Vec::new();
         let (mut keys, mut unseen) = (0, 0_u64);
         for (key, account) in self.ledger.keys() {
@@ -92,15 +97,17 @@ impl Cluster {
             if is_gone && newest.is_none() {
                 continue;
             }
-            // A node that is down may hold it, as long as it had confirmed it or is one of its replicas now.
-            if self.down().any(|id| acknowledged.confirmed.contains(id) || self.topology.is_replica(id, key.token())) {
+            // A node that cannot be read may hold it, as long as it had confirmed it or is one of its replicas now.
+            let may_hold =
+                |id: &NodeId| acknowledged.confirmed.contains(*id) || self.topology.is_replica(*id, key.token());
+            if unreadable.iter().any(may_hold) {
                 unseen += 1;
                 continue;
             }
             violations.push(format!("KV-1 {}: acknowledged version {} is gone", shown(key), acknowledged.stamp));
         }
         if unseen > 0 {
-            findings.notes.push(format!("{unseen} acknowledged versions are only on nodes that are down"));
+            findings.notes.push(format!("{unseen} acknowledged versions are only on nodes that are down or failed"));
         }
         findings.add("KV-1", keys, violations);
     }

@@ -144,3 +144,32 @@ fn shares(ring: &Ring, members: &[Member]) -> Vec<String> {
 /// Tokens looked at: enough for all of a usual cluster, few enough for the largest.
 const MAX_PROBED_TOKENS: usize = 2_000;
 const FEW_TOKENS: f64 = 12.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::NodeId;
+
+    fn members(labels: &[&str]) -> Vec<Member> {
+        let member = |(id, label): (usize, &&str)| Member { id: NodeId(id as u32), label: (*label).into(), vnodes: 32 };
+        labels.iter().enumerate().map(member).collect()
+    }
+
+    #[test]
+    fn a_ring_that_is_not_of_these_members_is_found_out() {
+        let (right, wrong) = (members(&["a", "b", "c", "d"]), members(&["a", "b", "x", "d"]));
+        let ring = Ring::new(&right, 2);
+        let (naive, other) = (NaiveRing::new(&right, 2), NaiveRing::new(&wrong, 2));
+        let probes = probes(&ring);
+        assert_eq!(probes.len(), 2 + 3 * 128);
+        assert_eq!(owners(&ring, &naive, &probes, 4, 2), Vec::<String>::new());
+        assert!(!owners(&ring, &other, &probes, 4, 2).is_empty());
+        assert!(!owners(&ring, &naive, &probes, 4, 3).is_empty());
+        assert_eq!(join_order(&ring, &right, 2), Vec::<String>::new());
+        assert!(!join_order(&ring, &wrong, 2).is_empty());
+        assert_eq!(removal(&naive, &probes, &right, 2), Vec::<String>::new());
+        assert!(!removal(&other, &probes, &right, 2).is_empty());
+        assert_eq!(shares(&ring, &right), Vec::<String>::new());
+        assert!(!shares(&Ring::new(&right[..1], 2), &right).is_empty());
+    }
+}

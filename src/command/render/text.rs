@@ -164,7 +164,7 @@ fn place(page: &mut Page, key: &[u8], placement: &Placement) {
 fn killed(page: &mut Page, node: &str, now: Time, look: Look) {
     page.lead(&format!("{node} is down"));
     if look.terminal {
-        page.dim(&format!("time stands at {}; advance 5s lets the others notice", clock(now)));
+        page.dim(&format!("time stands at {}; restart {node} brings it back from its log", clock(now)));
     }
 }
 

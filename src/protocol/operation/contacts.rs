@@ -88,6 +88,7 @@ pub(super) struct Contacts {
 }
 
 impl Contacts {
+    #[inline]
     pub(super) fn of(current: &Need, next: Option<&Need>) -> Contacts {
         let mut contacts = Contacts { list: [Contact::new(NodeId(u32::MAX)); MOST_NODES], len: 0 };
         for set in std::iter::once(current).chain(next) {
@@ -101,32 +102,39 @@ impl Contacts {
         contacts
     }
 
+    #[inline]
     pub(super) fn as_slice(&self) -> &[Contact] {
         &self.list[..usize::from(self.len)]
     }
 
+    #[inline]
     pub(super) fn as_mut_slice(&mut self) -> &mut [Contact] {
         &mut self.list[..usize::from(self.len)]
     }
 
+    #[inline]
     pub(super) fn find(&self, node: NodeId) -> Option<usize> {
         self.as_slice().iter().position(|contact| contact.node == node)
     }
 
     /// The index of `node` if it was asked.
+    #[inline]
     pub(super) fn find_asked(&self, node: NodeId) -> Option<usize> {
         self.find(node).filter(|index| self.list[*index].asked)
     }
 
+    #[inline]
     pub(super) fn state(&self, index: usize) -> State {
         self.as_slice()[index].state
     }
 
+    #[inline]
     pub(super) fn set(&mut self, index: usize, state: State) {
         self.as_mut_slice()[index].state = state;
     }
 
     /// The next errand, teaching first; counted as done. Without `first_sends` only who was asked before is asked.
+    #[inline]
     pub(super) fn errand(&mut self, first_sends: bool) -> Option<Errand> {
         if let Some(contact) = self.as_mut_slice().iter_mut().find(|contact| contact.state == State::TeachDue) {
             contact.state = State::Taught;
@@ -190,6 +198,7 @@ impl Contacts {
     }
 
     /// Whether no answer is awaited and nothing is to be sent.
+    #[inline]
     pub(super) fn is_quiet(&self) -> bool {
         !self.as_slice().iter().any(|contact| contact.state.is_under_way())
     }

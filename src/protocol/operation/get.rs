@@ -60,6 +60,7 @@ enum Ending {
 }
 
 impl Get {
+    #[inline]
     pub(super) fn new(plan: ReadPlan, repair_plan: WritePlan, key: Key, now: Time, deadline: Time) -> Get {
         Get {
             replans: Replans::new(plan.epoch),
@@ -75,6 +76,7 @@ impl Get {
         }
     }
 
+    #[inline]
     pub(super) fn poll(&mut self) -> Step<'_> {
         self.advance();
         match self.phase {
@@ -100,6 +102,7 @@ impl Get {
     }
 
     /// Draws the conclusions of what is known.
+    #[inline]
     fn advance(&mut self) {
         match self.phase {
             Phase::Reading => match self.reading.verdict() {
@@ -123,6 +126,7 @@ impl Get {
     }
 
     /// Enough have answered: the newest version wins, as soon as its value is here.
+    #[inline]
     fn resolve(&mut self) {
         let newest = self.reading.newest();
         if newest > self.reading.best.as_ref().map(|best| best.stamp) {
@@ -140,7 +144,9 @@ impl Get {
     /// write quorum is known to hold it, else behind the answer to those that are known to lack it.
     fn write_back(&mut self, winner: Entry) {
         let stamp = Some(winner.stamp);
-        if self.reading.versions().all(|(_, version)| version == stamp) {
+        // While the key moves, those asked may agree on what the next owners lack: then they are written to as well.
+        let may_be_short = self.reading.plan.blocking_repair && self.repair_plan.next.is_some();
+        if !may_be_short && self.reading.versions().all(|(_, version)| version == stamp) {
             return;
         }
         let mut repair = Box::new(Write::new(self.repair_plan, self.key.clone(), winner));
@@ -177,6 +183,7 @@ impl Get {
         self.reading.contacts.is_quiet() && self.repair.as_ref().is_none_or(|repair| repair.contacts.is_quiet())
     }
 
+    #[inline]
     pub(super) fn on_reply(&mut self, from: NodeId, answer: Result<Reply, Refusal>) {
         match answer {
             Ok(Reply::Value { entry }) => {

@@ -25,6 +25,10 @@
 //! behind) leaves the put indeterminate. One case is left: a network that repeats a put may deliver one copy, then
 //! the replica's epoch is raised or its tombstone collected, then the other copy is refused; if the first answer is
 //! lost, and all other replicas refuse too, the put is called failed, or stamped anew, although it was applied.
+//!
+//! Replies to reads carry no floor. A version that was deleted, and its tombstone collected between two answers to one
+//! read, is recognised only when its write-back is refused; where none is needed, or the key was written since, that
+//! read may still find it.
 
 mod contacts;
 mod get;
@@ -145,6 +149,7 @@ pub struct Operation {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "an operation lives on the stack; a box would cost an allocation a get")]
 enum Machine {
     Put(Put),
     Get(Get),
@@ -152,16 +157,19 @@ enum Machine {
 
 impl Operation {
     /// A put (or, with a tombstone, a delete) by `plan`; unanswered at `deadline` it is indeterminate.
+    #[inline]
     pub fn put(plan: WritePlan, key: Key, entry: Entry, now: Time, deadline: Time) -> Operation {
         Operation { machine: Machine::Put(Put::new(plan, key, entry, now, deadline)) }
     }
 
     /// A get by `plan`; stale replicas are repaired by `repair`.
+    #[inline]
     pub fn get(plan: ReadPlan, repair: WritePlan, key: Key, now: Time, deadline: Time) -> Operation {
         Operation { machine: Machine::Get(Get::new(plan, repair, key, now, deadline)) }
     }
 
     /// What to do next. Equal inputs give equal steps.
+    #[inline]
     pub fn poll(&mut self) -> Step<'_> {
         match &mut self.machine {
             Machine::Put(put) => put.poll(),
@@ -170,6 +178,7 @@ impl Operation {
     }
 
     /// An answer of `from`. Late, repeated and foreign answers are harmless.
+    #[inline]
     pub fn on_reply(&mut self, from: NodeId, answer: Result<Reply, Refusal>) {
         match &mut self.machine {
             Machine::Put(put) => put.on_reply(from, answer),

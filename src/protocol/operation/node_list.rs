@@ -19,6 +19,7 @@ impl NodeList {
     pub const NONE: NodeList = NodeList { nodes: [NodeId(u32::MAX); MOST_NODES], len: 0 };
 
     /// Adds `node` at the end. Returns false, changing nothing, when it is there already or the list is full.
+    #[inline]
     pub fn push(&mut self, node: NodeId) -> bool {
         let free = self.len() < MOST_NODES && !self.contains(node);
         if free {
@@ -29,6 +30,7 @@ impl NodeList {
     }
 
     /// The nodes in order of arrival.
+    #[inline]
     pub fn as_slice(&self) -> &[NodeId] {
         &self.nodes[..self.len()]
     }

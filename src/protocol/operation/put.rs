@@ -38,6 +38,7 @@ enum Phase {
 const MOST_RESTAMPS: u8 = 4;
 
 impl Put {
+    #[inline]
     pub(super) fn new(plan: WritePlan, key: Key, entry: Entry, now: Time, deadline: Time) -> Put {
         let mut write = Write::new(plan, key, entry);
         write.send_to_all();
@@ -55,26 +56,28 @@ impl Put {
     /// The order matters: a newer topology comes before giving up, since under it the put may still win; giving up
     /// comes before sending, since what was not sent cannot be applied; every replica is sent the version before the
     /// answer, since a driver may be slow to come back after it.
+    #[inline]
     pub(super) fn poll(&mut self) -> Step<'_> {
         if self.phase == Phase::Closed {
             return Step::Drained;
         }
-        let won = self.write.verdict() == Verdict::Won;
+        let verdict = self.write.verdict();
+        let won = verdict == Verdict::Won;
         if !(won || self.ended)
             && let Some(topology) = self.replans.take()
         {
             return Step::Replan(topology);
         }
         if self.phase == Phase::Open
+            && (verdict == Verdict::Lost || (self.ended && !won))
             && let Some(step) = self.give_up()
         {
             return step;
         }
-        if !self.ended {
-            let first_sends = self.write.verdict() != Verdict::Lost;
-            if let Some(errand) = self.write.contacts.errand(first_sends) {
-                return self.write.step(errand);
-            }
+        if !self.ended
+            && let Some(errand) = self.write.contacts.errand(verdict != Verdict::Lost)
+        {
+            return self.write.step(errand);
         }
         if self.phase == Phase::Open && won {
             self.phase = Phase::Answered;
@@ -87,16 +90,8 @@ impl Put {
         self.linger()
     }
 
-    /// The step of a put that cannot be acknowledged any more.
+    /// The step of a put that cannot be acknowledged any more; none while it may turn out that nobody has applied it.
     fn give_up(&mut self) -> Option<Step<'static>> {
-        let hopeless = match self.write.verdict() {
-            Verdict::Won => false,
-            Verdict::Pending => self.ended,
-            Verdict::Lost => true,
-        };
-        if !hopeless {
-            return None;
-        }
         let untouched = self.write.is_untouched();
         if !untouched && !self.ended && self.write.may_prove_untouched() {
             return None;
@@ -117,6 +112,7 @@ impl Put {
     }
 
     /// What is left to do when nothing is to be sent or said.
+    #[inline]
     fn linger(&mut self) -> Step<'static> {
         if self.phase != Phase::Answered {
             return Step::Wait;
@@ -133,6 +129,7 @@ impl Put {
         Step::Drained
     }
 
+    #[inline]
     pub(super) fn on_reply(&mut self, from: NodeId, answer: Result<Reply, Refusal>) {
         match answer {
             Ok(Reply::Stored { newer }) => self.write.on_stored(from, newer),

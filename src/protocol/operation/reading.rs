@@ -37,16 +37,22 @@ struct Vote {
     cast: bool,
     /// Whether it is asked for the value, not only for the stamp.
     value: bool,
-    /// The newest version it holds.
-    version: Option<Stamp>,
+    /// The newest version it holds; [`Stamp::ZERO`], which is never given, where it holds none. (An `Option` here
+    /// would add a third to what an operation takes on the stack.)
+    version: Stamp,
 }
 
 impl Vote {
-    const NONE: Vote = Vote { cast: false, value: false, version: None };
+    const NONE: Vote = Vote { cast: false, value: false, version: Stamp::ZERO };
+
+    fn version(&self) -> Option<Stamp> {
+        (self.version != Stamp::ZERO).then_some(self.version)
+    }
 }
 
 impl Reading {
     /// Nobody is asked until [`Reading::enlist`].
+    #[inline]
     pub(super) fn new(plan: ReadPlan, key: Key) -> Reading {
         Reading {
             contacts: Contacts::of(&plan.current, plan.next.as_ref()),
@@ -66,6 +72,7 @@ impl Reading {
     }
 
     /// What `errand` asks of the driver.
+    #[inline]
     pub(super) fn step(&mut self, errand: Errand) -> Step<'_> {
         match errand {
             Errand::Teach(to) => Step::Teach { to },
@@ -76,6 +83,7 @@ impl Reading {
     }
 
     /// The question for the contact of `index`.
+    #[inline]
     fn question(&mut self, index: usize) -> &Request {
         let (epoch, value) = (self.plan.epoch, self.votes[index].value);
         let same = match &self.request {
@@ -122,6 +130,7 @@ impl Reading {
         (0..self.contacts.as_slice().len()).any(asked)
     }
 
+    #[inline]
     fn ask(&mut self, index: usize, value: bool) {
         self.votes[index].value = value;
         self.contacts.set(index, State::Due);
@@ -146,20 +155,22 @@ impl Reading {
     }
 
     /// The newest version among the answers.
+    #[inline]
     pub(super) fn newest(&self) -> Option<Stamp> {
-        self.cast().filter_map(|(_, vote)| vote.version).max()
+        self.cast().filter_map(|(_, vote)| vote.version()).max()
     }
 
     /// Each node that answered, with the newest version it holds.
+    #[inline]
     pub(super) fn versions(&self) -> impl Iterator<Item = (NodeId, Option<Stamp>)> {
-        self.cast().map(|(index, vote)| (self.contacts.as_slice()[index].node, vote.version))
+        self.cast().map(|(index, vote)| (self.contacts.as_slice()[index].node, vote.version()))
     }
 
     /// Sees to it that some replica that holds `newest` is being asked for its value.
     pub(super) fn want_value(&mut self, newest: Option<Stamp>) {
         let comes = self
             .cast()
-            .any(|(index, vote)| vote.value && vote.version == newest && self.contacts.state(index).is_under_way());
+            .any(|(index, vote)| vote.value && vote.version() == newest && self.contacts.state(index).is_under_way());
         if !comes {
             self.fetch(newest);
         }
@@ -168,7 +179,7 @@ impl Reading {
     /// Asks one more replica that holds `newest` for its value. Returns whether there was one.
     fn fetch(&mut self, newest: Option<Stamp>) -> bool {
         let holds =
-            |(index, vote): &(usize, &Vote)| vote.version == newest && self.contacts.state(*index) == State::Done;
+            |(index, vote): &(usize, &Vote)| vote.version() == newest && self.contacts.state(*index) == State::Done;
         let holder = self.cast().find(holds).map(|(index, _)| index);
         if let Some(index) = holder {
             self.ask(index, true);
@@ -177,8 +188,10 @@ impl Reading {
     }
 
     /// Contacts that have answered, with what they said.
+    #[inline]
     fn cast(&self) -> impl Iterator<Item = (usize, &Vote)> {
-        self.votes.iter().enumerate().filter(|(_, vote)| vote.cast)
+        let votes = &self.votes[..self.contacts.as_slice().len()];
+        votes.iter().enumerate().filter(|(_, vote)| vote.cast)
     }
 
     /// `from` answered with its value.
@@ -197,12 +210,14 @@ impl Reading {
     }
 
     /// `from` answered with its version, by itself or with the value.
+    #[inline]
     pub(super) fn on_version(&mut self, from: NodeId, version: Option<Stamp>, with_value: bool) {
         let Some(index) = self.contacts.find_asked(from) else { return };
         let vote = &mut self.votes[index];
         // Asked for the value of a version it no longer holds, a replica is believed: this reply too was made after
         // the get began. Otherwise an older reply is a late one.
         let fetched = with_value && vote.cast && vote.value && self.contacts.state(index).is_under_way();
+        let version = version.unwrap_or(Stamp::ZERO);
         vote.version = if fetched { version } else { vote.version.max(version) };
         if !vote.cast {
             vote.cast = true;
@@ -245,8 +260,8 @@ impl Reading {
 
     /// The version `gone` counts as absent.
     pub(super) fn forget(&mut self, gone: Stamp) {
-        for vote in self.votes.iter_mut().filter(|vote| vote.version == Some(gone)) {
-            vote.version = None;
+        for vote in self.votes.iter_mut().filter(|vote| vote.version == gone) {
+            vote.version = Stamp::ZERO;
         }
         self.best.take_if(|best| best.stamp == gone);
     }

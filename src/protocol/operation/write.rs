@@ -32,6 +32,7 @@ pub(super) struct Write {
 
 impl Write {
     /// Sends nothing until [`Write::send_to_all`] or [`Write::send_to`].
+    #[inline]
     pub(super) fn new(plan: WritePlan, key: Key, entry: Entry) -> Write {
         let stamp = entry.stamp;
         Write {
@@ -47,6 +48,7 @@ impl Write {
         }
     }
 
+    #[inline]
     pub(super) fn verdict(&self) -> Verdict {
         self.tally.verdict()
     }
@@ -68,6 +70,7 @@ impl Write {
     }
 
     /// What `errand` asks of the driver.
+    #[inline]
     pub(super) fn step(&self, errand: Errand) -> Step<'_> {
         match errand {
             Errand::Teach(to) => Step::Teach { to },
@@ -83,12 +86,13 @@ impl Write {
         }
     }
 
-    /// Whether `node` was sent the version and has not acknowledged it.
+    /// Whether an answer of `node` is awaited.
     pub(super) fn awaits(&self, node: NodeId) -> bool {
-        self.contacts.find_asked(node).is_some_and(|index| self.contacts.state(index) != State::Done)
+        self.contacts.find_asked(node).is_some_and(|index| self.contacts.state(index).is_under_way())
     }
 
     /// `from` holds this version or a newer one.
+    #[inline]
     pub(super) fn on_stored(&mut self, from: NodeId, newer: Option<Stamp>) {
         let Some(index) = self.contacts.find_asked(from) else { return };
         // An answer to the stamp this put had before a floor refused that one: it says nothing about this stamp.

@@ -75,7 +75,14 @@ impl FaultyDisk {
 
     /// How reads fail from here on.
     pub fn fail_reads(&self, fault: ReadFault) {
-        lock(&self.state).read = fault;
+        self.fail_reads_after(0, fault);
+    }
+
+    /// How reads fail after `good` more that do not.
+    pub fn fail_reads_after(&self, good: u64, fault: ReadFault) {
+        let mut state = lock(&self.state);
+        state.good_reads = good;
+        state.read = fault;
     }
 
     /// The machine dies at the step of this number (the first is 0): it has `effect`, and every call from there on
@@ -206,6 +213,8 @@ struct State {
     room: Option<u64>,
     sync: SyncFault,
     read: ReadFault,
+    /// Reads that succeed before `read` applies.
+    good_reads: u64,
     crash: Option<(u64, CrashEffect)>,
     steps: u64,
     dead: bool,
@@ -224,6 +233,16 @@ impl State {
         self.steps += 1;
         self.dead = effect.is_some();
         Ok(effect)
+    }
+
+    /// How the next read fails.
+    fn next_read(&mut self) -> io::Result<ReadFault> {
+        self.alive()?;
+        if self.good_reads == 0 {
+            return Ok(self.read);
+        }
+        self.good_reads -= 1;
+        Ok(ReadFault::None)
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -292,11 +311,7 @@ impl DiskFile for FaultyFile {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let fault = {
-            let state = lock(&self.state);
-            state.alive()?;
-            state.read
-        };
+        let fault = lock(&self.state).next_read()?;
         match fault {
             ReadFault::None => self.inner.read_at(offset, buffer),
             ReadFault::Error => Err(io::Error::other("injected read failure")),

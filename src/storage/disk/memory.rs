@@ -1,13 +1,13 @@
 //! Files in memory, with a model of what a crash leaves of them.
 //!
 //! Beside what a reader sees, the disk remembers what is durable: of each file the bytes it had at its last sync, of
-//! each directory the entries it had at its last `sync_dir`. The `after_*` methods return what a machine would find
-//! on restart, as a new disk that shares nothing with this one. A file is therefore kept when its entry is durable,
-//! whatever its bytes, and its bytes are kept when it was synced, whatever its entry: both are needed, as on a real
-//! disk.
+//! each directory the entries it had at its last `sync_dir`, and what was done to the entries since. The `after_*`
+//! methods return what a machine would find on restart, as a new disk that shares nothing with this one. A file is
+//! therefore kept when its entry is durable, whatever its bytes, and its bytes are kept when it was synced, whatever
+//! its entry: both are needed, as on a real disk.
 //!
-//! The model is harsh but not every harshness there is: it loses all that is not durable or (keeping names) all bytes
-//! but no entries. Torn and garbage tails are the business of [`FaultyDisk`](super::FaultyDisk).
+//! The model is harsh but not every harshness there is. Torn and garbage tails are the business of
+//! [`FaultyDisk`](super::FaultyDisk).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -27,26 +27,33 @@ impl MemoryDisk {
         MemoryDisk::default()
     }
 
-    /// What is left when the process is killed: everything that was written.
+    /// What is left when the process is killed: everything, but no more of it durable than before.
     #[must_use]
     pub fn after_kill(&self) -> MemoryDisk {
-        let tree = lock(&self.tree);
-        image(&tree.seen, Content::seen)
+        MemoryDisk { tree: Arc::new(Mutex::new(lock(&self.tree).copy())) }
     }
 
     /// What is left when the power fails: synced bytes of files whose entries were synced too.
     #[must_use]
     pub fn after_power_loss(&self) -> MemoryDisk {
-        let tree = lock(&self.tree);
-        image(&tree.durable, Content::durable)
+        self.after_power_loss_choosing(&mut || false)
     }
 
-    /// What is left when the power fails on a file system that wrote its directories early: every entry, but only
+    /// What is left when the power fails on a file system that had written its directories: every entry, but only
     /// the synced bytes. A rename that overtakes the sync of its file shows here.
     #[must_use]
     pub fn after_power_loss_keeping_names(&self) -> MemoryDisk {
+        self.after_power_loss_choosing(&mut || true)
+    }
+
+    /// What is left when the power fails on a file system that had written some changes of its directories, in
+    /// whatever order: those that `choose` says yes to, and only the synced bytes.
+    #[must_use]
+    pub fn after_power_loss_choosing(&self, choose: &mut dyn FnMut() -> bool) -> MemoryDisk {
         let tree = lock(&self.tree);
-        image(&tree.seen, Content::durable)
+        let mut names = tree.durable.clone();
+        tree.pending.iter().filter(|_| choose()).for_each(|change| names.apply(change));
+        MemoryDisk { tree: Arc::new(Mutex::new(Tree::settled(&names.reachable()))) }
     }
 
     /// All files and their bytes, by name: to compare or to keep an image.
@@ -59,7 +66,7 @@ impl MemoryDisk {
     pub fn plant(&self, name: &str, bytes: &[u8]) {
         let mut tree = lock(&self.tree);
         let file = Arc::new(MemoryFile(Mutex::new(Content::stored(bytes.to_vec()))));
-        let Tree { seen, durable } = &mut *tree;
+        let Tree { seen, durable, .. } = &mut *tree;
         for names in [seen, durable] {
             names.dirs.insert(parent(name).to_owned());
             names.files.insert(name.to_owned(), Arc::clone(&file));
@@ -75,7 +82,7 @@ impl Disk for MemoryDisk {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let file = Arc::new(MemoryFile::default());
-        tree.seen.files.insert(name.to_owned(), Arc::clone(&file));
+        tree.change(Change::Create(name.to_owned(), Arc::clone(&file)));
         Ok(file)
     }
 
@@ -102,53 +109,109 @@ impl Disk for MemoryDisk {
         if tree.seen.files.contains_key(dir) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        tree.seen.dirs.insert(dir.to_owned());
+        tree.change(Change::CreateDir(dir.to_owned()));
         Ok(())
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut tree = lock(&self.tree);
         tree.seen.check_dir(parent(to))?;
-        let file = tree.seen.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        tree.seen.files.insert(to.to_owned(), file);
+        tree.seen.check_file(from)?;
+        tree.change(Change::Rename(from.to_owned(), to.to_owned()));
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let removed = lock(&self.tree).seen.files.remove(name);
-        removed.map(|_| ()).ok_or(io::ErrorKind::NotFound.into())
+        let mut tree = lock(&self.tree);
+        tree.seen.check_file(name)?;
+        tree.change(Change::Remove(name.to_owned()));
+        Ok(())
     }
 
     fn remove_dir_all(&self, dir: &str) -> io::Result<()> {
-        let below = |name: &str| name == dir || name.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
-        let mut tree = lock(&self.tree);
-        tree.seen.files.retain(|name, _| !below(name));
-        tree.seen.dirs.retain(|name| !below(name));
+        lock(&self.tree).change(Change::RemoveDir(dir.to_owned()));
         Ok(())
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         let mut tree = lock(&self.tree);
         tree.seen.check_dir(dir)?;
-        let Tree { seen, durable } = &mut *tree;
-        durable.files.retain(|name, _| parent(name) != dir);
-        durable.dirs.retain(|name| name.is_empty() || parent(name) != dir);
-        let files = seen.files.iter().filter(|(name, _)| parent(name) == dir);
-        durable.files.extend(files.map(|(name, file)| (name.clone(), Arc::clone(file))));
-        durable.dirs.extend(seen.dirs.iter().filter(|name| parent(name) == dir).cloned());
+        let Tree { durable, pending, .. } = &mut *tree;
+        for change in pending.extract_if(.., |change| change.dir() == dir) {
+            durable.apply(&change);
+        }
         Ok(())
     }
 }
 
-/// The entries a reader sees and the entries a power loss leaves. Both name the same files.
+/// The entries a reader sees, those that are durable, and what made the ones of the others. Both name the same files.
 #[derive(Debug, Default)]
 struct Tree {
     seen: Names,
     durable: Names,
+    pending: Vec<Change>,
+}
+
+impl Tree {
+    /// A disk whose entries and bytes are all durable.
+    fn settled(names: &Names) -> Tree {
+        let settle = |file: &MemoryFile| Content::stored(lock(&file.0).durable());
+        let seen = names.copy(&mut |file| Arc::new(MemoryFile(Mutex::new(settle(file)))));
+        Tree { durable: seen.clone(), seen, pending: Vec::new() }
+    }
+
+    /// The same, sharing nothing: a file that has several names here has them there.
+    fn copy(&self) -> Tree {
+        let mut copies = BTreeMap::new();
+        let mut copy = |file: &Arc<MemoryFile>| {
+            let fresh = || Arc::new(MemoryFile(Mutex::new(lock(&file.0).clone())));
+            Arc::clone(copies.entry(Arc::as_ptr(file)).or_insert_with(fresh))
+        };
+        Tree {
+            seen: self.seen.copy(&mut copy),
+            durable: self.durable.copy(&mut copy),
+            pending: self.pending.iter().map(|change| change.copy(&mut copy)).collect(),
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        self.seen.apply(&change);
+        self.pending.push(change);
+    }
+}
+
+/// Something done to a directory's entries.
+#[derive(Clone, Debug)]
+enum Change {
+    Create(String, Arc<MemoryFile>),
+    Rename(String, String),
+    Remove(String),
+    CreateDir(String),
+    RemoveDir(String),
+}
+
+impl Change {
+    /// The directory whose sync makes it durable.
+    fn dir(&self) -> &str {
+        match self {
+            Change::Create(name, _)
+            | Change::Rename(_, name)
+            | Change::Remove(name)
+            | Change::CreateDir(name)
+            | Change::RemoveDir(name) => parent(name),
+        }
+    }
+
+    fn copy(&self, copy: &mut dyn FnMut(&Arc<MemoryFile>) -> Arc<MemoryFile>) -> Change {
+        match self {
+            Change::Create(name, file) => Change::Create(name.clone(), copy(file)),
+            other => other.clone(),
+        }
+    }
 }
 
 /// The entries of all directories.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Names {
     files: BTreeMap<String, Arc<MemoryFile>>,
     dirs: BTreeSet<String>,
@@ -165,33 +228,60 @@ impl Names {
         if self.dirs.contains(dir) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
-    /// Whether `dir` and all above it are there: an entry below one that is not cannot be reached.
+    fn check_file(&self, name: &str) -> io::Result<()> {
+        if self.files.contains_key(name) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    /// Makes a change; one whose ground was lost has no effect.
+    fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Create(name, file) => {
+                self.files.insert(name.clone(), Arc::clone(file));
+            }
+            Change::Rename(from, to) => {
+                if let Some(file) = self.files.remove(from) {
+                    self.files.insert(to.clone(), file);
+                }
+            }
+            Change::Remove(name) => {
+                self.files.remove(name);
+            }
+            Change::CreateDir(dir) => {
+                self.dirs.insert(dir.clone());
+            }
+            Change::RemoveDir(dir) => {
+                let below =
+                    |name: &str| name == dir || name.strip_prefix(&**dir).is_some_and(|rest| rest.starts_with('/'));
+                self.files.retain(|name, _| !below(name));
+                self.dirs.retain(|name| !below(name));
+            }
+        }
+    }
+
+    /// The same entries of copies of the files.
+    fn copy(&self, copy: &mut dyn FnMut(&Arc<MemoryFile>) -> Arc<MemoryFile>) -> Names {
+        let files = self.files.iter().map(|(name, file)| (name.clone(), copy(file))).collect();
+        Names { files, dirs: self.dirs.clone() }
+    }
+
+    /// Without the entries that cannot be reached from the top.
+    fn reachable(mut self) -> Names {
+        let all = self.clone();
+        self.files.retain(|name, _| all.reaches(parent(name)));
+        self.dirs.retain(|dir| all.reaches(dir));
+        self
+    }
+
+    /// Whether `dir` and all above it are there.
     fn reaches(&self, dir: &str) -> bool {
         self.dirs.contains(dir) && (dir.is_empty() || self.reaches(parent(dir)))
     }
 }
 
-/// A disk of the entries in `names` that can be reached, with what `content` leaves of each file.
-fn image(names: &Names, content: fn(&Content) -> Vec<u8>) -> MemoryDisk {
-    let keep = |file: &MemoryFile| {
-        let bytes = content(&lock(&file.0));
-        Arc::new(MemoryFile(Mutex::new(Content::stored(bytes))))
-    };
-    let files: BTreeMap<String, Arc<MemoryFile>> = names
-        .files
-        .iter()
-        .filter(|(name, _)| names.reaches(parent(name)))
-        .map(|(name, file)| (name.clone(), keep(file)))
-        .collect();
-    let dirs: BTreeSet<String> = names.dirs.iter().filter(|dir| names.reaches(dir)).cloned().collect();
-    let copy = || Names { files: files.clone(), dirs: dirs.clone() };
-    MemoryDisk { tree: Arc::new(Mutex::new(Tree { seen: copy(), durable: copy() })) }
-}
-
 #[derive(Debug, Default)]
 struct MemoryFile(Mutex<Content>);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Content {
     bytes: Vec<u8>,
     /// How many of `bytes` a power loss leaves.
@@ -203,10 +293,6 @@ struct Content {
 impl Content {
     fn stored(bytes: Vec<u8>) -> Content {
         Content { synced: bytes.len(), bytes, cut: Vec::new() }
-    }
-
-    fn seen(&self) -> Vec<u8> {
-        self.bytes.clone()
     }
 
     fn durable(&self) -> Vec<u8> {

@@ -102,7 +102,16 @@ fn a_kill_keeps_what_was_written() {
     append(&disk, "a", b"two");
     disk.create("b").unwrap();
     assert_eq!(image.dump(), dump(&[("a", "one")]), "an image shares nothing");
-    assert_eq!(image.after_power_loss().dump(), image.dump(), "and what it shows is durable");
+    assert_eq!(image.after_power_loss().dump(), dump(&[]), "and is no more durable than before");
+    disk.sync_dir("").unwrap();
+    disk.open("b").unwrap().sync().unwrap();
+    let (again, also) = (disk.after_kill(), disk.after_kill().after_kill());
+    for disk in [&disk, &again, &also] {
+        assert_eq!(disk.after_power_loss().dump(), dump(&[("a", ""), ("b", "")]));
+    }
+    append(&again, "a", b"!");
+    again.open("a").unwrap().sync().unwrap();
+    assert_eq!(again.after_power_loss().dump(), dump(&[("a", "onetwo!"), ("b", "")]), "what is synced stays one file");
 }
 
 #[test]
@@ -138,6 +147,25 @@ fn a_power_loss_undoes_renames_and_removals_that_were_not_synced() {
     assert_eq!(disk.after_power_loss_keeping_names().dump(), dump(&[("b", "one")]));
     disk.sync_dir("").unwrap();
     assert_eq!(disk.after_power_loss().dump(), dump(&[("b", "one")]));
+}
+
+#[test]
+fn a_power_loss_may_keep_some_changes_of_names_and_lose_others() {
+    let disk = MemoryDisk::new();
+    disk.plant("a", b"one");
+    disk.create("b").unwrap();
+    disk.rename("b", "c").unwrap();
+    disk.remove("a").unwrap();
+    let kept = |kept: [bool; 3]| {
+        let mut kept = kept.into_iter();
+        disk.after_power_loss_choosing(&mut || kept.next().unwrap()).dump()
+    };
+    assert_eq!(kept([true, false, false]), dump(&[("a", "one"), ("b", "")]));
+    assert_eq!(kept([false, true, false]), dump(&[("a", "one")]), "no file to rename");
+    assert_eq!(kept([true, false, true]), dump(&[("b", "")]));
+    assert_eq!(kept([true, true, true]), dump(&[("c", "")]));
+    disk.sync_dir("").unwrap();
+    assert_eq!(disk.after_power_loss().dump(), dump(&[("c", "")]));
 }
 
 #[test]

@@ -20,6 +20,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use self::files::FileName;
 use self::segments::Segments;
 use self::staging::Staging;
 use self::writer::Writer;
@@ -226,7 +227,8 @@ impl Log {
         }
         let mut staging = lock(&self.staging);
         let synced = self.synced_sequence.load(Ordering::Acquire);
-        Ok(staging.append(self.identity.uid, self.options.segment_bytes, synced, epoch, body, length as u32))
+        let segment_bytes = self.options.segment_bytes.min(MAX_SEGMENT_BYTES);
+        Ok(staging.append(self.identity.uid, segment_bytes, synced, epoch, body, length as u32))
     }
 
     /// Hands everything staged up to `position` (and whatever else is staged) to the operating system, and syncs it
@@ -300,6 +302,14 @@ impl Log {
         }
     }
 
+    /// Whether `directory` holds a log, or anything else that [`Log::open`] has to judge. What a start that was cut
+    /// short leaves, or a log whose segments someone took away, is none: to open it begins a new one.
+    pub fn is_begun(disk: &dyn Disk, directory: &str) -> Result<bool, StorageError> {
+        let names = disk.list(directory).map_err(|error| StorageError::reading(directory, 0, &error))?;
+        let is_rest = |name: &String| matches!(FileName::parse(name), Some(FileName::Temporary | FileName::SetAside));
+        Ok(!names.iter().all(is_rest))
+    }
+
     /// The error that failed the log, told again to everyone who asks for an acknowledgement.
     pub fn failure(&self) -> Option<StorageError> {
         self.failure.get().cloned()
@@ -365,6 +375,8 @@ pub(super) fn ordinal(place: u32) -> u32 {
 
 /// How often the interval policy syncs.
 pub const SYNC_INTERVAL: Time = Time(100 * Time::MILLISECOND.0);
+/// No segment grows beyond this, whatever the options say, so that offsets in it always fit.
+const MAX_SEGMENT_BYTES: u32 = 1 << 31;
 /// Bits of an ordinal that count merges. The other 28 number the segments of one process: 2^28 are 16 PiB of full ones.
 const GENERATION_BITS: u32 = 4;
 

@@ -1,5 +1,6 @@
 //! What the tests of log and recovery share: one node's log on a disk in memory.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Location, Log, LogIdentity, LogOptions, Recovered, SyncPolicy};
@@ -79,12 +80,33 @@ pub(in crate::storage) fn written(count: u64, segment_bytes: u32, syncs: &[u64])
 }
 
 /// What a crash of `disk` may leave.
-pub(in crate::storage) fn images(disk: &MemoryDisk) -> [(&'static str, MemoryDisk); 3] {
-    [
-        ("killed", disk.after_kill()),
-        ("power lost", disk.after_power_loss()),
-        ("power lost, names kept", disk.after_power_loss_keeping_names()),
-    ]
+///
+/// After a power loss that is each subset of the changes of names, as long as there are few.
+pub(in crate::storage) fn images(disk: &MemoryDisk) -> Vec<(String, MemoryDisk)> {
+    let mut changes = 0;
+    let nothing_kept = disk.after_power_loss_choosing(&mut || {
+        changes += 1;
+        false
+    });
+    assert!(changes <= 10, "{changes} changes of names without a sync have too many subsets");
+    let mut images = vec![("killed".to_owned(), disk.after_kill()), ("power lost".to_owned(), nothing_kept)];
+    for kept in 1..1_u32 << changes {
+        let mut left = kept;
+        let image = disk.after_power_loss_choosing(&mut || {
+            let keep = left & 1 == 1;
+            left >>= 1;
+            keep
+        });
+        images.push((format!("power lost, names kept: {kept:b}"), image));
+    }
+    images
+}
+
+/// The same files, all of them durable.
+pub(in crate::storage) fn durable(disk: &MemoryDisk) -> MemoryDisk {
+    let copy = MemoryDisk::new();
+    disk.dump().iter().for_each(|(name, bytes)| copy.plant(name, bytes));
+    copy
 }
 
 /// Runs `scenario` on a disk that dies at each of its steps in turn, in each way, and hands what it returned and the
@@ -108,6 +130,39 @@ pub(in crate::storage) fn crash_everywhere<T>(
             check(&format!("step {step} of {steps}, {effect:?}"), outcome, &below, &faulty);
         }
     }
+}
+
+/// Every state that crashes of `scenario` can leave of `start`, and crashes of `again` of those, and so on, `times`
+/// over: each one once, with how it came about.
+pub(in crate::storage) fn crash_states<T, U>(
+    start: &MemoryDisk,
+    scenario: impl Fn(Arc<FaultyDisk>) -> T,
+    again: impl Fn(Arc<FaultyDisk>) -> U,
+    times: usize,
+) -> Vec<(String, MemoryDisk)> {
+    let mut known = BTreeSet::new();
+    let mut states: Vec<(String, MemoryDisk)> = Vec::new();
+    let mut note = |context: &str, below: &MemoryDisk, found: &mut Vec<(String, MemoryDisk)>| {
+        for (name, image) in images(below) {
+            let lost = (image.after_power_loss().dump(), image.after_power_loss_keeping_names().dump());
+            if known.insert((image.dump(), lost)) {
+                found.push((format!("{context}, {name}"), image));
+            }
+        }
+    };
+    crash_everywhere(start, scenario, |context, _, below, _| note(context, below, &mut states));
+    let mut from = 0;
+    for _ in 1..times {
+        let mut found = Vec::new();
+        for (before, image) in &states[from..] {
+            crash_everywhere(image, &again, |context, _, below, _| {
+                note(&format!("{before}; then {context}"), below, &mut found);
+            });
+        }
+        from = states.len();
+        states.append(&mut found);
+    }
+    states
 }
 
 /// A stream of random numbers from a seed: SplitMix64 (Steele, Lea and Flood, 2014).

@@ -1,7 +1,8 @@
 //! The log on disks in memory: order, rolls, group commit, policies, failures.
 
 use super::testing::{
-    POLICIES, all_bodies, bodies, body, crash_everywhere, images, open, open_on, options, split_mix, written,
+    POLICIES, all_bodies, bodies, body, crash_everywhere, crash_states, durable, images, open, open_on, options,
+    split_mix, written,
 };
 use super::*;
 use crate::storage::disk::{FaultyDisk, MemoryDisk, ReadFault, SyncFault};
@@ -126,6 +127,20 @@ fn records_carry_what_is_known_synced() {
     assert_eq!(synced(&log, 5), 4, "opening syncs");
 }
 
+/// Reading writes, and writing is not syncing.
+#[test]
+fn a_read_does_not_commit_under_always() {
+    let disk = MemoryDisk::new();
+    let (log, ..) = open(&disk, options(SyncPolicy::Always, 1 << 20)).unwrap();
+    let at = log.append(Epoch(1), &body(1)).unwrap();
+    assert_eq!(log.read(at).unwrap().body, body(1));
+    assert!(log.is_staged(at));
+    assert_eq!(log.synced_sequence(), 0);
+    log.commit(at.into()).unwrap();
+    assert!(!log.is_staged(at));
+    assert_eq!(open(&disk.after_power_loss(), options(SyncPolicy::Always, 1 << 20)).unwrap().2.len(), 1);
+}
+
 #[test]
 fn a_full_segment_is_synced_before_the_next_opens() {
     let disk = MemoryDisk::new();
@@ -151,6 +166,14 @@ fn a_record_larger_than_a_segment_gets_one_of_its_own() {
     let segments: std::collections::BTreeSet<u32> = places.iter().map(|at| at.segment).collect();
     assert_eq!(segments.len(), 5);
     assert_eq!(bodies(&open(&disk, options(SyncPolicy::Interval, 300)).unwrap().2), written);
+
+    let (log, ..) = open(&MemoryDisk::new(), options(SyncPolicy::Interval, 300)).unwrap();
+    let first = log.append(Epoch(1), &written[1]).unwrap();
+    assert_eq!(
+        first,
+        Location { segment: 0, offset: HEADER_BYTES as u32, length: first.length },
+        "an empty one will do"
+    );
 }
 
 #[test]
@@ -270,6 +293,22 @@ fn a_roll_that_fails_fails_the_log() {
         assert_eq!(log.read(places[0]).unwrap().body, body(1), "written before the failure");
         assert_eq!(log.segments().len(), 1);
     }
+}
+
+#[test]
+fn a_segment_that_cannot_be_created_fails_the_log() {
+    let below = MemoryDisk::new();
+    let faulty = Arc::new(FaultyDisk::new(Arc::new(below.clone())));
+    let (log, ..) = open_on(Arc::clone(&faulty) as Arc<dyn Disk>, options(SyncPolicy::Interval, 200)).unwrap();
+    let places: Vec<Location> = (1..=4).map(|number| log.append(Epoch(1), &body(number)).unwrap()).collect();
+    let fitting: Vec<&Location> = places.iter().filter(|at| at.segment == 0).collect();
+    faulty.set_room(Some(fitting.iter().map(|at| u64::from(at.length)).sum::<u64>() + 10));
+    let failure = log.commit(places[3].into()).unwrap_err();
+    assert_eq!(failure.code(), "KV-E120");
+    faulty.set_room(None);
+    refuses_everything(&log, places[0], &failure);
+    let (_, _, replayed) = open(&below, options(SyncPolicy::Interval, 200)).unwrap();
+    assert_eq!(bodies(&replayed), all_bodies(fitting.len() as u64));
 }
 
 fn refuses_everything(log: &Log, committed: Location, failure: &StorageError) {

@@ -14,8 +14,8 @@ use super::super::record::{Body, Record};
 use super::survey::Damage;
 use super::{Listing, Recovery};
 
-/// Sets everything from `damage` on aside. Returns the name of the damaged file's copy. The good part is cut to
-/// length by what follows in every recovery.
+/// Sets everything from `damage` on aside. Returns the name of the damaged file's copy. What follows in every recovery
+/// makes the new names durable, and then cuts the damaged file to its good part.
 pub(super) fn set_aside(
     disk: &dyn Disk,
     directory: &str,
@@ -29,23 +29,24 @@ pub(super) fn set_aside(
     let set_aside = || {
         if !listing.is_marked {
             disk.create(&files::marker_name(directory))?;
-            disk.sync_dir(directory)?;
         }
+        // Before anything else changes, since what proves the damage may be about to go; also when the marker was there
+        // already, since an earlier attempt may have been killed before this line.
+        disk.sync_dir(directory)?;
         let copy = free_name(listing, &damaged);
         if damage.good_bytes > 0 {
             let temporary = files::temporary_name(directory, first);
             copy_file(disk, &damaged, &temporary)?;
             disk.rename(&temporary, &copy)?;
+            // Before later segments go: without them the damage may pass for a torn tail, and be cut by any recovery.
             disk.sync_dir(directory)?;
         }
-        // The newest first: after a crash the damage is still followed by what proves it.
-        for name in later.iter().rev() {
+        for name in &later {
             disk.rename(name, &free_name(listing, name))?;
         }
         if damage.good_bytes == 0 {
             disk.rename(&damaged, &copy)?;
         }
-        disk.sync_dir(directory)?;
         Ok(copy)
     };
     set_aside().map_err(|error| StorageError::writing(&damaged, &error))

@@ -14,7 +14,7 @@ use super::*;
 pub(super) struct Control {
     /// The newest topology.
     pub(super) topology: Option<Location>,
-    /// The highest clock record, and what it says.
+    /// The newest clock record, and what it says: only a later time is noted.
     pub(super) clock: Option<(Location, Time)>,
     /// The newest record of whether the node is recovering, and what it says.
     pub(super) recovering: Option<(Location, bool)>,
@@ -50,7 +50,6 @@ impl Control {
         self.count(at, body);
         let superseded = match body {
             Body::Topology { .. } => self.topology.replace(at),
-            Body::Clock { time } if self.time() > *time => Some(at),
             Body::Clock { time } => self.clock.replace((at, *time)).map(|(old, _)| old),
             Body::Recovering { recovering } => self.recovering.replace((at, *recovering)).map(|(old, _)| old),
             Body::Discard { .. } | Body::Floor { .. } => {

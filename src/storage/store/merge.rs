@@ -15,7 +15,7 @@
 //!   part of its range still has it), and would then reach too far: so after a floor that is kept, discards are too.
 //! - **A floor, or a clearing**, that at no token of its range is the highest still in force. Where it was raised over,
 //!   a replay takes the higher one, whatever the order; where it was discarded, the discard is later.
-//! - **A topology, clock or recovering record** but the one that decides: the newest, and of clocks the highest.
+//! - **A topology, clock or recovering record** but the newest of its kind.
 //!
 //! The table is asked about each record under its shard's lock, and whatever changes afterwards only makes more
 //! garbage. A record that was kept moves in the table when the copy can be read, if the table still means it; until

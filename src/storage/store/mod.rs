@@ -17,7 +17,8 @@
 //! Locks are taken in this order: the running merge, the control records, shards ascending, then the cache's or the
 //! log's own.
 //!
-//! Caveats: a page (`versions`, `entries`) takes shard after shard and is no snapshot. After a failed commit the table
+//! Caveats: a read that misses the cache keeps its shard locked while it reads, so that a merge cannot move the record
+//! meanwhile. A page (`versions`, `entries`) takes shard after shard and is no snapshot. After a failed commit the table
 //! is ahead of the disk; the log then acknowledges nothing more, and a restart goes back to what the disk has.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -299,7 +300,9 @@ impl Store {
         self.log.sync()
     }
 
-    /// One bounded step of upkeep: the interval's sync, a slice of a merge.
+    /// One bounded step of upkeep: the interval's sync, a slice of a merge. An error of the merge alone (a disk too full
+    /// for the copy, say) leaves everything as it was and is not met again before the log has changed; `failure` tells
+    /// whether the log has stopped.
     pub fn maintain(&self, now: Time) -> Result<(), StorageError> {
         self.log.maintain(now)?;
         self.merge_step()

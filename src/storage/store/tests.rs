@@ -94,3 +94,12 @@ fn merge_all(store: &Store) -> usize {
 fn upper_half() -> TokenRange {
     TokenRange { first: Token(1 << 63), last: Token(u64::MAX) }
 }
+
+/// Heads or tails, by the bits of `seed` again and again.
+fn coin(seed: u64) -> impl FnMut() -> bool {
+    let mut bits = seed;
+    move || {
+        bits = bits.rotate_right(1);
+        bits & 1 == 1
+    }
+}

@@ -14,7 +14,7 @@ use crate::types::Token;
 
 impl Store {
     /// WAL-3, CACHE-1 and STAT-1: reads the whole log again, folds it, and compares it with table, digests, counts and
-    /// cache. Each difference is a sentence (the first [`MAX_DIFFERENCES`] of them); none is health. Writes what is
+    /// cache. Each difference is a sentence (the first 100 of them); none is health. Writes what is
     /// staged first; an error is a log that cannot be read or has failed. Holds every lock: for checkers.
     pub fn verify(&self) -> Result<Vec<String>, StorageError> {
         let _merging = self.merging.lock().unwrap_or_else(PoisonError::into_inner);
@@ -116,10 +116,7 @@ impl Naive {
                 self.epoch = record.epoch;
                 self.topology = Some(at);
             }
-            Body::Clock { time } if self.clock.is_none_or(|(_, highest)| highest <= time) => {
-                self.clock = Some((at, time));
-            }
-            Body::Clock { .. } => {}
+            Body::Clock { time } => self.clock = Some((at, time)),
             Body::Recovering { recovering } => self.recovering = Some((at, recovering)),
         }
     }

@@ -531,7 +531,7 @@ impl World {
         let mode = replica.mode;
         // What a full or failed disk takes in part may come to light.
         let broken = matches!(mode, Mode::ReadOnly | Mode::Stopped);
-        if supersedes && (!broken || entry.stamp.time.0 % 2 == 0) {
+        if supersedes && (!broken || entry.stamp.time.0.is_multiple_of(2)) {
             let forbidden = self.forbidden.contains(&entry.stamp);
             assert!(!forbidden, "KV-6: {} is taken after all\n{}", entry.stamp, self.story.join("\n"));
             self.applied.insert(entry.stamp);
@@ -581,12 +581,16 @@ impl World {
             let (old, new, _) = self.sets(epoch);
             !old.contains(&node) && new.is_some_and(|new| new.contains(&node))
         };
+        let floor = self.nodes.values().map(|node| node.floor).max().unwrap_or(Stamp::ZERO);
         let replica = self.nodes.get_mut(&node).unwrap();
         if epoch <= replica.epoch || replica.mode == Mode::Down {
             return;
         }
         if gains && replica.epoch < epoch - epoch % STAGES + FENCING {
             replica.discard();
+            // Floors travel with the fence: what a replica acknowledged below a donor's floor would be dropped when
+            // it merges that floor.
+            replica.floor = floor;
         }
         replica.epoch = epoch;
         self.story.push(format!("{node} is at epoch {epoch}"));
@@ -689,7 +693,9 @@ impl World {
     fn collect(&mut self) {
         let (set, _, stage) = self.sets(self.published);
         let set = set.to_vec();
-        if stage != 0 || !set.iter().all(|node| self.sound(*node)) {
+        // Replies carry no floor, so a read that overlaps a collection may take an old answer for a newer one.
+        let reads = self.running.iter().any(|running| !running.is_put && running.outcome.is_none());
+        if stage != 0 || reads || !set.iter().all(|node| self.sound(*node)) {
             return;
         }
         let floor = Stamp { time: self.now, coordinator: NodeId(u32::MAX), counter: 0 };

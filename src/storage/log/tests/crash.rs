@@ -1,6 +1,7 @@
 //! WAL-1, WAL-2, WAL-4: the machine dies at every step of appending, committing, syncing and rolling.
 
 use super::*;
+use crate::storage::disk::{CrashEffect, RealDisk};
 
 /// How far a log came before the machine died.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,7 +78,7 @@ fn a_crash_at_any_step_leaves_a_prefix_that_holds_what_was_promised() {
 
 #[test]
 fn a_crash_at_any_step_after_a_restart_does_too() {
-    let start = written(20, SEGMENT, &[9]).after_kill();
+    let start = durable(&written(20, SEGMENT, &[9]));
     crash_everywhere(
         &start,
         |disk| append_until_crash(disk, SyncPolicy::Interval, 20),
@@ -106,6 +107,31 @@ fn torn_and_garbage_tails_are_cut() {
             });
         }
         assert!(torn > 10, "only {torn} tails were torn");
+    }
+}
+
+/// The same on files of the operating system, cut by the wrapper's own account.
+#[test]
+fn torn_real_files_are_cut_too() {
+    let mut random = split_mix(1);
+    for (round, policy) in POLICIES.into_iter().cycle().take(12).enumerate() {
+        let directory = tempfile::tempdir().unwrap();
+        let files: Arc<dyn Disk> = Arc::new(RealDisk::new(directory.path()));
+        let mut range = 0..=0;
+        for step in [150, 80, 40] {
+            let faulty = Arc::new(FaultyDisk::new(Arc::clone(&files)));
+            faulty.crash_at(random() % step, CrashEffect::Half);
+            let progress = append_until_crash(Arc::clone(&faulty), policy, 40);
+            if progress.appended > 0 {
+                range = progress.synced..=progress.appended;
+            }
+            faulty.power_loss_torn(&mut random).unwrap();
+            let (_, recovered, replayed) = open_on(Arc::clone(&files), options(policy, SEGMENT)).unwrap();
+            let last = replayed.len() as u64;
+            assert!(range.contains(&last), "round {round}: recovered {last}, expected {range:?}");
+            assert_eq!((bodies(&replayed), recovered.last_sequence), (all_bodies(last), last));
+            range = last..=last;
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Many threads on one log.
 
+use std::io;
 use std::sync::Barrier;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use super::*;
+use crate::storage::disk::DiskFile;
 
 #[test]
 fn threads_share_commits_and_lose_nothing() {
@@ -53,5 +55,89 @@ fn threads_share_commits_and_lose_nothing() {
             let expected = (0..EACH).map(|number| Body::Clock { time: Time(thread << 32 | number) });
             assert!(of_thread.map(|(_, record)| record.body.clone()).eq(expected), "in each thread's order");
         }
+    }
+}
+
+/// Of two syncs at once only one hears of a failure; the other would acknowledge.
+#[test]
+fn a_file_is_never_synced_by_two_threads_at_once() {
+    let disk = Arc::new(OneSync(MemoryDisk::new()));
+    let (log, ..) = open_on(disk, options(SyncPolicy::Interval, 2_000)).unwrap();
+    let start = Barrier::new(3);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            start.wait();
+            for number in 0..300 {
+                let at = log.append(Epoch(1), &body(number)).unwrap();
+                log.commit(at.into()).unwrap();
+            }
+        });
+        scope.spawn(|| {
+            start.wait();
+            for second in 0..300 {
+                log.maintain(Time(second * Time::SECOND.0)).unwrap();
+            }
+        });
+        scope.spawn(|| {
+            start.wait();
+            for _ in 0..300 {
+                log.sync().unwrap();
+            }
+        });
+    });
+}
+
+/// A disk in memory whose files insist on one sync at a time.
+#[derive(Debug)]
+struct OneSync(MemoryDisk);
+
+#[derive(Debug)]
+struct OneSyncFile(Arc<dyn DiskFile>, AtomicBool);
+
+impl Disk for OneSync {
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(OneSyncFile(self.0.create(name)?, AtomicBool::new(false))))
+    }
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.0.open(name)
+    }
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        self.0.list(dir)
+    }
+    fn create_dir(&self, dir: &str) -> io::Result<()> {
+        self.0.create_dir(dir)
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+    fn remove_dir_all(&self, dir: &str) -> io::Result<()> {
+        self.0.remove_dir_all(dir)
+    }
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        self.0.sync_dir(dir)
+    }
+}
+
+impl DiskFile for OneSyncFile {
+    fn size(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        self.0.append(bytes)
+    }
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(offset, buffer)
+    }
+    fn sync(&self) -> io::Result<()> {
+        assert!(!self.1.swap(true, Ordering::AcqRel), "two syncs at once");
+        (0..20).for_each(|_| thread::yield_now());
+        self.1.store(false, Ordering::Release);
+        self.0.sync()
+    }
+    fn truncate(&self, size: u64) -> io::Result<()> {
+        self.0.truncate(size)
     }
 }

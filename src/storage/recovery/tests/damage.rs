@@ -55,6 +55,8 @@ fn a_missing_segment_is_named_by_what_it_held() {
 fn segments_that_repeat_numbers_are_damage() {
     let disk = planted(&[(FIRST, made(header(1, None), 1..=4)), (THIRD, made(header(3, None), 3..=4))]);
     is_refused("overlap", &disk, "KV-E101");
+    let disk = planted(&[(FIRST, made(header(1, None), 1..=4)), (THIRD, made(header(3, None), []))]);
+    is_refused("overlap of nothing", &disk, "KV-E101");
 }
 
 #[test]
@@ -127,6 +129,10 @@ fn a_bad_merged_segment_is_refused_before_its_inputs_are_removed() {
     assert_eq!(recovered.last_sequence, 6);
     assert_eq!(sound.list("node1").unwrap(), [FIRST, FIFTH], "the input that was left is removed");
 
+    let short = [(FIRST, made(header(1, Some(3)), [2])), (THIRD, made(header(3, None), [3]))];
+    let (_, _, replayed) = open(&planted(&short), one_segment()).unwrap();
+    assert!(replayed.iter().map(|(_, record)| record.sequence).eq([2]), "an input of one record is an input");
+
     let mut flipped = good.clone();
     *flipped.last_mut().unwrap() ^= 1;
     for (what, merged) in [
@@ -175,6 +181,11 @@ fn stale_temporaries_are_removed() {
     }
     open(&disk, one_segment()).unwrap();
     assert_eq!(disk.list("node1").unwrap(), [FIRST]);
+    let bytes = disk.dump()["node1/00000000000000000001.wal"].clone();
+    disk.plant("node1/00000000000000000001.wal", &bytes[..bytes.len() - 1]);
+    disk.plant("node1/00000000000000000003.tmp", b"anything");
+    open(&disk, one_segment()).unwrap().1.torn.unwrap();
+    assert_eq!(disk.list("node1").unwrap(), [FIRST], "with a torn tail too");
 }
 
 #[test]

@@ -142,6 +142,16 @@ fn notes_are_restored() {
 }
 
 #[test]
+fn a_clearing_counts_as_the_newest_stamp() {
+    let disk = MemoryDisk::new();
+    let (store, _) = open(&disk, 4_096);
+    store.raise_epoch(Epoch(1), b"", &[], stamp(99)).unwrap();
+    store.sync().unwrap();
+    let (_, restored) = open(&disk.after_power_loss(), 4_096);
+    assert_eq!(restored.newest, Some(stamp(99)), "a stamp below it would be refused");
+}
+
+#[test]
 fn reads_are_hits_and_misses_and_a_repair_replaces_the_cached_value() {
     let (store, _) = open(&MemoryDisk::new(), 4_096);
     for number in 0..6 {
@@ -226,7 +236,9 @@ fn a_failed_log_refuses_puts_and_tells_why() {
 fn verify_names_what_is_wrong() {
     type Damage = fn(&Store);
     let damages: [(&str, Damage); 9] = [
-        ("the table lacks", |store| drop(store.table.lock(key(1).token()).remove(&key(1)))),
+        ("the table lacks", |store| {
+            store.table.lock(key(1).token()).remove(&key(1));
+        }),
         ("which the log lacks", |store| {
             let slot = store.table.lock(key(1).token()).get(&key(1)).unwrap();
             store.table.lock(key(77).token()).insert(&key(77), slot);

@@ -54,6 +54,8 @@ fn a_merge_survives_a_crash_at_every_step() {
                 (memory.after_kill(), &written),
                 (memory.after_power_loss(), &synced),
                 (memory.after_power_loss_keeping_names(), &synced),
+                (memory.after_power_loss_choosing(&mut coin(step)), &synced),
+                (memory.after_power_loss_choosing(&mut coin(!step)), &synced),
             ];
             for (image, at_least) in images {
                 let (again, restored) = open(&image, SEGMENT);

@@ -106,6 +106,41 @@ fn a_tombstone_outlives_a_merge_without_the_oldest_segment() {
     assert_eq!(get(&store, 0), Some(tombstone(6)), "deleted, and back again");
 }
 
+/// A tombstone that a merge is about to drop, and that a new version replaces first.
+#[test]
+fn a_version_that_replaces_a_tombstone_during_its_merge_stays() {
+    let disk = MemoryDisk::new();
+    let (store, _) = open(&disk, 1 << 18);
+    store.raise_floor(TokenRange::ALL, stamp(50)).unwrap();
+    for number in 0..6_000 {
+        put(&store, number, &entry(60));
+    }
+    store.discard(Epoch(0), &[TokenRange::ALL]).unwrap();
+    for number in 0..6_000 {
+        put(&store, number, &entry(60));
+        put(&store, number, &tombstone(70));
+    }
+    store.raise_floor(TokenRange::ALL, stamp(80)).unwrap();
+    store.sync().unwrap();
+    let mut steps = 0;
+    let before = store.log.segments();
+    while store.log.segments()[0] == before[0] {
+        store.maintain(Time(0)).unwrap();
+        steps += 1;
+        for number in (0..3_000).filter(|number| number % 7 == steps % 7) {
+            put(&store, number, &entry(90 + steps));
+        }
+        store.sync().unwrap();
+    }
+    assert!(steps > 3, "{steps} steps");
+    assert_sound(&store);
+    assert_eq!(
+        (0..3_000).filter(|number| get(&store, *number).is_some_and(|entry| entry.value.is_some())).count(),
+        3_000
+    );
+    assert_eq!(get(&store, 5_999), Some(tombstone(70)));
+}
+
 /// The same of a discard.
 #[test]
 fn a_discard_outlives_a_merge_without_the_oldest_segment() {

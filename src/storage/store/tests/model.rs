@@ -19,7 +19,7 @@ enum Action {
     Maintain(u8),
     Verify,
     Kill,
-    PowerLoss { keeping_names: bool },
+    PowerLoss { names: u64 },
 }
 
 const KEYS: u64 = 14;
@@ -60,7 +60,7 @@ fn action() -> impl Strategy<Value = Action> {
         20 => (1_u8..12).prop_map(Action::Maintain),
         1 => Just(Action::Verify),
         1 => Just(Action::Kill),
-        1 => any::<bool>().prop_map(|keeping_names| Action::PowerLoss { keeping_names }),
+        1 => any::<u64>().prop_map(|names| Action::PowerLoss { names }),
     ]
 }
 
@@ -206,13 +206,9 @@ impl Machine {
                 let may_be = self.uncommitted.clone();
                 self.reopen(self.disk.after_kill(), &may_be);
             }
-            Action::PowerLoss { keeping_names } => {
+            Action::PowerLoss { names } => {
                 let may_be = self.unsynced.clone();
-                let image = if keeping_names {
-                    self.disk.after_power_loss_keeping_names()
-                } else {
-                    self.disk.after_power_loss()
-                };
+                let image = self.disk.after_power_loss_choosing(&mut coin(names));
                 self.reopen(image, &may_be);
             }
         }

@@ -1,0 +1,161 @@
+//! Each check with a fault planted that it must find: one that cannot fail checks nothing.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::cluster::{Backing, ClusterConfig, RequestOptions};
+use crate::protocol::message::Request;
+use crate::storage::disk::{FaultyDisk, MemoryDisk, ReadFault};
+use crate::storage::store::Store;
+use crate::topology::Topology;
+use crate::types::{Entry, Epoch, Key, Level, Stamp, Time, TokenRange};
+
+fn cluster() -> Cluster {
+    cluster_on(Backing::Memory)
+}
+
+fn cluster_on(backing: Backing) -> Cluster {
+    let config = ClusterConfig { copies: 2, vnodes: 16, ..ClusterConfig::default() };
+    let (mut cluster, _) = Cluster::open(config, backing).unwrap();
+    for label in ["a", "b", "c"] {
+        cluster.add_node(label, 1.0).unwrap();
+    }
+    let all = RequestOptions { level: Some(Level::All), ..RequestOptions::default() };
+    for key in 0..20 {
+        cluster.put(key.to_string().as_bytes(), b"value", &all).unwrap();
+    }
+    assert_eq!(cluster.check().violations, Vec::<String>::new());
+    cluster
+}
+
+fn key() -> Key {
+    Key::new(*b"7").unwrap()
+}
+
+fn store(cluster: &Cluster, id: NodeId) -> &Store {
+    cluster.nodes[&id].process.as_ref().unwrap().replica.store()
+}
+
+fn owners(cluster: &Cluster) -> Vec<NodeId> {
+    cluster.topology.replicas(key().token()).as_slice().to_vec()
+}
+
+fn stranger(cluster: &Cluster) -> NodeId {
+    let owners = owners(cluster);
+    cluster.nodes.keys().copied().find(|id| !owners.contains(id)).unwrap()
+}
+
+fn entry(cluster: &Cluster, value: &str) -> Entry {
+    let stamp = Stamp { time: cluster.now.plus(Time(1)), coordinator: NodeId(1), counter: 0 };
+    Entry { value: Some(Arc::from(value.as_bytes())), stamp, expires: None }
+}
+
+fn forget(cluster: &Cluster, id: NodeId) {
+    let range = TokenRange { first: key().token(), last: key().token() };
+    store(cluster, id).discard(cluster.topology.epoch(), &[range]).unwrap();
+}
+
+/// The invariants that are violated.
+fn found(cluster: &mut Cluster) -> Vec<String> {
+    let mut names: Vec<String> = cluster
+        .check()
+        .violations
+        .iter()
+        .map(|violation| violation.split(' ').find(|word| word.contains('-')).unwrap_or_default().to_owned())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+#[test]
+fn a_copy_where_it_does_not_belong() {
+    let mut cluster = cluster();
+    let (at, entry) = (stranger(&cluster), entry(&cluster, "value"));
+    store(&cluster, at).put(cluster.topology.epoch(), &key(), &entry).unwrap();
+    assert_eq!(found(&mut cluster), ["MOVE-6"]);
+}
+
+#[test]
+fn a_copy_that_is_missing_and_a_key_that_is() {
+    let mut cluster = cluster();
+    let owners = owners(&cluster);
+    forget(&cluster, owners[0]);
+    assert_eq!(found(&mut cluster), ["MOVE-6"]);
+    forget(&cluster, owners[1]);
+    assert_eq!(found(&mut cluster), ["KV-1", "MOVE-6"]);
+    let label = cluster.label(stranger(&cluster));
+    cluster.kill(&label).unwrap();
+    assert_eq!(found(&mut cluster), ["KV-1", "MOVE-6"], "a node that never had it is no excuse");
+    let label = cluster.label(owners[0]);
+    cluster.kill(&label).unwrap();
+    assert!(!found(&mut cluster).contains(&"KV-1".to_owned()), "one that may have it is");
+    assert!(cluster.check().notes.iter().any(|note| note.contains("only on nodes that are down")));
+}
+
+#[test]
+fn a_value_that_nobody_wrote() {
+    let mut cluster = cluster();
+    let (at, entry) = (owners(&cluster)[0], entry(&cluster, "forged"));
+    store(&cluster, at).put(cluster.topology.epoch(), &key(), &entry).unwrap();
+    assert_eq!(found(&mut cluster), ["KV-4"]);
+}
+
+#[test]
+fn a_deleted_key_that_is_back() {
+    let mut cluster = cluster();
+    cluster.delete(b"7", &RequestOptions { level: Some(Level::All), ..RequestOptions::default() }).unwrap();
+    let old = Stamp { time: Time(1), coordinator: NodeId(1), counter: 0 };
+    for at in owners(&cluster) {
+        forget(&cluster, at);
+    }
+    assert_eq!(found(&mut cluster), Vec::<String>::new(), "a tombstone may go when nothing older is left");
+    let entry = Entry { stamp: old, ..entry(&cluster, "value") };
+    let at = owners(&cluster)[0];
+    store(&cluster, at).put(cluster.topology.epoch(), &key(), &entry).unwrap();
+    assert_eq!(found(&mut cluster), ["KV-1"]);
+}
+
+#[test]
+fn a_node_of_another_epoch() {
+    let mut cluster = cluster();
+    let mut record = cluster.topology.record().clone();
+    record.epoch = Epoch(record.epoch.0 + 1);
+    let topology = Arc::new(Topology::new(record));
+    let replica = &cluster.nodes[&NodeId(2)].process.as_ref().unwrap().replica;
+    replica.stage(cluster.now, &Request::Fence { topology }).unwrap();
+    assert_eq!(found(&mut cluster), ["RING-7"]);
+}
+
+#[test]
+fn a_node_with_another_ring() {
+    let mut cluster = cluster();
+    let mut record = cluster.topology.record().clone();
+    record.members.pop();
+    cluster.topology = Arc::new(Topology::new(record));
+    let found = found(&mut cluster);
+    assert!(found.contains(&"RING-7".to_owned()) && found.contains(&"MOVE-6".to_owned()), "{found:?}");
+}
+
+#[test]
+fn accounts_that_do_not_add_up() {
+    let mut cluster = cluster();
+    cluster.network.send();
+    assert_eq!(found(&mut cluster), ["STAT-1"], "a message that is nowhere");
+    let mut cluster = self::cluster();
+    cluster.network.arrived(true);
+    assert_eq!(found(&mut cluster), ["STAT-1"], "a message that was never sent");
+    let mut cluster = self::cluster();
+    cluster.nodes.get_mut(&NodeId(1)).unwrap().process.as_mut().unwrap().values_read += 1;
+    assert_eq!(found(&mut cluster), ["STAT-1"], "a read that no store has seen");
+}
+
+#[test]
+fn a_log_that_cannot_be_read_again() {
+    let disk = Arc::new(FaultyDisk::new(Arc::new(MemoryDisk::new())));
+    let mut cluster = cluster_on(Backing::Disk(Arc::clone(&disk) as Arc<dyn crate::storage::disk::Disk>));
+    disk.fail_reads(ReadFault::Error);
+    let violations = cluster.check().violations;
+    assert!(violations.iter().any(|violation| violation.starts_with("WAL-3 a")), "{violations:?}");
+    assert!(violations.iter().any(|violation| violation.starts_with("MOVE-6 a cannot be read")), "{violations:?}");
+}

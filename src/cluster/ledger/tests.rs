@@ -1,0 +1,74 @@
+use std::sync::Arc;
+
+use super::*;
+
+fn key(name: &str) -> Key {
+    Key::new(name.as_bytes()).unwrap()
+}
+
+fn entry(time: u64, value: Option<&str>) -> Entry {
+    let stamp = Stamp { time: Time(time), coordinator: NodeId(1), counter: 0 };
+    Entry { value: value.map(|value| Arc::from(value.as_bytes())), stamp, expires: None }
+}
+
+fn nodes(numbers: &[u32]) -> NodeList {
+    numbers.iter().map(|number| NodeId(*number)).collect()
+}
+
+fn replicas(numbers: &[u32]) -> Replicas {
+    numbers.iter().map(|number| NodeId(*number)).collect()
+}
+
+#[test]
+fn a_value_that_nobody_wrote_is_noticed_when_it_is_read() {
+    let mut ledger = Ledger::default();
+    ledger.wrote(&key("a"), &entry(1, Some("1")));
+    ledger.wrote(&key("a"), &entry(2, Some("2")));
+    ledger.read(&key("a"), &entry(1, Some("1")));
+    ledger.read(&key("a"), &entry(3, None));
+    assert_eq!(ledger.reads(), (2, &[][..]));
+    ledger.read(&key("a"), &entry(2, Some("3")));
+    ledger.read(&key("b"), &entry(1, Some("1")));
+    assert_eq!((ledger.reads().0, ledger.reads().1.len()), (4, 2));
+    (0..100).for_each(|_| ledger.read(&key("b"), &entry(1, Some("1"))));
+    assert_eq!(ledger.reads().1.len(), MAX_FINDINGS);
+}
+
+#[test]
+fn the_newest_acknowledgement_counts() {
+    let mut ledger = Ledger::default();
+    let newer = Acknowledged::new(&entry(5, Some("5")), nodes(&[1, 2]), nodes(&[1, 2, 3]));
+    ledger.acknowledged(&key("a"), newer);
+    ledger.acknowledged(&key("a"), Acknowledged::new(&entry(4, None), nodes(&[1]), nodes(&[1])));
+    let due = |ledger: &Ledger, owners: &[u32]| {
+        let account = ledger.account(&key("a")).unwrap();
+        account.acknowledged.as_ref().map(|known| (known.stamp.time.0, known.copies_due(&replicas(owners))))
+    };
+    assert_eq!(due(&ledger, &[1, 2, 3]), Some((5, 2)));
+    assert_eq!(due(&ledger, &[2, 3, 4]), Some((5, 1)), "only node 2 is known to have it");
+    ledger.confirmed(&key("a"), entry(4, None).stamp, NodeId(3));
+    assert_eq!(due(&ledger, &[1, 2, 3]), Some((5, 2)), "a word about an older version");
+    ledger.confirmed(&key("a"), entry(5, None).stamp, NodeId(3));
+    assert_eq!(due(&ledger, &[2, 3, 4]), Some((5, 3)), "all had it, so whoever takes over has it");
+    ledger.cleared(entry(4, None).stamp);
+    assert!(due(&ledger, &[1]).is_some());
+    ledger.cleared(entry(5, None).stamp);
+    assert!(due(&ledger, &[1]).is_none());
+}
+
+#[test]
+fn what_went_with_a_node_is_named_once() {
+    let mut ledger = Ledger::default();
+    for (name, value) in [("kept", Some("1")), ("older", Some("2")), ("gone", Some("3")), ("deleted", None)] {
+        ledger.acknowledged(&key(name), Acknowledged::new(&entry(5, value), nodes(&[1]), nodes(&[1])));
+    }
+    let expired = Entry { expires: Some(Time(9)), ..entry(5, Some("4")) };
+    ledger.acknowledged(&key("expired"), Acknowledged::new(&expired, nodes(&[1]), nodes(&[1])));
+    let held = BTreeMap::from([(key("kept"), entry(5, None).stamp), (key("older"), entry(4, None).stamp)]);
+    let mut lost = ledger.destroyed(NodeId(1), &held, Time(9));
+    lost.sort_by(|one, other| one.bytes().cmp(other.bytes()));
+    assert_eq!(lost, [key("gone"), key("older")]);
+    assert!(ledger.destroyed(NodeId(1), &held, Time(9)).is_empty());
+    let kept = ledger.account(&key("kept")).and_then(|account| account.acknowledged.as_ref()).unwrap();
+    assert!(kept.confirmed.is_empty());
+}

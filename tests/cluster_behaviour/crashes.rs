@@ -1,0 +1,267 @@
+//! Everything stops at once, and is opened again.
+
+use std::sync::Arc;
+
+use kvsim::cluster::{Backing, Cluster, ClusterConfig, Opened, RequestOptions};
+use kvsim::storage::disk::{Disk, FaultyDisk, MemoryDisk};
+use kvsim::types::{Level, Time};
+
+use crate::workload::{Workload, assert_sound, none};
+use crate::{assert_filled, at, cluster_on, fill, small};
+
+const PLAIN: RequestOptions = RequestOptions { level: None, via: None, ttl: None };
+
+fn on(disk: &MemoryDisk) -> Backing {
+    Backing::Disk(Arc::new(disk.clone()))
+}
+
+fn reopen(config: &ClusterConfig, disk: &MemoryDisk) -> (Cluster, Opened) {
+    Cluster::open(config.clone(), on(disk)).unwrap()
+}
+
+#[test]
+fn what_was_put_before_closing_is_there_after_opening() {
+    let config = small(1);
+    let disk = MemoryDisk::new();
+    let mut cluster = cluster_on(3, config.clone(), on(&disk));
+    fill(&mut cluster, 20);
+    let first = cluster.put(b"k", b"old", &PLAIN).unwrap();
+    cluster.advance(Time::SECOND);
+    let closed_at = cluster.now();
+    assert_eq!(cluster.close().unwrap(), 3);
+    let (mut cluster, opened) = reopen(&config, &disk);
+    assert!(!opened.is_new && opened.notes.is_empty());
+    assert_eq!(opened.recovered.len(), 3);
+    assert!(opened.recovered.iter().all(|(_, records)| *records > 20));
+    assert!(cluster.now() > closed_at);
+    assert_filled(&mut cluster, 20);
+    let second = cluster.put(b"k", b"new", &PLAIN).unwrap();
+    assert!(second.version > first.version && second.newer.is_none());
+    assert_eq!(cluster.get(b"k", &at(Level::All)).unwrap().value, Some(b"new".to_vec()));
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn what_was_answered_survives_a_crash_without_closing() {
+    let config = small(2);
+    let disk = MemoryDisk::new();
+    let mut cluster = cluster_on(3, config.clone(), on(&disk));
+    let mut clients = Workload::new(2, 5, 30, &[Level::Quorum], none);
+    clients.run_answers(&mut cluster, 300);
+    clients.finish(&mut cluster);
+    let keys: Vec<_> = cluster.keys(None).unwrap();
+    let values: Vec<_> = keys.iter().map(|key| cluster.get(key, &PLAIN).unwrap().value).collect();
+    drop(cluster);
+    let (mut cluster, _) = reopen(&config, &disk);
+    for (key, value) in keys.iter().zip(values) {
+        assert_eq!(cluster.get(key, &PLAIN).unwrap().value, value);
+    }
+    assert_sound(&mut cluster);
+}
+
+/// MOVE-4: at every event of a change everything stops. What is found is the old ring or the new one, and every key.
+fn crash_at_every_event(config: &ClusterConfig, nodes: u32, begin: fn(&mut Cluster), before: usize, after: usize) {
+    const KEYS: u64 = 12;
+    let base = MemoryDisk::new();
+    let mut cluster = cluster_on(nodes, config.clone(), on(&base));
+    fill(&mut cluster, KEYS);
+    cluster.close().unwrap();
+    let mut rings = [false; 2];
+    for events in 0.. {
+        let disk = base.after_kill();
+        let (mut cluster, _) = reopen(config, &disk);
+        begin(&mut cluster);
+        for _ in 0..events {
+            cluster.step();
+        }
+        let is_over = cluster.ring_change().is_none();
+        // What the process had not handed to the system is gone.
+        drop(cluster);
+        let (mut cluster, _) = reopen(config, &disk);
+        let members = cluster.nodes().len();
+        assert!(members == before || members == after, "{members} nodes after {events} events");
+        rings[usize::from(members == after)] = true;
+        assert_filled(&mut cluster, KEYS);
+        assert_sound(&mut cluster);
+        assert_eq!(cluster.ring_change(), None);
+        let names = disk.list("").unwrap();
+        assert_eq!(names.iter().filter(|name| name.ends_with('/')).count(), members, "{names:?}");
+        if is_over {
+            break;
+        }
+    }
+    assert_eq!(rings, [true, true], "both rings were met");
+}
+
+#[test]
+fn a_crash_at_any_event_of_a_join_leaves_one_ring() {
+    crash_at_every_event(&small(1), 3, |cluster| cluster.start_add_node("x", 1.0).unwrap(), 3, 4);
+}
+
+#[test]
+fn a_crash_at_any_event_of_a_removal_leaves_one_ring() {
+    crash_at_every_event(&small(1), 4, |cluster| cluster.start_remove_node("node2", false).unwrap(), 4, 3);
+}
+
+#[test]
+fn a_crash_at_any_event_leaves_one_ring_of_single_copies() {
+    let config = ClusterConfig { copies: 1, ..small(3) };
+    crash_at_every_event(&config, 2, |cluster| cluster.start_add_node("x", 1.0).unwrap(), 2, 3);
+    crash_at_every_event(&config, 3, |cluster| cluster.start_remove_node("node1", false).unwrap(), 3, 2);
+}
+
+#[test]
+fn nodes_that_were_down_in_the_crash_catch_up() {
+    let config = small(5);
+    let disk = MemoryDisk::new();
+    let mut cluster = cluster_on(4, config.clone(), on(&disk));
+    fill(&mut cluster, 40);
+    cluster.kill("node1").unwrap();
+    cluster.add_node("node5", 1.0).unwrap();
+    cluster.add_node("node6", 1.0).unwrap();
+    drop(cluster);
+    let (mut cluster, opened) = reopen(&config, &disk);
+    assert_eq!(opened.recovered.len(), 6);
+    assert!(opened.notes.is_empty(), "{opened:?}");
+    assert!(cluster.nodes().iter().all(|node| node.state == "up"));
+    assert_filled(&mut cluster, 40);
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn clearing_outlives_a_crash() {
+    let config = small(6);
+    let disk = MemoryDisk::new();
+    let mut cluster = cluster_on(3, config.clone(), on(&disk));
+    fill(&mut cluster, 10);
+    cluster.clear_data().unwrap();
+    cluster.put(b"after", b"1", &PLAIN).unwrap();
+    drop(cluster);
+    let (mut cluster, _) = reopen(&config, &disk);
+    assert_eq!(cluster.keys(None).unwrap(), [b"after".to_vec()]);
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_told() {
+    let config = small(7);
+    let disk = MemoryDisk::new();
+    let mut cluster = cluster_on(3, config.clone(), on(&disk));
+    fill(&mut cluster, 10);
+    drop(cluster);
+    let (name, bytes) = disk.dump().into_iter().find(|(name, _)| name.starts_with("node2/")).unwrap();
+    disk.plant(&name, &bytes[..bytes.len() - 5]);
+    let (mut cluster, opened) = reopen(&config, &disk);
+    assert_eq!(opened.notes.len(), 1);
+    assert!(opened.notes[0].starts_with("note: node2: dropped an incomplete last record ("), "{:?}", opened.notes);
+    assert_filled(&mut cluster, 10);
+}
+
+#[test]
+fn a_damaged_log_is_refused_or_refilled() {
+    let config = small(8);
+    let disk = MemoryDisk::new();
+    let mut cluster = cluster_on(3, config.clone(), on(&disk));
+    fill(&mut cluster, 30);
+    // What comes behind a sync says so: then the damage before it cannot be a crash.
+    cluster.advance(Time::SECOND);
+    fill(&mut cluster, 30);
+    cluster.close().unwrap();
+    let (name, mut bytes) = disk.dump().into_iter().find(|(name, _)| name.starts_with("node2/")).unwrap();
+    let middle = bytes.len() / 3;
+    bytes[middle] ^= 1;
+    disk.plant(&name, &bytes);
+    let before = disk.dump();
+    assert_eq!(Cluster::open(config.clone(), on(&disk)).unwrap_err().code(), "KV-E101");
+    assert_eq!(disk.dump(), before, "a refusal changes nothing");
+    let prefix = ClusterConfig { recover_prefix: true, ..config };
+    let (mut cluster, opened) = Cluster::open(prefix, on(&disk)).unwrap();
+    assert!(opened.notes.iter().any(|note| note.contains("set the damaged file aside")), "{:?}", opened.notes);
+    assert!(opened.notes.iter().any(|note| note.contains("merged it from its replicas")), "{:?}", opened.notes);
+    assert_filled(&mut cluster, 30);
+    assert_eq!(cluster.keys(Some("node2")).unwrap().len(), 30, "it has everything again");
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn a_members_directory_that_is_gone_is_missed() {
+    let config = small(9);
+    let disk = MemoryDisk::new();
+    let mut cluster = cluster_on(3, config.clone(), on(&disk));
+    fill(&mut cluster, 30);
+    cluster.close().unwrap();
+    disk.remove_dir_all("node3").unwrap();
+    assert_eq!(Cluster::open(config.clone(), on(&disk)).unwrap_err().code(), "KV-E102");
+    let (mut cluster, _) = Cluster::open(ClusterConfig { recover_prefix: true, ..config }, on(&disk)).unwrap();
+    assert_eq!(cluster.keys(Some("node3")).unwrap().len(), 30);
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn a_directory_is_recovered_with_its_own_settings() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("data");
+    let backing = |copies, vnodes| Backing::Directory { path: path.clone(), copies, vnodes };
+    let config = ClusterConfig { copies: 2, vnodes: 8, ..small(1) };
+    let mut cluster = cluster_on(3, config, backing(Some(2), Some(8)));
+    fill(&mut cluster, 20);
+    cluster.sync_host().unwrap();
+    let other = Cluster::open(small(1), backing(None, None)).unwrap_err();
+    assert_eq!(other.code(), "KV-E110");
+    drop(cluster);
+    assert_eq!(Cluster::open(small(1), backing(Some(3), None)).unwrap_err().code(), "KV-E140");
+    assert_eq!(Cluster::open(small(1), backing(None, Some(9))).unwrap_err().code(), "KV-E140");
+    let (mut cluster, opened) = Cluster::open(small(1), backing(None, None)).unwrap();
+    assert!(!opened.is_new);
+    assert_eq!((cluster.config().copies, cluster.config().vnodes), (2, 8));
+    assert_filled(&mut cluster, 20);
+    cluster.remove_node("node1", false).unwrap();
+    assert!(!path.join("node1").exists());
+    assert_sound(&mut cluster);
+    assert_eq!(cluster.close().unwrap(), 2);
+}
+
+#[test]
+fn a_member_whose_log_was_taken_away_is_missed() {
+    let config = small(5);
+    for gone in [&["node2"][..], &["node1", "node2", "node3"]] {
+        let disk = MemoryDisk::new();
+        let mut cluster = cluster_on(3, ClusterConfig { copies: 1, ..config.clone() }, on(&disk));
+        fill(&mut cluster, 20);
+        cluster.close().unwrap();
+        for name in gone.iter().flat_map(|label| disk.list(label).unwrap().into_iter().map(move |name| (label, name))) {
+            disk.remove(&format!("{}/{}", name.0, name.1)).unwrap();
+        }
+        let before = disk.dump();
+        for _ in 0..2 {
+            let error = Cluster::open(config.clone(), on(&disk)).unwrap_err();
+            assert_eq!(error.code(), "KV-E102");
+            assert_eq!(disk.dump(), before, "nothing was changed");
+        }
+    }
+}
+
+/// A node with a full disk answers reads: what it holds counts, and nobody cries that it is lost.
+#[test]
+fn what_is_on_full_disks_is_neither_hidden_nor_lost() {
+    let disk = Arc::new(FaultyDisk::new(Arc::new(MemoryDisk::new())));
+    let backing = Backing::Disk(Arc::clone(&disk) as Arc<dyn Disk>);
+    let mut cluster = cluster_on(3, small(6), backing);
+    fill(&mut cluster, 20);
+    disk.set_room(Some(0));
+    assert!(cluster.put(b"new", b"1", &PLAIN).is_err());
+    cluster.advance(Time::SECOND);
+    assert!(cluster.nodes().iter().all(|node| node.state == "read-only"));
+    assert!(cluster.count() >= 20);
+    assert!(cluster.stats().copies >= 60);
+    let report = cluster.check();
+    assert!(report.violations.is_empty(), "{:?}", report.violations);
+    assert!(report.notes.iter().any(|note| note.contains("node2 has failed")), "{:?}", report.notes);
+    disk.set_room(None);
+    for label in ["node1", "node2", "node3"] {
+        cluster.kill(label).unwrap();
+        cluster.restart(label).unwrap();
+    }
+    assert_filled(&mut cluster, 20);
+    assert_sound(&mut cluster);
+}

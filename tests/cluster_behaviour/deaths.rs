@@ -1,0 +1,330 @@
+//! Nodes that are killed, stay away, return, or are given up.
+
+use kvsim::cluster::{Answer, ClusterConfig, RequestOptions};
+use kvsim::error::Error;
+use kvsim::sim::rng::Rng;
+use kvsim::types::{Level, Time};
+
+use crate::workload::{Workload, assert_sound};
+use crate::{assert_filled, at, cluster_of, fill, small};
+
+const PLAIN: RequestOptions = RequestOptions { level: None, via: None, ttl: None };
+
+#[test]
+fn a_quorum_survives_one_death_and_not_two() {
+    let mut cluster = cluster_of(3, small(1));
+    fill(&mut cluster, 10);
+    cluster.kill("node1").unwrap();
+    assert_filled(&mut cluster, 10);
+    cluster.put(b"new", b"1", &PLAIN).unwrap();
+    cluster.kill("node3").unwrap();
+    let started = cluster.now();
+    match cluster.put(b"new", b"2", &PLAIN).unwrap_err() {
+        Error::WriteTimeout { needed, acks, mut missing } => {
+            missing.sort_unstable();
+            assert_eq!((needed, acks), (2, vec!["node2".to_owned()]));
+            assert_eq!(missing, [("node1".to_owned(), "down"), ("node3".to_owned(), "down")]);
+        }
+        error => panic!("{error}"),
+    }
+    assert_eq!(cluster.now().since(started), Time::SECOND, "the deadline is the default timeout");
+    assert!(matches!(cluster.get(b"new", &PLAIN), Err(Error::ReadTimeout { needed: 2, .. })));
+    assert_eq!(cluster.get(b"new", &at(Level::One)).unwrap().value, Some(b"2".to_vec()));
+    cluster.kill("node2").unwrap();
+    match cluster.put(b"new", b"3", &PLAIN).unwrap_err() {
+        Error::NoQuorum { needed: 2, reachable: 0, missing } => assert_eq!(missing.len(), 3),
+        error => panic!("{error}"),
+    }
+    assert_eq!(cluster.kill("node2").unwrap_err().code(), "KV-E136");
+    for node in ["node1", "node2", "node3"] {
+        cluster.restart(node).unwrap();
+    }
+    // The write that was indeterminate had reached node2.
+    assert_eq!(cluster.get(b"new", &PLAIN).unwrap().value, Some(b"2".to_vec()));
+    assert_filled(&mut cluster, 10);
+    assert_sound(&mut cluster);
+    let counts = cluster.stats().operations;
+    assert_eq!((counts.failed, counts.indeterminate, counts.in_flight), (1, 2, 0));
+}
+
+#[test]
+fn a_node_that_returns_has_what_it_had_and_is_repaired_by_reads() {
+    let mut cluster = cluster_of(3, small(1));
+    fill(&mut cluster, 10);
+    cluster.kill("node2").unwrap();
+    cluster.put(b"key1", b"newer", &PLAIN).unwrap();
+    // Until its deadline the coordinator sends it again.
+    cluster.advance(Time::SECOND);
+    let report = cluster.restart("node2").unwrap();
+    assert!(report.records >= 10 && report.notes.is_empty(), "{report:?}");
+    let via = RequestOptions { via: Some("node2".to_owned()), level: Some(Level::Quorum), ttl: None };
+    assert_eq!(cluster.get(b"key1", &via).unwrap().value, Some(b"newer".to_vec()));
+    while cluster.step() {}
+    cluster.kill("node1").unwrap();
+    cluster.kill("node3").unwrap();
+    assert_eq!(cluster.get(b"key1", &at(Level::One)).unwrap().value, Some(b"newer".to_vec()), "it was repaired");
+}
+
+#[test]
+fn what_only_a_minority_holds_is_repaired_before_it_is_read() {
+    let mut cluster = cluster_of(3, small(1));
+    cluster.kill("node1").unwrap();
+    cluster.kill("node2").unwrap();
+    cluster.put(b"key", b"alone", &at(Level::One)).unwrap();
+    cluster.advance(Time::SECOND);
+    cluster.restart("node1").unwrap();
+    cluster.restart("node2").unwrap();
+    let read = cluster.get(b"key", &at(Level::All)).unwrap();
+    assert_eq!(read.value, Some(b"alone".to_vec()));
+    assert!(!read.repaired.is_empty() && !read.repaired.contains(&"node3".to_owned()), "{read:?}");
+    cluster.kill("node3").unwrap();
+    assert_eq!(cluster.get(b"key", &PLAIN).unwrap().value, Some(b"alone".to_vec()));
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn what_was_only_staged_dies_with_the_process() {
+    let mut cluster = cluster_of(1, small(1));
+    let id = cluster.start_put(b"k", b"v", &PLAIN).unwrap();
+    while cluster.events(1, None, Some("local")).unwrap().is_empty() {
+        cluster.step();
+    }
+    cluster.kill("node1").unwrap();
+    cluster.advance(Time::SECOND);
+    assert!(matches!(cluster.take_answer(id), Some(Err(Error::WriteTimeout { .. }))));
+    cluster.restart("node1").unwrap();
+    assert_eq!(cluster.get(b"k", &PLAIN).unwrap().version, None);
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn the_clients_of_a_dead_coordinator_wait_until_their_deadline() {
+    let mut cluster = cluster_of(3, small(1));
+    fill(&mut cluster, 1);
+    let via = RequestOptions { via: Some("node1".to_owned()), level: Some(Level::All), ttl: None };
+    let (put, get) = (cluster.start_put(b"k", b"v", &via).unwrap(), cluster.start_get(b"key0", &via).unwrap());
+    let delete = cluster.start_delete(b"key0", &via).unwrap();
+    cluster.step();
+    cluster.kill("node1").unwrap();
+    cluster.advance(Time(999_000));
+    assert!(cluster.take_answer(put).is_none());
+    cluster.advance(Time(1_000));
+    assert!(matches!(cluster.take_answer(put), Some(Err(Error::WriteTimeout { .. }))));
+    assert!(matches!(cluster.take_answer(get), Some(Err(Error::ReadTimeout { .. }))));
+    assert!(matches!(cluster.take_answer(delete), Some(Err(Error::WriteTimeout { .. }))));
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn a_process_started_at_once_gives_no_stamp_twice() {
+    let mut cluster = cluster_of(1, small(1));
+    let first = cluster.start_put(b"k", b"1", &PLAIN).unwrap();
+    cluster.kill("node1").unwrap();
+    cluster.restart("node1").unwrap();
+    let second = cluster.put(b"k", b"2", &PLAIN).unwrap();
+    cluster.advance(Time::SECOND);
+    assert!(cluster.take_answer(first).unwrap().is_err());
+    assert_eq!(second.newer, None);
+    assert_eq!(cluster.get(b"k", &PLAIN).unwrap().value, Some(b"2".to_vec()));
+}
+
+/// Timeouts are all that clients may see while one of three nodes is dead now and then.
+fn timeouts(error: &Error, _: Level) -> bool {
+    matches!(error, Error::WriteTimeout { .. } | Error::ReadTimeout { .. })
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_however_nodes_die() {
+    for seed in 0..30 {
+        let mut rng = Rng::from_seed(seed);
+        let mut cluster = cluster_of(4, small(seed));
+        let mut clients = Workload::new(seed, 6, 12, &[Level::Quorum], timeouts);
+        for _ in 0..6 {
+            let victim = format!("node{}", 1 + rng.below(4));
+            clients.run_answers(&mut cluster, 1 + rng.below(40));
+            (0..rng.below(30)).for_each(|_| {
+                cluster.step();
+            });
+            cluster.kill(&victim).unwrap();
+            clients.run_answers(&mut cluster, 1 + rng.below(60));
+            cluster.restart(&victim).unwrap();
+        }
+        clients.finish(&mut cluster);
+        clients.judge();
+        assert_sound(&mut cluster);
+        assert!(clients.answers["ok"] > 100, "seed {seed}: {:?}", clients.answers);
+    }
+}
+
+#[test]
+fn a_node_that_missed_ring_changes_hands_over_when_it_returns() {
+    for seed in 0..5 {
+        let mut cluster = cluster_of(4, small(seed));
+        fill(&mut cluster, 60);
+        cluster.kill("node2").unwrap();
+        cluster.put(b"key1", b"value1", &PLAIN).unwrap();
+        cluster.add_node("node5", 1.0).unwrap();
+        cluster.add_node("node6", 2.0).unwrap();
+        assert_filled(&mut cluster, 60);
+        assert_sound(&mut cluster);
+        let report = cluster.restart("node2").unwrap();
+        assert!(report.notes.is_empty(), "{report:?}");
+        assert_sound(&mut cluster);
+        assert_filled(&mut cluster, 60);
+    }
+}
+
+#[test]
+fn a_node_that_takes_over_must_be_up() {
+    let mut cluster = cluster_of(5, small(1));
+    fill(&mut cluster, 60);
+    cluster.kill("node3").unwrap();
+    let error = cluster.remove_node("node5", false).unwrap_err();
+    assert!(matches!(&error, Error::ChangeAborted { label } if label == "node3"), "{error}");
+    assert_filled(&mut cluster, 60);
+    cluster.restart("node3").unwrap();
+    assert_sound(&mut cluster);
+    cluster.remove_node("node5", false).unwrap();
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn where_nobody_takes_over_one_may_be_down() {
+    // Every node has every key.
+    let mut cluster = cluster_of(4, ClusterConfig { copies: 5, ..small(1) });
+    fill(&mut cluster, 60);
+    cluster.kill("node1").unwrap();
+    cluster.remove_node("node2", false).unwrap();
+    cluster.restart("node1").unwrap();
+    assert_filled(&mut cluster, 60);
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn a_node_whose_heirs_are_down_keeps_what_nobody_takes() {
+    let mut cluster = cluster_of(3, small(3));
+    cluster.kill("node2").unwrap();
+    cluster.kill("node3").unwrap();
+    // Acknowledged, at ONE: node1 alone has them.
+    for key in 0..20 {
+        cluster.put(format!("key{key}").as_bytes(), format!("value{key}").as_bytes(), &at(Level::One)).unwrap();
+    }
+    cluster.advance(Time::SECOND);
+    cluster.kill("node1").unwrap();
+    cluster.restart("node2").unwrap();
+    cluster.restart("node3").unwrap();
+    cluster.add_node("node4", 2.0).unwrap();
+    for node in ["node2", "node3", "node4"] {
+        cluster.kill(node).unwrap();
+    }
+    let report = cluster.restart("node1").unwrap();
+    assert_eq!(report.notes.len(), 1, "{report:?}");
+    assert_sound(&mut cluster);
+    assert!(report.notes[0].starts_with("node1 holds keys that are no longer its own"), "{report:?}");
+    cluster.restart("node2").unwrap();
+    cluster.restart("node4").unwrap();
+    assert_eq!(cluster.restart("node3").unwrap().notes, Vec::<String>::new());
+    assert_sound(&mut cluster);
+    assert_eq!(cluster.check().notes, Vec::<String>::new());
+    for key in 0..20 {
+        // What node1 still owns it alone has, until all are asked.
+        let read = cluster.get(format!("key{key}").as_bytes(), &at(Level::All)).unwrap();
+        assert_eq!(read.value, Some(format!("value{key}").into_bytes()));
+    }
+}
+
+#[test]
+fn a_dead_node_is_removed_by_force_only() {
+    let mut cluster = cluster_of(4, small(2));
+    fill(&mut cluster, 60);
+    cluster.kill("node2").unwrap();
+    assert_eq!(cluster.remove_node("node2", false).unwrap_err().code(), "KV-E136");
+    let report = cluster.remove_node("node2", true).unwrap();
+    assert_eq!((report.copied, report.between_others), (report.minimum, 0));
+    assert!(report.notes.is_empty(), "every key had two more copies: {report:?}");
+    assert_eq!(cluster.restart("node2").unwrap_err().code(), "KV-E133");
+    assert_filled(&mut cluster, 60);
+    assert_sound(&mut cluster);
+    // What is up is removed as without force.
+    let report = cluster.remove_node("node3", true).unwrap();
+    assert_eq!(report.notes, ["2 copies a key, 3 wanted"]);
+    assert_filled(&mut cluster, 60);
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn what_a_node_removed_by_force_alone_had_is_named() {
+    let mut cluster = cluster_of(3, ClusterConfig { copies: 1, ..small(2) });
+    fill(&mut cluster, 30);
+    let held = cluster.keys(Some("node2")).unwrap();
+    assert!(!held.is_empty());
+    cluster.kill("node2").unwrap();
+    let report = cluster.remove_node("node2", true).unwrap();
+    let lost = format!("lost with node2: the newest version of {} keys (", held.len());
+    assert!(report.notes.iter().any(|note| note.starts_with(&lost)), "{report:?}");
+    assert_eq!(cluster.count(), 30 - held.len() as u64);
+    // It was reported; it is not a violation that nobody knows of.
+    assert_sound(&mut cluster);
+    cluster.kill("node1").unwrap();
+    cluster.remove_node("node1", true).unwrap();
+    cluster.kill("node3").unwrap();
+    assert_eq!(cluster.remove_node("node3", true).unwrap_err().code(), "KV-E136");
+}
+
+#[test]
+fn a_change_that_needs_the_dead_is_called_off() {
+    let mut cluster = cluster_of(3, small(1));
+    fill(&mut cluster, 20);
+    cluster.kill("node1").unwrap();
+    cluster.kill("node2").unwrap();
+    let error = cluster.add_node("node4", 1.0).unwrap_err();
+    assert!(matches!(&error, Error::ChangeAborted { label } if label == "node1" || label == "node2"), "{error}");
+    assert_eq!(cluster.nodes().len(), 3);
+    cluster.restart("node1").unwrap();
+    assert_filled(&mut cluster, 20);
+    cluster.restart("node2").unwrap();
+    assert_sound(&mut cluster);
+    cluster.add_node("node4", 1.0).unwrap();
+    assert_filled(&mut cluster, 20);
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn deaths_in_the_middle_of_a_change_lose_nothing() {
+    for seed in 0..40 {
+        let mut rng = Rng::from_seed(seed);
+        let mut cluster = cluster_of(4, small(seed));
+        fill(&mut cluster, 30);
+        let mut clients = Workload::new(seed, 4, 10, &[Level::Quorum], timeouts);
+        if rng.below(2) == 0 {
+            cluster.start_add_node("node5", 1.0).unwrap();
+        } else {
+            cluster.start_remove_node("node4", false).unwrap();
+        }
+        let until = rng.below(400);
+        clients.run(&mut cluster, until, |_| false);
+        let nodes = cluster.nodes();
+        let victim = nodes[rng.below(nodes.len() as u64) as usize].id.clone();
+        cluster.kill(&victim).unwrap();
+        clients.run_answers(&mut cluster, 20);
+        cluster.advance(Time(rng.below(4) * 500_000));
+        // The joiner of a change that was called off is gone; a leaver that is done too.
+        if let Err(error) = cluster.restart(&victim) {
+            assert_eq!(error.code(), "KV-E133", "seed {seed}: {error}");
+        }
+        assert!(clients.run(&mut cluster, 1_000_000, |cluster| cluster.ring_change().is_none()), "seed {seed}");
+        clients.finish(&mut cluster);
+        clients.judge();
+        assert_filled(&mut cluster, 30);
+        assert_sound(&mut cluster);
+    }
+}
+
+#[test]
+fn an_answer_is_of_the_kind_that_was_asked_for() {
+    let mut cluster = cluster_of(1, small(1));
+    let (put, get) = (cluster.start_put(b"k", b"v", &PLAIN).unwrap(), cluster.start_get(b"k", &PLAIN).unwrap());
+    while cluster.step() {}
+    assert!(matches!(cluster.take_answer(put), Some(Ok(Answer::Written(_)))));
+    assert!(matches!(cluster.take_answer(get), Some(Ok(Answer::Read(_)))));
+}
