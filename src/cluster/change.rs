@@ -137,6 +137,11 @@ impl Cluster {
     /// Deletes all keys, everywhere, as one topology entry. Returns how many were visible.
     pub fn clear_data(&mut self) -> Result<u64, Error> {
         self.check_no_change()?;
+        // No log would know of it, and everything would come back.
+        if let Some(node) = self.nodes.keys().next().filter(|_| self.nodes.values().all(|node| node.process.is_none()))
+        {
+            return Err(Error::NodeDown { label: self.label(*node) });
+        }
         let keys = self.count();
         // Above every stamp given so far: the leader's clock has seen them all.
         let before = self.clock.next(self.now);
@@ -322,7 +327,7 @@ impl Cluster {
                 self.changes.ended = report.map(Ok);
             }
             (Purpose::Remove { node, is_dead }, Ended::Complete(moved)) => {
-                let lost = if is_dead { self.write_off(node) } else { Vec::new() };
+                let lost = if is_dead || moved.owing.contains(&node) { self.write_off(node) } else { Vec::new() };
                 running.report = self.report(&running, moved, lost);
                 if let Some(node) = self.nodes.get_mut(&node) {
                     node.is_retiring = true;

@@ -33,7 +33,7 @@ impl RingChange {
         self.fence_targets().iter().all(|node| self.fenced.contains(node) || self.silent.contains(node))
     }
 
-    /// A majority of both sets of every moving range has raised its epoch.
+    /// A majority of both sets of every moving range has raised its epoch; where nothing moves, at least one node.
     pub(super) fn fence_holds(&self) -> bool {
         if let Goal::Return(node) | Goal::Restore(node) = self.goal {
             return self.fenced.contains(&node);
@@ -42,6 +42,11 @@ impl RingChange {
             let fenced = set.as_slice().iter().filter(|node| self.fenced.contains(node)).count();
             set.is_empty() || fenced >= plan::majority(set)
         };
+        // With nothing moving one log is enough: it tells the others when all start again. None is not: what was
+        // decided would be forgotten, and files released that the logs still name.
+        if self.topology.stage().is_none() && self.fenced.is_empty() {
+            return self.fence_targets().is_empty();
+        }
         let forced = self.is_forced();
         self.topology.moves().iter().all(|moved| (forced || is_majority(&moved.old)) && is_majority(&moved.new))
     }

@@ -74,15 +74,15 @@ impl RingChange {
         true
     }
 
-    /// Too many are silent. From ReadBoth on there is no way back: it waits for them.
+    /// Too many are silent. From ReadBoth on, and once the outcome is published, there is no way back: it waits for them.
     fn on_failed_fence(&mut self) -> bool {
         let Some(silent) = self.fence_targets().into_iter().find(|node| self.silent.contains(node)) else {
             return false;
         };
-        match self.topology.stage() {
-            Some(Stage::Fencing | Stage::Copying) => self.abort(silent),
-            Some(Stage::ReadBoth | Stage::Retiring) => return false,
-            None => self.enter(Phase::Over(Ended::Aborted { silent })),
+        match (self.topology.stage(), &self.goal) {
+            (Some(Stage::Fencing | Stage::Copying), _) => self.abort(silent),
+            (None, Goal::Return(_) | Goal::Restore(_)) => self.enter(Phase::Over(Ended::Aborted { silent })),
+            (Some(Stage::ReadBoth | Stage::Retiring) | None, _) => return false,
         }
         true
     }
