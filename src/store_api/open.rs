@@ -155,7 +155,8 @@ impl Recovery {
         };
         let (disk, uid, store) = (Arc::clone(&self.disk), uid(self.cluster_uid, label), self.store.clone());
         let (replica, restored) = Replica::open(disk, node, label, uid, store, Arc::clone(&self.nothing))?;
-        self.newest_stamp = self.newest_stamp.max(restored.newest.unwrap_or(Stamp::ZERO));
+        let clock = Stamp { time: restored.clock, ..Stamp::ZERO };
+        self.newest_stamp = self.newest_stamp.max(clock).max(restored.newest.unwrap_or(Stamp::ZERO));
         self.topologies.push(replica.topology());
         self.opened.push((label.to_owned(), replica));
         Ok(())

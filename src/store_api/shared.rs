@@ -129,11 +129,11 @@ impl Shared {
         }
     }
 
-    /// One step of upkeep on every node. A log that fails here tells so to whoever writes next.
+    /// Some steps of upkeep on every node. A log that fails here tells so to whoever writes next.
     pub(super) fn maintain(&self) {
         let now = self.inline.clock().now();
         for replica in self.inline.nodes().iter() {
-            let _ = replica.store().maintain(now);
+            let _ = (0..UPKEEP_STEPS).try_for_each(|_| replica.store().maintain(now));
         }
     }
 
@@ -146,9 +146,20 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if self.options.sync != SyncPolicy::Never {
-            // Nobody is left to be told. Whoever must know calls `KeyValueStore::sync` before.
-            let _ = self.sync();
+        if self.options.sync == SyncPolicy::Never {
+            return;
+        }
+        let now = self.inline.clock().now();
+        for replica in self.inline.nodes().iter() {
+            let store = replica.store();
+            // Nobody is left to be told of a failure. Whoever must know calls `KeyValueStore::sync` before.
+            let _ = store.sync();
+            // One more record, which says that all before it was synced: damage there is then told from a torn tail.
+            let _ = store.note_clock(now);
+            let _ = store.sync();
         }
     }
 }
+
+/// Steps of a thousand records: so many at a time that merging keeps up with the fastest writers.
+const UPKEEP_STEPS: usize = 16;

@@ -171,6 +171,19 @@ fn the_clock_starts_above_every_stamp_found() {
 }
 
 #[test]
+fn what_is_written_is_synced_before_long_though_nobody_calls() {
+    let memory = MemoryDisk::new();
+    let store = store_on(Arc::new(memory.clone()), SyncPolicy::Interval);
+    store.add_server("a").unwrap();
+    store.set("key", "a value").unwrap();
+    let is_durable =
+        || memory.after_power_loss().dump().values().any(|bytes| bytes.windows(7).any(|seven| seven == b"a value"));
+    while !is_durable() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn a_node_that_is_missing_or_damaged_is_refused_and_nothing_is_removed() {
     let memory = MemoryDisk::new();
     let store = store_on(Arc::new(memory.clone()), SyncPolicy::Always);
