@@ -144,9 +144,7 @@ impl Get {
     /// write quorum is known to hold it, else behind the answer to those that are known to lack it.
     fn write_back(&mut self, winner: Entry) {
         let stamp = Some(winner.stamp);
-        // While the key moves, those asked may agree on what the next owners lack: then they are written to as well.
-        let may_be_short = self.reading.plan.blocking_repair && self.repair_plan.next.is_some();
-        if !may_be_short && self.reading.versions().all(|(_, version)| version == stamp) {
+        if self.reading.versions().all(|(_, version)| version == stamp) {
             return;
         }
         let mut repair = Box::new(Write::new(self.repair_plan, self.key.clone(), winner));
