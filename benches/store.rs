@@ -1,5 +1,7 @@
 //! Calls of the embedded library: three servers, three copies, quorum reads and writes, values of 100 bytes.
 
+#![expect(clippy::expect_used, reason = "a store that cannot be made cannot be measured")]
+
 use std::hint::black_box;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! Every call of the embedded library, and the errors each can meet.
 
+#![expect(clippy::unwrap_used, reason = "a call that fails fails its test")]
+
 use std::time::Duration;
 
 use kvsim::types::{DEFAULT_MAX_VALUE, MAX_VALUE_CAP};

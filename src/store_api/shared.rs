@@ -139,8 +139,8 @@ impl Shared {
 
     /// Writes and syncs every log, whatever the policy; the first failure once all were tried.
     pub(super) fn sync(&self) -> Result<(), StorageError> {
-        let nodes = self.inline.nodes();
-        nodes.iter().fold(Ok(()), |result, replica| result.and(replica.store().sync()))
+        let results: Vec<_> = self.inline.nodes().iter().map(|replica| replica.store().sync()).collect();
+        results.into_iter().collect()
     }
 }
 
