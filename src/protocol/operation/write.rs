@@ -86,11 +86,6 @@ impl Write {
         }
     }
 
-    /// Whether an answer of `node` is awaited.
-    pub(super) fn awaits(&self, node: NodeId) -> bool {
-        self.contacts.find_asked(node).is_some_and(|index| self.contacts.state(index).is_under_way())
-    }
-
     /// `from` holds this version or a newer one.
     #[inline]
     pub(super) fn on_stored(&mut self, from: NodeId, newer: Option<Stamp>) {
