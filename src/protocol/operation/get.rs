@@ -144,7 +144,9 @@ impl Get {
     /// write quorum is known to hold it, else behind the answer to those that are known to lack it.
     fn write_back(&mut self, winner: Entry) {
         let stamp = Some(winner.stamp);
-        if self.reading.versions().all(|(_, version)| version == stamp) {
+        // While the key moves, those asked may agree on what the next owners lack: then they are written to as well.
+        let may_be_short = self.reading.plan.blocking_repair && self.repair_plan.next.is_some();
+        if !may_be_short && self.reading.versions().all(|(_, version)| version == stamp) {
             return;
         }
         let mut repair = Box::new(Write::new(self.repair_plan, self.key.clone(), winner));
@@ -234,6 +236,10 @@ impl Get {
     fn on_refusal(&mut self, from: NodeId, refusal: Refusal) {
         let newer = match (self.phase, &mut self.repair) {
             (Phase::Reading, _) => self.reading.on_refusal(from, refusal),
+            (_, Some(repair)) if repair.is_due_by_copy(from, &refusal) => {
+                repair.hold(from);
+                None
+            }
             (_, repair) => {
                 self.reading.contacts.dismiss(from);
                 let repair = repair.as_mut().filter(|_| !matches!(refusal, Refusal::Recovering));

@@ -102,6 +102,13 @@ impl Write {
         }
     }
 
+    /// Whether `from` is an owner to be that already has its range's floor, and the version is at or below it: the
+    /// owners in force were made equal on it when the floor was raised, so the copy from any of them brings it.
+    pub(super) fn is_due_by_copy(&self, from: NodeId, refusal: &Refusal) -> bool {
+        let is_floored = matches!(refusal, Refusal::BelowFloor { floor } if *floor >= self.stamp);
+        is_floored && !self.plan.current.replicas.contains(from)
+    }
+
     /// `from` refused. Returns the topology it told of, if that is newer than the plan.
     pub(super) fn on_refusal(&mut self, from: NodeId, refusal: Refusal) -> Option<Arc<Topology>> {
         let index = self.contacts.find_asked(from)?;

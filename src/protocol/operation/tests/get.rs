@@ -297,6 +297,35 @@ fn a_repair_goes_by_the_write_plan_to_both_sets() {
     assert_eq!(reply(&mut get, 4, stored()), ["found 20 by 1,2 repaired 2,4", "wait"]);
 }
 
+/// At Copying: nodes 1, 2, 3 are read, node 4 takes the place of node 1.
+fn get_at_copying(level_is_majority: bool) -> Operation {
+    let (old, new) = (need(&[1, 2, 3], 2), need(&[4, 2, 3], 2));
+    let mut get = Operation::get(
+        read_plan(1, old, None, level_is_majority),
+        write_plan(1, old, Some(new)),
+        key(),
+        START,
+        DEADLINE,
+    );
+    assert_eq!(play(&mut get), ["get 1 e1", "version 2 e1", "wait"]);
+    get.on_reply(n(1), value(10));
+    get
+}
+
+#[test]
+fn while_a_key_moves_what_all_hold_goes_to_its_new_owners_before_the_answer() {
+    // From Retiring on, nodes 3 and 4 are a quorum: neither need have what 1 and 2 agree upon.
+    let mut get = get_at_copying(true);
+    assert_eq!(reply(&mut get, 2, version(10)), ["put 3 10 e1", "put 4 10 e1", "wait"]);
+    assert_eq!(reply(&mut get, 4, stored()), ["found 10 by 1,2 repaired 4", "wait"]);
+}
+
+#[test]
+fn while_a_key_moves_a_read_below_a_majority_promises_nothing_and_writes_nothing() {
+    let mut get = get_at_copying(false);
+    assert_eq!(reply(&mut get, 2, version(10)), ["found 10 by 1,2", "drained"]);
+}
+
 #[test]
 fn where_a_write_quorum_holds_it_already_the_answer_does_not_wait() {
     let mut get = get_sent();
