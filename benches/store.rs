@@ -28,6 +28,7 @@ fn keys() -> impl Iterator<Item = String> {
 /// Runs `call` with ever other keys on each of `threads` threads until `calls` calls are made in all.
 fn together(threads: usize, calls: u64, call: impl Fn(&str) + Sync) -> Duration {
     let keys: Vec<String> = keys().collect();
+    #[expect(clippy::disallowed_methods, reason = "a bench is timed")]
     let begin = Instant::now();
     thread::scope(|scope| {
         for thread in 0..threads {

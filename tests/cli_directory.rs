@@ -220,3 +220,19 @@ fn a_wiped_node_is_refused_and_refilled_on_demand() {
     assert_eq!((code, out.as_str()), (Some(0), "1\n"), "{said}");
     assert!(said.contains("from fewer replicas than a quorum needs"), "{said}");
 }
+
+#[test]
+fn damage_behind_a_clean_exit_is_no_torn_tail() {
+    let folder = temporary();
+    on_directory(folder.path(), "mput a 1 b 2 c 3 d 4 e 5", &[]);
+    let log = folder.path().join("d/node1/00000000000000000001.wal");
+    let mut bytes = fs::read(&log).expect("a log");
+    // Behind the topologies, in a record that nothing but the end of the session speaks for.
+    let at = bytes.len() - 120;
+    bytes[at] ^= 1;
+    fs::write(&log, &bytes).expect("a file");
+    let (code, _, said) = on_directory(folder.path(), "count", &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.starts_with("KV-E101 "), "{said}");
+    assert_eq!(fs::read(&log).expect("a log"), bytes);
+}

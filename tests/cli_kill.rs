@@ -122,7 +122,7 @@ fn reopen_and_compare(folder: &Path, expected: &mut BTreeMap<&str, Vec<String>>)
 
 fn new_value<'a>(kill: usize, at: usize, (key, value): &(&'a str, &str)) -> (&'a str, String) {
     let mut value = format!("{value} after kill {kill}");
-    if at % LARGE_EVERY == 0 {
+    if at.is_multiple_of(LARGE_EVERY) {
         value.push_str(&"x".repeat(LARGE));
     }
     (key, value)

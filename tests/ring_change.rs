@@ -1,6 +1,8 @@
 //! Ring changes on real replicas over files in memory, message by message: lost, repeated, reordered, and with nodes
 //! that do not answer.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must say so")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -118,10 +120,9 @@ impl World {
                     self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                     let (to, id, request) = flights.swap_remove((self.random >> 33) as usize % flights.len());
                     let fenced = matches!(request, Request::Fence { .. });
-                    if let Some(answer) = self.deliver(to, &request) {
-                        if !self.chance(self.lost) {
-                            change.on_reply(to, id, answer);
-                        }
+                    let answer = self.deliver(to, &request).filter(|_| !self.chance(self.lost));
+                    if let Some(answer) = answer {
+                        change.on_reply(to, id, answer);
                     }
                     if fenced {
                         between(self, change.stage());

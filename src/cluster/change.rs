@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::account::Account;
 use super::event::{About, Body, Event, LEADER};
+use super::look::Holdings;
 use super::report::{PairReport, RingChangeReport};
 use super::{Cluster, NodeId};
 use crate::error::Error;
@@ -18,7 +19,7 @@ use crate::ring::Member;
 use crate::sim::queue::Ticket;
 use crate::sim::trace::TraceEvent;
 use crate::topology::{Stage, Topology};
-use crate::types::{Key, MAX_NODES, MAX_VNODES, Time, check_label};
+use crate::types::{MAX_NODES, MAX_VNODES, Time, check_label};
 
 /// The change under way, and those that wait.
 #[derive(Debug, Default)]
@@ -113,7 +114,7 @@ impl Cluster {
         if is_dead && (!force || is_last) {
             return Err(Error::NodeDown { label: label.to_owned() });
         }
-        let keys = self.live_copies(node).count() as u64;
+        let keys = self.live_keys(node).len() as u64;
         if is_last && keys > 0 {
             return Err(Error::LastCopy { label: label.to_owned(), keys });
         }
@@ -244,14 +245,14 @@ impl Cluster {
             }
             Change::Clear(_) | Change::Return(_) | Change::Restore(_) => return None,
         };
-        let keys: Vec<Key> = self.visible_keys().into_iter().collect();
+        let Holdings { keys, copies } = self.holdings();
         let tokens: f64 = before.iter().chain(&after).map(|member| f64::from(member.vnodes)).sum();
         // Every member is in both rings but the one that comes or goes.
         let all = (tokens + f64::from(member.vnodes)) / 2.0;
         let most = before.len().max(after.len());
         // While there are no more nodes than copies each holds every key, whatever its weight.
         let everyone_has_all = most <= usize::from(record.copies);
-        let held: u64 = self.nodes.keys().map(|node| self.live_copies(*node).count() as u64).sum();
+        let held: u64 = copies.values().sum();
         let to_be_held = keys.len() * after.len().min(usize::from(record.copies));
         Some(RingAccount {
             counts: Account::new(before, &after, record.copies, member.id, &keys),

@@ -267,13 +267,14 @@ impl Cluster {
 
     /// What was found counts as written, its newest versions as acknowledged.
     fn begin_ledger(&mut self) -> Result<(), Error> {
-        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
-        for id in ids {
-            for (key, entry) in self.held(id)? {
+        let mut ledger = std::mem::take(&mut self.ledger);
+        for id in self.nodes.keys() {
+            self.each_version(*id, &mut |key, entry| {
                 let wanted = self.topology.replicas(key.token()).as_slice();
-                self.ledger.found(&key, &entry, id, wanted);
-            }
+                ledger.found(&key, &entry, *id, wanted);
+            })?;
         }
+        self.ledger = ledger;
         Ok(())
     }
 }

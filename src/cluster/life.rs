@@ -192,6 +192,9 @@ impl Cluster {
             // A log that has failed says so when it is synced.
             let _ = store.note_clock(self.now);
             store.sync()?;
+            // One more record, which says that all before it was synced: damage there is then told from a torn tail.
+            let _ = store.note_clock(self.now.plus(Time(1)));
+            store.sync()?;
             closed += 1;
         }
         Ok(closed)

@@ -1,6 +1,6 @@
 //! Looking at a cluster: keys, places, figures, events. Nothing here changes any state, nor takes any time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::event::LEADER;
 use super::report::{EventReport, NodeReport, Placement, StatsReport};
@@ -10,6 +10,15 @@ use crate::sim::trace::TraceEvent;
 use crate::storage::StorageError;
 use crate::storage::store::Listed;
 use crate::types::{Entry, Key, Stamp, TokenRange};
+
+/// What the nodes that are up hold.
+#[derive(Debug, Default)]
+pub(super) struct Holdings {
+    /// Distinct keys with a visible value, in (token, key) order.
+    pub(super) keys: Vec<Key>,
+    /// Copies with a visible value, by node.
+    pub(super) copies: BTreeMap<NodeId, u64>,
+}
 
 impl Cluster {
     /// The latest events, oldest first: at most `limit`, of one node and one kind if asked.
@@ -31,23 +40,24 @@ impl Cluster {
 
     /// Keys with a visible value, in byte order: held by `node`, or by any node that is up.
     pub fn keys(&self, node: Option<&str>) -> Result<Vec<Vec<u8>>, Error> {
-        let mut keys: Vec<Vec<u8>> = match node {
+        let keys = match node {
             Some(label) => {
                 let id = self.find(label)?;
                 if self.nodes.get(&id).is_none_or(|node| node.process.is_none()) {
                     return Err(Error::NodeDown { label: label.to_owned() });
                 }
-                self.live_copies(id).map(|key| key.bytes().to_vec()).collect()
+                self.live_keys(id)
             }
-            None => self.visible_keys().iter().map(|key| key.bytes().to_vec()).collect(),
+            None => self.holdings().keys,
         };
+        let mut keys: Vec<Vec<u8>> = keys.into_iter().map(|key| key.bytes().to_vec()).collect();
         keys.sort_unstable();
         Ok(keys)
     }
 
     /// Distinct keys with a visible value on nodes that are up.
     pub fn count(&self) -> u64 {
-        self.visible_keys().len() as u64
+        self.holdings().keys.len() as u64
     }
 
     /// The nodes with their state, by label.
@@ -57,7 +67,7 @@ impl Cluster {
 
     /// Balance, cache and log figures.
     pub fn stats(&self) -> StatsReport {
-        let keys = self.visible_keys();
+        let Holdings { keys, copies } = self.holdings();
         let mut primaries: BTreeMap<NodeId, u64> = BTreeMap::new();
         for key in &keys {
             if let Some(primary) = self.topology.replicas(key.token()).as_slice().first() {
@@ -67,7 +77,10 @@ impl Cluster {
         let mut nodes: Vec<NodeReport> = self
             .nodes
             .keys()
-            .map(|id| self.node_report(*id, primaries.get(id).copied().unwrap_or_default(), keys.len()))
+            .map(|id| {
+                let of = |counts: &BTreeMap<NodeId, u64>| counts.get(id).copied().unwrap_or_default();
+                self.node_report(*id, of(&copies), of(&primaries), keys.len() as u64)
+            })
             .collect();
         nodes.sort_by(|one, other| one.id.cmp(&other.id));
         let (cv, max_over_mean) = balance(&nodes);
@@ -81,14 +94,14 @@ impl Cluster {
         }
     }
 
-    fn node_report(&self, id: NodeId, primaries: u64, keys: usize) -> NodeReport {
+    fn node_report(&self, id: NodeId, copies: u64, primaries: u64, keys: u64) -> NodeReport {
         let process = self.nodes.get(&id).and_then(|node| node.process.as_ref());
         let stats = process.map(|process| process.replica.store().stats()).unwrap_or_default();
         NodeReport {
             id: self.label(id),
             state: self.state(id),
             tokens: self.topology.nodes().iter().find(|member| member.id == id).map_or(0, |member| member.vnodes),
-            keys: self.live_copies(id).count() as u64,
+            keys: copies,
             primaries,
             share: if keys == 0 { 0.0 } else { primaries as f64 / keys as f64 },
             cache_hits: stats.hits,
@@ -120,8 +133,8 @@ impl Cluster {
     }
 
     /// The keys with a visible value that a node holds. None while it is down.
-    pub(super) fn live_copies(&self, id: NodeId) -> impl Iterator<Item = Key> {
-        self.listed(id).into_iter().filter(|listed| listed.visible).map(|listed| listed.key)
+    pub(super) fn live_keys(&self, id: NodeId) -> Vec<Key> {
+        self.listed(id).into_iter().filter(|listed| listed.visible).map(|listed| listed.key).collect()
     }
 
     /// Every key a node holds, told from its table: also by one whose log has failed. None while it is down.
@@ -130,30 +143,37 @@ impl Cluster {
         process.replica.store().list(&[TokenRange::ALL], None, usize::MAX, self.now).0
     }
 
-    /// Every version a node holds, past its cache and counters. None while it is down.
-    pub(super) fn held(&self, id: NodeId) -> Result<Vec<(Key, Entry)>, StorageError> {
-        let mut held = Vec::new();
-        let Some(process) = self.nodes.get(&id).and_then(|node| node.process.as_ref()) else { return Ok(held) };
+    /// Shows every version that a node holds, past its cache and counters. None while it is down. A page at a time is
+    /// in memory.
+    pub(super) fn each_version(&self, id: NodeId, show: &mut dyn FnMut(Key, Entry)) -> Result<(), StorageError> {
+        let Some(process) = self.nodes.get(&id).and_then(|node| node.process.as_ref()) else { return Ok(()) };
+        let store = process.replica.store();
         let mut after: Option<Key> = None;
         loop {
-            let (page, more) =
-                process.replica.store().entries(&[TokenRange::ALL], after.as_ref(), PAGE_KEYS, PAGE_BYTES)?;
+            let (page, more) = store.entries(&[TokenRange::ALL], after.as_ref(), PAGE_KEYS, PAGE_BYTES)?;
             after = page.last().map(|(key, _)| key.clone());
-            held.extend(page);
+            page.into_iter().for_each(|(key, entry)| show(key, entry));
             if !more || after.is_none() {
-                return Ok(held);
+                return Ok(());
             }
         }
     }
 
-    /// The keys whose newest version on nodes that are up has a visible value.
-    pub(super) fn visible_keys(&self) -> BTreeSet<Key> {
+    /// What the nodes that are up hold: the keys whose newest version has a visible value, in order, and how many
+    /// copies each node has.
+    pub(super) fn holdings(&self) -> Holdings {
         let mut newest: BTreeMap<Key, (Stamp, bool)> = BTreeMap::new();
-        for Listed { key, stamp, visible } in self.nodes.keys().flat_map(|id| self.listed(*id)) {
-            let known = newest.entry(key).or_insert((stamp, visible));
-            *known = (stamp, visible).max(*known);
+        let mut copies = BTreeMap::new();
+        for id in self.nodes.keys() {
+            let own = copies.entry(*id).or_insert(0);
+            for Listed { key, stamp, visible } in self.listed(*id) {
+                *own += u64::from(visible);
+                let known = newest.entry(key).or_insert((stamp, visible));
+                *known = (stamp, visible).max(*known);
+            }
         }
-        newest.into_iter().filter(|(_, (_, visible))| *visible).map(|(key, _)| key).collect()
+        newest.retain(|_, (_, visible)| *visible);
+        Holdings { keys: newest.into_keys().collect(), copies }
     }
 
     /// The newest version of each key on nodes that are up, deletes included.

@@ -142,6 +142,59 @@ fn clearing_outlives_a_crash() {
     assert_sound(&mut cluster);
 }
 
+/// Runs the change under way to `stage`, kills node1 to node3, waits, and opens the disk again without them having
+/// been restarted.
+fn crash_without_survivors(config: &ClusterConfig, disk: &MemoryDisk, mut cluster: Cluster, stage: &str) -> Cluster {
+    while cluster.ring_change().unwrap().0 != stage {
+        assert!(cluster.step());
+    }
+    for node in ["node1", "node2", "node3"] {
+        cluster.kill(node).unwrap();
+    }
+    cluster.advance(Time(10 * Time::SECOND.0));
+    drop(cluster);
+    reopen(config, disk).0
+}
+
+#[test]
+fn a_joiner_stays_until_a_log_says_that_its_join_was_called_off() {
+    let config = small(9);
+    let disk = MemoryDisk::new();
+    let mut cluster = cluster_on(3, config.clone(), on(&disk));
+    fill(&mut cluster, 40);
+    cluster.start_add_node("node4", 1.0).unwrap();
+    let mut cluster = crash_without_survivors(&config, &disk, cluster, "copying");
+    assert_filled(&mut cluster, 40);
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn a_leaver_stays_until_a_log_says_that_it_has_left() {
+    let config = small(10);
+    let disk = MemoryDisk::new();
+    let mut cluster = cluster_on(4, config.clone(), on(&disk));
+    fill(&mut cluster, 40);
+    cluster.start_remove_node("node4", false).unwrap();
+    let mut cluster = crash_without_survivors(&config, &disk, cluster, "settled");
+    assert_filled(&mut cluster, 40);
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn nothing_is_cleared_while_no_log_can_say_so() {
+    let config = small(11);
+    let disk = MemoryDisk::new();
+    let mut cluster = cluster_on(2, config.clone(), on(&disk));
+    fill(&mut cluster, 10);
+    cluster.kill("node1").unwrap();
+    cluster.kill("node2").unwrap();
+    assert_eq!(cluster.clear_data().unwrap_err().code(), "KV-E136");
+    drop(cluster);
+    let (mut cluster, _) = reopen(&config, &disk);
+    assert_filled(&mut cluster, 10);
+    assert_sound(&mut cluster);
+}
+
 #[test]
 fn a_torn_tail_is_cut_and_told() {
     let config = small(7);

@@ -272,6 +272,30 @@ fn what_a_node_removed_by_force_alone_had_is_named() {
 }
 
 #[test]
+fn what_a_node_that_dies_while_it_leaves_alone_had_is_named() {
+    let mut cluster = cluster_of(4, small(4));
+    let others = ["node2", "node3", "node4"];
+    others.iter().for_each(|node| cluster.kill(node).unwrap());
+    // Acknowledged, at ONE: node1 alone has them.
+    let mut keys = 0;
+    for key in 0..60 {
+        keys += u64::from(cluster.put(format!("key{key}").as_bytes(), b"value", &at(Level::One)).is_ok());
+    }
+    assert!(keys > 0);
+    cluster.advance(Time::SECOND);
+    others.iter().for_each(|node| drop(cluster.restart(node).unwrap()));
+    cluster.start_remove_node("node1", false).unwrap();
+    cluster.kill("node1").unwrap();
+    while cluster.ring_change().is_some() {
+        assert!(cluster.step());
+    }
+    let report = cluster.take_ring_change().unwrap().unwrap();
+    let lost = format!("lost with node1: the newest version of {keys} keys (");
+    assert!(report.notes.iter().any(|note| note.starts_with(&lost)), "{report:?}");
+    assert_sound(&mut cluster);
+}
+
+#[test]
 fn a_change_that_needs_the_dead_is_called_off() {
     let mut cluster = cluster_of(3, small(1));
     fill(&mut cluster, 20);

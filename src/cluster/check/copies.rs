@@ -6,18 +6,22 @@ use super::{Cluster, Findings, NodeId};
 use crate::types::{Entry, Key, Stamp};
 
 /// Who holds which version of a key.
-type Holders = Vec<(NodeId, Entry)>;
+type Holders = Vec<(NodeId, Stamp)>;
 
 impl Cluster {
     pub(super) fn check_copies(&self, findings: &mut Findings) {
         let mut held: BTreeMap<Key, Holders> = BTreeMap::new();
         let unreadable: BTreeSet<NodeId> = self.unreadable().collect();
+        let (reads, unwritten_reads) = self.ledger.reads();
+        let (mut values, mut unwritten) = (reads, unwritten_reads.to_vec());
         for (id, node) in self.nodes.iter().filter(|(id, _)| !unreadable.contains(id)) {
-            match self.held(*id) {
-                Ok(entries) => {
-                    entries.into_iter().for_each(|(key, entry)| held.entry(key).or_default().push((*id, entry)));
-                }
-                Err(error) => findings.add("MOVE-6", 0, vec![format!("MOVE-6 {} cannot be read: {error}", node.label)]),
+            let read = self.each_version(*id, &mut |key, entry| {
+                values += 1;
+                unwritten.extend(self.unwritten(&node.label, &key, &entry));
+                held.entry(key).or_default().push((*id, entry.stamp));
+            });
+            if let Err(error) = read {
+                findings.add("MOVE-6", 0, vec![format!("MOVE-6 {} cannot be read: {error}", node.label)]);
             }
         }
         if self.ring_change().is_none() {
@@ -25,7 +29,7 @@ impl Cluster {
             self.check_counts(&held, &unreadable, findings);
         }
         self.check_acknowledged(&held, &unreadable, findings);
-        self.check_written(&held, findings);
+        findings.add("KV-4", values, unwritten);
     }
 
     /// MOVE-6: a node holds only keys that it is a replica of.
@@ -66,9 +70,9 @@ impl Cluster {
             let replicas = self.topology.replicas(key.token());
             let silent = replicas.as_slice().iter().filter(|id| unreadable.contains(id)).count();
             let due = acknowledged.copies_due(replicas).saturating_sub(silent);
-            let holds = |id: &NodeId, entry: &Entry| replicas.contains(*id) && entry.stamp >= acknowledged.stamp;
+            let holds = |id: &NodeId, stamp: &Stamp| replicas.contains(*id) && *stamp >= acknowledged.stamp;
             let copies =
-                held.get(key).map_or(0, |holders| holders.iter().filter(|(id, entry)| holds(id, entry)).count());
+                held.get(key).map_or(0, |holders| holders.iter().filter(|(id, stamp)| holds(id, stamp)).count());
             if copies < due {
                 violations.push(format!("MOVE-6 {} is on {copies} replicas, not {due}", shown(key)));
             }
@@ -112,30 +116,16 @@ impl Cluster {
         findings.add("KV-1", keys, violations);
     }
 
-    /// KV-4: every value held or read was written by a client.
-    fn check_written(&self, held: &BTreeMap<Key, Holders>, findings: &mut Findings) {
-        let (reads, unwritten_reads) = self.ledger.reads();
-        let mut violations = unwritten_reads.to_vec();
-        let mut values = reads;
-        for (key, holders) in held {
-            for (id, entry) in holders {
-                values += 1;
-                if self.ledger.account(key).is_none_or(|account| !account.has_written(entry)) {
-                    let label = self.label(*id);
-                    violations.push(format!(
-                        "KV-4 {label} holds version {} of {}, which nobody wrote",
-                        entry.stamp,
-                        shown(key)
-                    ));
-                }
-            }
-        }
-        findings.add("KV-4", values, violations);
+    /// KV-4: every value held was written by a client.
+    fn unwritten(&self, label: &str, key: &Key, entry: &Entry) -> Option<String> {
+        let is_written = self.ledger.account(key).is_some_and(|account| account.has_written(entry));
+        (!is_written)
+            .then(|| format!("KV-4 {label} holds version {} of {}, which nobody wrote", entry.stamp, shown(key)))
     }
 }
 
 fn newest(holders: Option<&Holders>) -> Option<Stamp> {
-    holders?.iter().map(|(_, entry)| entry.stamp).max()
+    holders?.iter().map(|(_, stamp)| *stamp).max()
 }
 
 fn shown(key: &Key) -> String {

@@ -231,17 +231,19 @@ impl Get {
         }
     }
 
-    /// A refusal does not say of what. Only reads are refused as recovering; the others speak of the node, and are
-    /// taken as about its write-back while that is open.
+    /// A refusal does not say of what. Once there is a winner the node's answer to the read is not waited for any more,
+    /// and the refusal is taken as about its write-back; but for one that only reads meet.
     fn on_refusal(&mut self, from: NodeId, refusal: Refusal) {
-        let newer = match &mut self.repair {
-            Some(repair) if repair.awaits(from) && !matches!(refusal, Refusal::Recovering) => {
-                repair.on_refusal(from, refusal)
-            }
-            _ if self.phase == Phase::Reading => self.reading.on_refusal(from, refusal),
-            _ => {
-                self.reading.contacts.dismiss(from);
+        let newer = match (self.phase, &mut self.repair) {
+            (Phase::Reading, _) => self.reading.on_refusal(from, refusal),
+            (_, Some(repair)) if repair.is_due_by_copy(from, &refusal) => {
+                repair.hold(from);
                 None
+            }
+            (_, repair) => {
+                self.reading.contacts.dismiss(from);
+                let repair = repair.as_mut().filter(|_| !matches!(refusal, Refusal::Recovering));
+                repair.and_then(|repair| repair.on_refusal(from, refusal))
             }
         };
         if let Some(topology) = newer {

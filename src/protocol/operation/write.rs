@@ -86,11 +86,6 @@ impl Write {
         }
     }
 
-    /// Whether an answer of `node` is awaited.
-    pub(super) fn awaits(&self, node: NodeId) -> bool {
-        self.contacts.find_asked(node).is_some_and(|index| self.contacts.state(index).is_under_way())
-    }
-
     /// `from` holds this version or a newer one.
     #[inline]
     pub(super) fn on_stored(&mut self, from: NodeId, newer: Option<Stamp>) {
@@ -105,6 +100,13 @@ impl Write {
             self.tally.ack(from);
             self.acks.push(from);
         }
+    }
+
+    /// Whether `from` is an owner to be that already has its range's floor, and the version is at or below it: the
+    /// owners in force were made equal on it when the floor was raised, so the copy from any of them brings it.
+    pub(super) fn is_due_by_copy(&self, from: NodeId, refusal: &Refusal) -> bool {
+        let is_floored = matches!(refusal, Refusal::BelowFloor { floor } if *floor >= self.stamp);
+        is_floored && !self.plan.current.replicas.contains(from)
     }
 
     /// `from` refused. Returns the topology it told of, if that is newer than the plan.

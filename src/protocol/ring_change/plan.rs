@@ -116,7 +116,7 @@ fn donors(
 ) -> Result<Vec<NodeId>, Missing> {
     let sound = moved.old.as_slice().iter().filter(|node| !silent.contains(node)).copied();
     match replaced {
-        Some(replaced) if !silent.contains(replaced) => return Ok(vec![*replaced]),
+        Some(replaced) if !silent.contains(replaced) => Ok(vec![*replaced]),
         Some(_) => {
             let donors: Vec<NodeId> = sound.take(majority(&moved.old)).collect();
             enough(donors, moved, silent, forced)

@@ -373,8 +373,8 @@ fn refused_by_floors_it_takes_a_stamp_above_the_highest() {
     assert_eq!(play(&mut put), ["put 1 18 e1", "put 2 18 e1", "put 3 18 e1", "wait"]);
     assert_eq!(reply(&mut put, 1, below_floor(15)), ["wait"], "a late answer to the old stamp");
     assert_eq!(reply(&mut put, 1, stored_below(12)), ["wait"], "and another");
-    put.on_reply(n(1), stored_below(18));
-    assert_eq!(reply(&mut put, 2, stored()), ["stored 18 by 1,2", "wait"]);
+    assert_eq!(reply(&mut put, 2, stored()), ["wait"]);
+    assert_eq!(reply(&mut put, 1, stored_below(18)), ["stored 18 by 2,1", "wait"]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(config(1_500))]
+    #![proptest_config(config(6_000))]
 
     /// KV-2 to KV-6, KV-11 and MOVE-1, whatever the network, the disks, the clocks and the ring do.
     #[test]
@@ -32,7 +32,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(400))]
+    #![proptest_config(config(1_000))]
 
     /// KV-12: ring changes, stale coordinators and reordering alone fail nothing, and nobody has to wait for time.
     #[test]

@@ -240,9 +240,15 @@ impl World {
         write_plan(epoch, at(current), next.map(at))
     }
 
-    fn read_plan(&self, epoch: u64) -> ReadPlan {
+    /// No two reads need prefer the same replicas: that would hide what the others lack.
+    fn read_plan(&mut self, epoch: u64) -> ReadPlan {
+        let turn = self.dice.roll(7);
         let (current, next, stage) = self.sets(epoch);
-        let at = |set: &[u32]| need(set, self.reads.need(set.len()) as u8);
+        let at = |set: &[u32]| {
+            let mut turned = set.to_vec();
+            turned.rotate_left(turn % set.len());
+            need(&turned, self.reads.need(set.len()) as u8)
+        };
         let majority = |set: &Need| usize::from(set.need) > set.replicas.len() / 2;
         let (current, next) = (at(current), next.filter(|_| stage == READ_BOTH).map(at));
         let blocking = majority(&current) && next.as_ref().is_none_or(majority);
