@@ -230,13 +230,14 @@ impl Replica {
     }
 
     fn absorb(&self, now: Time, epoch: Epoch, entries: &[(Key, Entry)]) -> Result<(Reply, Durability), Refusal> {
-        let (mut arrived, mut fresh, mut bytes, mut fresh_bytes) = (0, 0, 0, 0);
+        let (mut arrived, mut fresh, mut bytes, mut fresh_bytes, mut applied) = (0, 0, 0, 0, 0);
         let mut durability = Durability::None;
         for (key, entry) in entries {
             self.check_replica(epoch, key)?;
             let known = match self.store.put(epoch, key, entry) {
                 Ok(Applied::Yes { position, known }) => {
                     durability = durability.max(Durability::Policy(position));
+                    applied += 1;
                     known
                 }
                 Ok(Applied::No { staged, .. }) => {
@@ -255,7 +256,7 @@ impl Replica {
                 }
             }
         }
-        Ok((Reply::Absorbed { arrived, fresh, bytes, fresh_bytes }, durability))
+        Ok((Reply::Absorbed { arrived, fresh, bytes, fresh_bytes, applied }, durability))
     }
 
     fn confirm(&self, epoch: Epoch, versions: &[(Key, Stamp)]) -> Result<(Reply, Durability), Refusal> {

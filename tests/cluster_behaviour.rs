@@ -15,6 +15,8 @@ mod disks;
 mod growth;
 #[path = "cluster_behaviour/moves.rs"]
 mod moves;
+#[path = "cluster_behaviour/repairs.rs"]
+mod repairs;
 #[path = "cluster_behaviour/repeats.rs"]
 mod repeats;
 #[path = "cluster_behaviour/workload.rs"]

@@ -67,6 +67,8 @@ pub(super) enum Purpose {
     Return(NodeId),
     /// A node that lost data gets it back.
     Restore(NodeId),
+    /// The replicas are made equal.
+    Repair,
     /// A change that was under way when everything stopped.
     Resume,
 }
@@ -157,7 +159,7 @@ impl Cluster {
         }
     }
 
-    fn check_no_change(&self) -> Result<(), Error> {
+    pub(super) fn check_no_change(&self) -> Result<(), Error> {
         match self.ring_change() {
             Some((_, percent)) => Err(Error::ChangeInProgress { percent }),
             None => Ok(()),
@@ -216,12 +218,12 @@ impl Cluster {
                     let machine = RingChange::resume(Arc::clone(&self.topology), self.now);
                     self.run_change(purpose, machine, None);
                 }
-                Purpose::Add(_) | Purpose::Remove { .. } | Purpose::Clear => {}
+                Purpose::Add(_) | Purpose::Remove { .. } | Purpose::Clear | Purpose::Repair => {}
             }
         }
     }
 
-    fn start_change(&mut self, purpose: Purpose, change: Change) {
+    pub(super) fn start_change(&mut self, purpose: Purpose, change: Change) {
         let account = self.account(&change);
         let machine = RingChange::new(Arc::clone(&self.topology), change, self.now);
         self.run_change(purpose, machine, account);
@@ -243,7 +245,7 @@ impl Cluster {
                 let member = before.iter().find(|member| member.id == *node)?.clone();
                 (before.iter().filter(|member| member.id != *node).cloned().collect(), member)
             }
-            Change::Clear(_) | Change::Return(_) | Change::Restore(_) => return None,
+            Change::Clear(_) | Change::Return(_) | Change::Restore(_) | Change::Repair => return None,
         };
         let Holdings { keys, copies } = self.holdings();
         let tokens: f64 = before.iter().chain(&after).map(|member| f64::from(member.vnodes)).sum();
@@ -340,7 +342,7 @@ impl Cluster {
                 self.changes.ended = Some(Err(Error::ChangeAborted { label: self.label(*silent) }));
             }
             (Purpose::Return(node) | Purpose::Restore(node), _) => self.serve_clients(node),
-            (Purpose::Clear | Purpose::Resume, _) => {}
+            (Purpose::Clear | Purpose::Repair | Purpose::Resume, _) => {}
         }
         if running.account.is_none() {
             self.changes.last = Some(ended);
@@ -390,16 +392,7 @@ impl Cluster {
         if caught_up > 0 {
             notes.push(format!("{caught_up} copies went to replicas that had missed a write"));
         }
-        let pairs: Vec<PairReport> = moved
-            .pairs
-            .iter()
-            .map(|((from, to), pair)| PairReport {
-                from: self.label(*from),
-                to: self.label(*to),
-                keys: pair.keys,
-                bytes: pair.bytes,
-            })
-            .collect();
+        let pairs = self.pair_reports(moved);
         let copied = pairs.iter().map(|pair| pair.keys).sum();
         Some(RingChangeReport {
             node: account.member.label.to_string(),
@@ -416,6 +409,17 @@ impl Cluster {
             notes,
             took: self.now.since(running.started),
         })
+    }
+
+    /// What each donor gave each receiver, with the nodes' names.
+    pub(super) fn pair_reports(&self, moved: &Moved) -> Vec<PairReport> {
+        let pairs = moved.pairs.iter().map(|((from, to), pair)| PairReport {
+            from: self.label(*from),
+            to: self.label(*to),
+            keys: pair.keys,
+            bytes: pair.bytes,
+        });
+        pairs.collect()
     }
 }
 

@@ -186,8 +186,8 @@ fn reply_digest(reply: &Reply) -> u64 {
         Reply::Fenced { epoch } => epoch.0,
         Reply::Page { entries, more } => digest_entries(u64::from(*more), entries),
         Reply::Versions { versions, more } => digest_versions(u64::from(*more), versions),
-        Reply::Absorbed { arrived, fresh, bytes, fresh_bytes } => {
-            Digest(*arrived).number(*fresh).number(*bytes).number(*fresh_bytes).0
+        Reply::Absorbed { arrived, fresh, bytes, fresh_bytes, applied } => {
+            Digest(*arrived).number(*fresh).number(*bytes).number(*fresh_bytes).number(*applied).0
         }
         Reply::Missing { keys } => keys.iter().fold(Digest(0), Digest::key).0,
         Reply::Done => 0,

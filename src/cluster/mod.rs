@@ -27,6 +27,7 @@ mod ledger;
 mod life;
 mod look;
 mod node;
+mod repair;
 mod report;
 mod requests;
 

@@ -108,6 +108,17 @@ pub struct PairReport {
     pub bytes: u64,
 }
 
+/// A repair that is complete.
+#[derive(Clone, Debug)]
+pub struct RepairReport {
+    /// Donor, receiver, versions that were news to the receiver (tombstones too), bytes. Only pairs with any.
+    pub pairs: Vec<PairReport>,
+    /// Nodes that did not answer.
+    pub left_out: Vec<String>,
+    /// How long it took, in virtual time.
+    pub took: Time,
+}
+
 /// A node that was restarted.
 #[derive(Clone, Debug)]
 pub struct RestartReport {

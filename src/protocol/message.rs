@@ -148,6 +148,8 @@ pub enum Reply {
         bytes: u64,
         /// Those of them that belong to fresh keys.
         fresh_bytes: u64,
+        /// Versions of the page, tombstones too, that were news to the replica.
+        applied: u64,
     },
     /// To `Confirm`: the keys that are missing or older here.
     Missing {

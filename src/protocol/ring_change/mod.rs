@@ -13,8 +13,8 @@
 //! upon. Until ReadBoth is published the change can abort: the old ring is published again. After that it only goes
 //! forward. Copying is a merge by stamp, so it races harmlessly with writes and can be started again at any time.
 //!
-//! The same machine clears all data (a topology entry), takes back a node that missed changes, and refills one that
-//! lost data: publish, fence and streams are all they need.
+//! The same machine clears all data (a topology entry), takes back a node that missed changes, refills one that lost
+//! data, and makes all replicas equal: publish, fence and streams are all they need.
 //!
 //! Caveats: one change at a time, which the driver sees to. A silent node is asked again for ever, but holds a stage
 //! up only for [`PATIENCE`], unless without it no majority remains.
@@ -50,6 +50,8 @@ pub enum Change {
     Return(NodeId),
     /// No new ring: a node that lost data merges its ranges from its fellow replicas and answers reads again.
     Restore(NodeId),
+    /// No new ring: the replicas of every range that answer are made equal.
+    Repair,
 }
 
 /// What the driver must do next.
@@ -91,6 +93,8 @@ pub struct Moved {
     pub pairs: BTreeMap<(NodeId, NodeId), PairMoved>,
     /// Nodes that did not hand over and discard what they lost, being silent: [`Change::Return`] is due to them.
     pub owing: BTreeSet<NodeId>,
+    /// After [`Change::Repair`]: nodes that did not answer, and were left out.
+    pub left_out: BTreeSet<NodeId>,
     /// After [`Change::Restore`]: too few sound replicas were left to be sure that nothing acknowledged is gone.
     pub possible_loss: bool,
 }
@@ -98,7 +102,7 @@ pub struct Moved {
 /// What one donor gave one receiver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PairMoved {
-    /// Distinct keys with a value that arrived.
+    /// Distinct keys with a value that arrived; of [`Change::Repair`] the versions that were news, tombstones too.
     pub keys: u64,
     /// Bytes of keys and values.
     pub bytes: u64,
@@ -143,6 +147,7 @@ enum Goal {
     Clear,
     Return(NodeId),
     Restore(NodeId),
+    Repair,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -198,6 +203,7 @@ impl RingChange {
             }
             Change::Return(node) => return RingChange::start(Goal::Return(node), topology, Phase::Fence, now),
             Change::Restore(node) => return RingChange::start(Goal::Restore(node), topology, Phase::Fence, now),
+            Change::Repair => return RingChange::start(Goal::Repair, topology, Phase::Fence, now),
         };
         RingChange::start(goal, Arc::new(Topology::new(record)), Phase::Publish, now)
     }

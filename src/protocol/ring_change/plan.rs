@@ -85,6 +85,20 @@ pub(super) fn restores(topology: &Topology, node: NodeId, silent: &BTreeSet<Node
     (streams(plan), short)
 }
 
+/// Every replica tells every other of its versions, range by range: what one has, all have afterwards.
+pub(super) fn repairs(topology: &Topology, silent: &BTreeSet<NodeId>) -> Vec<Stream> {
+    let mut plan = Plan::new();
+    for (range, owners) in topology.ring().ranges() {
+        let sound: Vec<NodeId> = owners.as_slice().iter().filter(|owner| !silent.contains(owner)).copied().collect();
+        for donor in &sound {
+            for receiver in sound.iter().filter(|receiver| *receiver != donor) {
+                add(&mut plan, *donor, *receiver, Kind::Repair, range);
+            }
+        }
+    }
+    streams(plan)
+}
+
 /// Ranges that `node` gives up, ascending.
 pub(super) fn lost_ranges(moves: &[RangeMove], node: NodeId) -> Arc<[TokenRange]> {
     let lost = moves.iter().filter(|moved| moved.old.contains(node) && !moved.new.contains(node));

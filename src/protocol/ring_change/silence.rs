@@ -21,6 +21,10 @@ impl RingChange {
             (Phase::Sync, Some(Stage::Copying), _) => self.abort(node),
             (Phase::Stream, None, Goal::Restore(subject)) if donates && newly => self.start_restoring(*subject),
             (Phase::Finish, ..) => self.leave_out(node),
+            (Phase::Stream | Phase::Sync, None, Goal::Repair) => {
+                self.moved.left_out.insert(node);
+                self.leave_out(node);
+            }
             (_, Some(Stage::Retiring), _) if self.majorities_answer() => self.leave_out(node),
             (_, None, Goal::Return(_)) if self.majorities_answer() => self.leave_out(node),
             (_, None, Goal::Return(_)) => self.give_up(node),

@@ -36,7 +36,7 @@ impl RingChange {
         match self.goal {
             Goal::Return(node) | Goal::Restore(node) => vec![node],
             Goal::Ring { dead } => self.nodes().filter(|node| Some(*node) != dead).collect(),
-            Goal::Abort { .. } | Goal::Clear => self.nodes().collect(),
+            Goal::Abort { .. } | Goal::Clear | Goal::Repair => self.nodes().collect(),
         }
     }
 
@@ -65,6 +65,11 @@ impl RingChange {
                 self.enter_streams(streams);
             }
             (None, Goal::Restore(node)) => self.start_restoring(node),
+            (None, Goal::Repair) => {
+                self.moved.left_out = self.silent.clone();
+                let streams = plan::repairs(&self.topology, &self.silent);
+                self.enter_streams(streams);
+            }
             (None, Goal::Abort { gains, .. }) => {
                 self.enter(Phase::Finish);
                 self.send_discards(gains);
@@ -81,7 +86,9 @@ impl RingChange {
         };
         match (self.topology.stage(), &self.goal) {
             (Some(Stage::Fencing | Stage::Copying), _) => self.abort(silent),
-            (None, Goal::Return(_) | Goal::Restore(_)) => self.enter(Phase::Over(Ended::Aborted { silent })),
+            (None, Goal::Return(_) | Goal::Restore(_) | Goal::Repair) => {
+                self.enter(Phase::Over(Ended::Aborted { silent }));
+            }
             (Some(Stage::ReadBoth | Stage::Retiring) | None, _) => return false,
         }
         true
@@ -183,6 +190,7 @@ impl RingChange {
         let epoch = self.topology.epoch();
         match (self.topology.stage(), &self.goal) {
             (Some(Stage::Copying), _) => self.publish_stage(Stage::ReadBoth),
+            (None, Goal::Repair) => self.complete(),
             (None, Goal::Restore(node)) => {
                 let node = *node;
                 self.enter(Phase::Finish);

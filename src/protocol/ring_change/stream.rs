@@ -1,5 +1,5 @@
-//! One donor handing ranges to one receiver, page by page: a copy sends every version, a push only those the receiver
-//! cannot confirm. One request is under way at a time, and any of them can be sent again.
+//! One donor handing ranges to one receiver, page by page: a copy sends every version, a push or a repair only those the
+//! receiver cannot confirm. One request is under way at a time, and any of them can be sent again.
 
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub(super) enum Kind {
     Merge,
     /// Only versions the receiver does not confirm; only keys new to it are counted.
     Push,
+    /// As `Push`; every version that was news to the receiver is counted, tombstones too.
+    Repair,
 }
 
 /// A stream and how far it has come.
@@ -51,7 +53,7 @@ impl Stream {
         if !self.more {
             return Next::Finished;
         }
-        let values = self.kind != Kind::Push;
+        let values = matches!(self.kind, Kind::Copy | Kind::Merge);
         let (ranges, after) = (Arc::clone(&self.ranges), self.last.clone());
         Next::Send(self.donor, Request::Page { epoch, ranges, after, values })
     }
@@ -75,8 +77,12 @@ impl Stream {
                 Next::Send(self.donor, Request::Entries { epoch, keys })
             }
             (Request::Entries { .. }, Reply::Page { entries, .. }) => self.absorb(epoch, entries),
-            (Request::Absorb { .. }, Reply::Absorbed { arrived, fresh, bytes, fresh_bytes }) => {
-                let (keys, bytes) = if self.kind == Kind::Copy { (arrived, bytes) } else { (fresh, fresh_bytes) };
+            (Request::Absorb { .. }, Reply::Absorbed { arrived, fresh, bytes, fresh_bytes, applied }) => {
+                let (keys, bytes) = match self.kind {
+                    Kind::Copy => (arrived, bytes),
+                    Kind::Merge | Kind::Push => (fresh, fresh_bytes),
+                    Kind::Repair => (applied, bytes),
+                };
                 moved.keys += keys;
                 moved.bytes += bytes;
                 self.next_page(epoch)
