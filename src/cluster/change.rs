@@ -47,11 +47,11 @@ struct Running {
 
 /// What is known of a change of the ring before it begins.
 #[derive(Debug)]
-struct RingAccount {
-    counts: Account,
-    member: Member,
-    copies: u64,
-    fair_share: f64,
+pub(super) struct RingAccount {
+    pub(super) counts: Account,
+    pub(super) member: Member,
+    pub(super) copies: u64,
+    pub(super) fair_share: f64,
 }
 
 /// What a change is for.
@@ -88,6 +88,17 @@ impl Cluster {
 
     /// Starts what [`Cluster::add_node`] does, without waiting.
     pub fn start_add_node(&mut self, label: &str, weight: f64) -> Result<(), Error> {
+        let member = self.joiner(label, weight)?;
+        self.create_node(&member)?;
+        // From the first stage on it takes writes.
+        self.serve_clients(member.id);
+        self.note(TraceEvent { node: Some(member.id), number: u64::from(member.vnodes), ..self.event("add") });
+        self.start_change(Purpose::Add(member.id), Change::Add(member));
+        Ok(())
+    }
+
+    /// The member that `label` would be; an error where it cannot join now.
+    pub(super) fn joiner(&self, label: &str, weight: f64) -> Result<Member, Error> {
         check_label(label)?;
         if let Some(twin) = self.nodes.values().find(|node| node.label.eq_ignore_ascii_case(label)) {
             return Err(Error::NodeExists { label: twin.label.to_string() });
@@ -98,13 +109,7 @@ impl Cluster {
             return Err(Error::Setting { setting: "the number of nodes", given, least: 0, most: MAX_NODES });
         }
         let vnodes = self.vnodes(weight)?;
-        let member = Member { id: self.topology.record().next_node, label: Arc::from(label), vnodes };
-        self.create_node(&member)?;
-        // From the first stage on it takes writes.
-        self.serve_clients(member.id);
-        self.note(TraceEvent { node: Some(member.id), number: u64::from(vnodes), ..self.event("add") });
-        self.start_change(Purpose::Add(member.id), Change::Add(member));
-        Ok(())
+        Ok(Member { id: self.topology.record().next_node, label: Arc::from(label), vnodes })
     }
 
     /// Starts what [`Cluster::remove_node`] does, without waiting.
@@ -116,14 +121,22 @@ impl Cluster {
         if is_dead && (!force || is_last) {
             return Err(Error::NodeDown { label: label.to_owned() });
         }
-        let keys = self.live_keys(node).len() as u64;
-        if is_last && keys > 0 {
-            return Err(Error::LastCopy { label: label.to_owned(), keys });
-        }
+        self.check_not_last(node)?;
         self.note(TraceEvent { node: Some(node), ..self.event("remove") });
         let change = if is_dead { Change::ForceRemove(node) } else { Change::Remove(node) };
         self.start_change(Purpose::Remove { node, is_dead }, change);
         Ok(())
+    }
+
+    /// E302 for the last member, if it holds keys.
+    pub(super) fn check_not_last(&self, node: NodeId) -> Result<(), Error> {
+        if self.topology.record().members.len() > 1 {
+            return Ok(());
+        }
+        match self.live_keys(node).len() as u64 {
+            0 => Ok(()),
+            keys => Err(Error::LastCopy { label: self.label(node), keys }),
+        }
     }
 
     /// The report of the ring change that ended since this was last asked.
@@ -236,7 +249,7 @@ impl Cluster {
         self.drive_change();
     }
 
-    fn account(&self, change: &Change) -> Option<RingAccount> {
+    pub(super) fn account(&self, change: &Change) -> Option<RingAccount> {
         let record = self.topology.record();
         let before = &record.members;
         let (after, member) = match change {

@@ -82,6 +82,7 @@ impl Cluster {
             peer: Some(peer),
             key: envelope.body.key().cloned(),
             number: envelope.about.number(),
+            version: envelope.body.stamp(),
             ..self.event(kind)
         }
     }

@@ -83,7 +83,8 @@ impl Cluster {
             })
             .collect();
         nodes.sort_by(|one, other| one.id.cmp(&other.id));
-        let (cv, max_over_mean) = balance(&nodes);
+        let up = nodes.iter().filter(|node| node.state != "down" && node.tokens > 0);
+        let (cv, max_over_mean) = balance(up.map(|node| node.keys as f64 / f64::from(node.tokens)));
         StatsReport {
             keys: keys.len() as u64,
             copies: nodes.iter().map(|node| node.keys).sum(),
@@ -222,10 +223,9 @@ fn numbered(event: &TraceEvent) -> Option<String> {
     }
 }
 
-/// Coefficient of variation and maximum over mean of the copies per token, over nodes that are up.
-fn balance(nodes: &[NodeReport]) -> (f64, f64) {
-    let up = nodes.iter().filter(|node| node.state != "down" && node.tokens > 0);
-    let loads: Vec<f64> = up.map(|node| node.keys as f64 / f64::from(node.tokens)).collect();
+/// Coefficient of variation and maximum over mean of some loads.
+pub(super) fn balance(loads: impl Iterator<Item = f64>) -> (f64, f64) {
+    let loads: Vec<f64> = loads.collect();
     let mean = loads.iter().sum::<f64>() / loads.len().max(1) as f64;
     if mean <= 0.0 {
         return (0.0, 0.0);

@@ -26,10 +26,14 @@ mod home;
 mod ledger;
 mod life;
 mod look;
+mod metrics;
 mod node;
+mod ownership;
+mod plan;
 mod repair;
 mod report;
 mod requests;
+mod story;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

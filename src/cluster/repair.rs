@@ -31,7 +31,7 @@ impl Cluster {
     fn repair_report(&self, moved: &Moved, started: Time) -> RepairReport {
         let left_out: Vec<NodeId> = moved.left_out.iter().copied().collect();
         RepairReport {
-            pairs: self.pair_reports(moved),
+            pairs: self.pair_reports(moved).into_iter().filter(|pair| pair.keys > 0).collect(),
             left_out: self.labels_of(&left_out),
             took: self.now.since(started),
         }

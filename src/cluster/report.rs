@@ -1,5 +1,7 @@
 //! What the cluster answers, as data. Rendering is the command room's.
 
+use crate::error::Error;
+use crate::sim::network::MessageCounts;
 use crate::types::{Epoch, Stamp, Time};
 
 /// What opening found.
@@ -106,6 +108,175 @@ pub struct PairReport {
     pub keys: u64,
     /// Bytes of keys and values.
     pub bytes: u64,
+}
+
+/// One operation, told from beginning to end.
+#[derive(Debug)]
+pub struct Explanation {
+    /// Where the key lives.
+    pub placement: Placement,
+    /// Who coordinated it.
+    pub coordinator: String,
+    /// When it began.
+    pub started: Time,
+    /// How long it took, in virtual time.
+    pub took: Time,
+    /// Its messages in the order in which they were sent, as far as the trace still has them. What was still on its
+    /// way when the client was answered arrives later.
+    pub messages: Vec<Message>,
+    /// The answer.
+    pub answer: Result<Answer, Error>,
+}
+
+/// A message of an operation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Message {
+    /// When it was sent.
+    pub sent: Time,
+    /// What became of it.
+    pub end: MessageEnd,
+    /// The sender.
+    pub from: String,
+    /// The receiver; the sender itself where a coordinator asks its own replica.
+    pub to: String,
+    /// `put`, `get`, `stored` and so on.
+    pub what: &'static str,
+    /// The version it tells of.
+    pub version: Option<Stamp>,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MessageEnd {
+    /// Nothing yet.
+    OnItsWay,
+    /// It arrived then.
+    Arrived(Time),
+    /// It was lost then: its receiver was down.
+    Lost(Time),
+}
+
+/// Operations, messages and caches in figures, since the cluster was opened.
+#[derive(Clone, Debug)]
+pub struct MetricsReport {
+    /// `put`, `get`, `del`.
+    pub operations: Vec<OperationMetrics>,
+    /// Operations not answered yet.
+    pub in_flight: u64,
+    /// What became of the messages between nodes.
+    pub messages: MessageCounts,
+    /// Replicas that a read brought up to date before it was answered.
+    pub read_repairs: u64,
+    /// Reads of values answered by a node's cache.
+    pub cache_hits: u64,
+    /// Reads of values answered by a log, or that found none.
+    pub cache_misses: u64,
+}
+
+/// One kind of operation in figures. Times are virtual, of operations that were answered.
+#[derive(Clone, Copy, Debug)]
+pub struct OperationMetrics {
+    /// Its name at the prompt.
+    pub name: &'static str,
+    /// Answered.
+    pub ok: u64,
+    /// E201.
+    pub failed: u64,
+    /// E202.
+    pub indeterminate: u64,
+    /// The mean.
+    pub mean: Time,
+    /// The median, within 0.1 %, as all quantiles.
+    pub p50: Time,
+    /// 95 of 100 took at most this.
+    pub p95: Time,
+    /// 99 of 100 took at most this.
+    pub p99: Time,
+    /// The longest.
+    pub max: Time,
+}
+
+/// A change of the ring that was only planned.
+#[derive(Clone, Debug)]
+pub struct RingPlan {
+    /// Whether the node joins; else it leaves.
+    pub joins: bool,
+    /// What the change would report. `copied` and `pairs` are what would move from where it is now; a new owner that
+    /// replaces nobody is taken to copy from the key's primary. The epoch is the present one.
+    pub change: RingChangeReport,
+    /// Every member before or after, by label.
+    pub members: Vec<PlannedMember>,
+    /// Coefficient of variation and maximum over mean of the copies per token, now.
+    pub balance_before: (f64, f64),
+    /// The same with the new ring.
+    pub balance_after: (f64, f64),
+}
+
+/// A member in a plan.
+#[derive(Clone, Debug)]
+pub struct PlannedMember {
+    /// Its label.
+    pub id: String,
+    /// `valid`, `joining`, `leaving` or `down`.
+    pub status: &'static str,
+    /// The part of all hashes whose primary it is, 0 to 1.
+    pub ring: f64,
+    /// The same with the new ring.
+    pub pending: f64,
+}
+
+/// A node as `nodetool status` shows it.
+#[derive(Clone, Debug)]
+pub struct StatusReport {
+    /// Its label.
+    pub id: String,
+    /// Whether its process is up.
+    pub is_up: bool,
+    /// `N`ormal, `J`oining or `L`eaving.
+    pub phase: char,
+    /// Bytes of its log; 0 while it is down.
+    pub load_bytes: u64,
+    /// Its tokens.
+    pub tokens: u16,
+    /// The part of all hashes of which it holds a copy: all nodes add up to the number of copies.
+    pub owns: f64,
+    /// The number in every header of its log.
+    pub host_id: u64,
+}
+
+/// The ring in force.
+#[derive(Clone, Debug)]
+pub struct RingReport {
+    /// Every owner, by label.
+    pub owners: Vec<OwnerReport>,
+    /// Every token, ascending.
+    pub tokens: Vec<TokenReport>,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// A hash of tokens and owners, equal on all nodes of this epoch.
+    pub hash: u64,
+}
+
+/// An owner's part of the ring.
+#[derive(Clone, Debug)]
+pub struct OwnerReport {
+    /// Its label.
+    pub id: String,
+    /// Its tokens.
+    pub tokens: u16,
+    /// The part of all hashes whose primary it is, 0 to 1: all nodes add up to 1.
+    pub primary: f64,
+    /// The part of all hashes of which it holds a copy: all nodes add up to the number of copies.
+    pub effective: f64,
+}
+
+/// A token of the ring.
+#[derive(Clone, Debug)]
+pub struct TokenReport {
+    /// The place on the ring: keys whose hash is at or before it, and behind the token before, belong to it.
+    pub token: u64,
+    /// Who holds those keys, in preference order; the token is the first one's.
+    pub replicas: Vec<String>,
 }
 
 /// A repair that is complete.

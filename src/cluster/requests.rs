@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::event::{Event, TaskId};
+use super::metrics::{Ending, Metrics, OperationKind};
 use super::report::{Answer, OperationCounts, ReadReport, WriteReport};
 use super::{Cluster, NodeId, OperationId, RequestOptions};
 use crate::error::Error;
@@ -18,6 +19,7 @@ pub(super) struct Clients {
     open: BTreeMap<OperationId, Client>,
     answers: BTreeMap<OperationId, Result<Answer, Error>>,
     counts: OperationCounts,
+    metrics: Metrics,
     next_operation: u64,
     next_task: u64,
 }
@@ -58,6 +60,18 @@ impl Clients {
     /// The accounts of operations (STAT-1).
     pub(super) fn counts(&self) -> OperationCounts {
         OperationCounts { in_flight: self.open.len() as u64, ..self.counts }
+    }
+
+    /// The accounts by kind of operation.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Counts an operation that was refused before it began.
+    fn refused(&mut self, kind: OperationKind) {
+        self.counts.issued += 1;
+        self.counts.failed += 1;
+        self.metrics.ended(kind, Ending::Failed, Time(0));
     }
 
     /// Whether `node` coordinates an operation that waits for its answer.
@@ -120,7 +134,7 @@ impl Cluster {
         self.clients.answers.remove(&id)
     }
 
-    fn wait(&mut self, id: OperationId) -> Result<Answer, Error> {
+    pub(super) fn wait(&mut self, id: OperationId) -> Result<Answer, Error> {
         loop {
             if let Some(answer) = self.take_answer(id) {
                 return answer;
@@ -141,13 +155,12 @@ impl Cluster {
         let level = options.level.unwrap_or(self.config.level);
         let in_flight = self.clients.open.len();
         if in_flight >= MAX_IN_FLIGHT {
-            self.clients.counts.issued += 1;
-            self.clients.counts.failed += 1;
+            self.clients.refused(wish.kind());
             return Err(Error::Busy { in_flight });
         }
         let coordinator = match &options.via {
             Some(label) => self.named_coordinator(label)?,
-            None => self.first_coordinator(&key, level)?,
+            None => self.first_coordinator(&key, level, wish.kind())?,
         };
         let id = OperationId(self.clients.next_operation);
         self.clients.next_operation += 1;
@@ -200,7 +213,7 @@ impl Cluster {
     }
 
     /// The first replica in preference order whose process is up.
-    fn first_coordinator(&mut self, key: &Key, level: Level) -> Result<NodeId, Error> {
+    fn first_coordinator(&mut self, key: &Key, level: Level, kind: OperationKind) -> Result<NodeId, Error> {
         let replicas = *self.topology.replicas(key.token());
         if replicas.is_empty() {
             return Err(Error::NoNodes);
@@ -209,8 +222,7 @@ impl Cluster {
         if let Some(first) = replicas.as_slice().iter().copied().find(serving) {
             return Ok(first);
         }
-        self.clients.counts.issued += 1;
-        self.clients.counts.failed += 1;
+        self.clients.refused(kind);
         let missing = replicas.as_slice().iter().map(|node| (self.label(*node), self.silence(*node, DOWN))).collect();
         Err(Error::NoQuorum { needed: level.need(replicas.len()), reachable: 0, missing })
     }
@@ -275,20 +287,19 @@ impl Cluster {
     fn finish(&mut self, id: OperationId, answer: Result<Answer, Error>) {
         let Some(client) = self.clients.open.remove(&id) else { return };
         let counts = &mut self.clients.counts;
-        let what = match &answer {
-            Ok(_) => {
-                counts.ok += 1;
-                "ok"
-            }
+        let (count, ending, what) = match &answer {
+            Ok(_) => (&mut counts.ok, Ending::Ok, "ok"),
             Err(Error::WriteTimeout { .. } | Error::ReadTimeout { .. }) => {
-                counts.indeterminate += 1;
-                "indeterminate"
+                (&mut counts.indeterminate, Ending::Indeterminate, "indeterminate")
             }
-            Err(_) => {
-                counts.failed += 1;
-                "failed"
-            }
+            Err(_) => (&mut counts.failed, Ending::Failed, "failed"),
         };
+        *count += 1;
+        let took = self.now.since(client.started);
+        self.clients.metrics.ended(client.wish.kind(), ending, took);
+        if let Ok(Answer::Read(report)) = &answer {
+            self.clients.metrics.read_repairs += report.repaired.len() as u64;
+        }
         self.note(TraceEvent {
             node: Some(client.coordinator),
             what,
@@ -404,6 +415,14 @@ impl Wish {
             Wish::Put { .. } => "put",
             Wish::Delete { .. } => "del",
             Wish::Get => "get",
+        }
+    }
+
+    fn kind(&self) -> OperationKind {
+        match self {
+            Wish::Put { .. } => OperationKind::Put,
+            Wish::Delete { .. } => OperationKind::Delete,
+            Wish::Get => OperationKind::Get,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::types::{Key, NodeId, Time};
+use crate::types::{Key, NodeId, Stamp, Time};
 
 /// The trace of one run.
 #[derive(Debug, Default)]
@@ -38,12 +38,14 @@ pub struct TraceEvent {
     pub number: u64,
     /// A hash of the contents.
     pub digest: u64,
+    /// The version a message tells of. For people: the digest covers it.
+    pub version: Option<Stamp>,
 }
 
 impl TraceEvent {
     /// An event with nothing but a time and a kind.
     pub fn new(at: Time, kind: &'static str) -> TraceEvent {
-        TraceEvent { at, node: None, kind, what: "", peer: None, key: None, number: 0, digest: 0 }
+        TraceEvent { at, node: None, kind, what: "", peer: None, key: None, number: 0, digest: 0, version: None }
     }
 
     fn write_canonical(&self, bytes: &mut Vec<u8>) {

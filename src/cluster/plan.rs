@@ -1,0 +1,158 @@
+//! What adding or removing a node would do, without doing it.
+
+use std::collections::BTreeMap;
+
+use super::change::RingAccount;
+use super::look::{Holdings, balance};
+use super::report::{PairReport, PlannedMember, RingChangeReport, RingPlan};
+use super::{Cluster, NodeId};
+use crate::error::Error;
+use crate::protocol::ring_change::Change;
+use crate::ring::{Member, Ring};
+use crate::types::{Key, Time};
+
+impl Cluster {
+    /// What [`Cluster::add_node`] would do, refused as it would be. O(keys), and reads the values that would move.
+    pub fn plan_add_node(&self, label: &str, weight: f64) -> Result<RingPlan, Error> {
+        let member = self.joiner(label, weight)?;
+        let mut after = self.topology.record().members.clone();
+        after.push(member.clone());
+        self.plan(&Change::Add(member), &after)
+    }
+
+    /// What [`Cluster::remove_node`] would do, refused as it would be; a node that is down is planned for as if forced.
+    pub fn plan_remove_node(&self, label: &str) -> Result<RingPlan, Error> {
+        let node = self.find(label)?;
+        self.check_no_change()?;
+        self.check_not_last(node)?;
+        let is_down = self.nodes.get(&node).is_none_or(|node| node.process.is_none());
+        let members = &self.topology.record().members;
+        let after: Vec<Member> = members.iter().filter(|member| member.id != node).cloned().collect();
+        let change = if is_down { Change::ForceRemove(node) } else { Change::Remove(node) };
+        self.plan(&change, &after)
+    }
+
+    fn plan(&self, change: &Change, after: &[Member]) -> Result<RingPlan, Error> {
+        let Some(RingAccount { counts, member, copies, fair_share }) = self.account(change) else {
+            unreachable!("a node that joins or is a member has an account");
+        };
+        let (old, new) = (self.topology.ring(), Ring::new(after, self.topology.record().copies));
+        let Holdings { keys, copies: held } = self.holdings();
+        let pairs = self.planned_pairs(&keys, &new, &member)?;
+        let before = &self.topology.record().members;
+        let next_held = copies_by_node(&keys, &new);
+        Ok(RingPlan {
+            joins: matches!(change, Change::Add(_)),
+            change: RingChangeReport {
+                node: member.label.to_string(),
+                tokens: member.vnodes,
+                moved_keys: counts.moved_keys,
+                copied: pairs.iter().map(|pair| pair.keys).sum(),
+                minimum: counts.minimum,
+                copies,
+                fair_share,
+                modulo_moved: counts.modulo_moved,
+                between_others: 0,
+                pairs,
+                epoch: self.topology.epoch(),
+                notes: Vec::new(),
+                took: Time(0),
+            },
+            members: self.planned_members(before, after, &primary_shares(old), &primary_shares(&new)),
+            balance_before: balance(before.iter().map(|member| load(member, &held))),
+            balance_after: balance(after.iter().map(|member| load(member, &next_held))),
+        })
+    }
+
+    /// Who would give what to whom: a new owner copies from the replica it replaces, or else from the key's primary.
+    fn planned_pairs(&self, keys: &[Key], new: &Ring, member: &Member) -> Result<Vec<PairReport>, Error> {
+        let mut pairs: BTreeMap<(NodeId, NodeId), (u64, u64)> = BTreeMap::new();
+        for key in keys {
+            let (old, new) = (self.topology.replicas(key.token()), new.owners(key.token()));
+            let losers = old.without(new);
+            for (index, gainer) in new.without(old).as_slice().iter().enumerate() {
+                let up = |node: &&NodeId| self.nodes.get(node).is_some_and(|node| node.process.is_some());
+                let replaced = losers.as_slice().get(index).filter(up);
+                let Some(donor) = replaced.or_else(|| old.as_slice().iter().find(up)) else { continue };
+                let pair = pairs.entry((*donor, *gainer)).or_default();
+                pair.0 += 1;
+                pair.1 += self.bytes_of(*donor, key)?;
+            }
+        }
+        let reports = pairs.into_iter().map(|((from, to), (keys, bytes))| PairReport {
+            from: self.label(from),
+            to: if to == member.id { member.label.to_string() } else { self.label(to) },
+            keys,
+            bytes,
+        });
+        Ok(reports.collect())
+    }
+
+    /// Bytes of a key and its value at a node.
+    fn bytes_of(&self, node: NodeId, key: &Key) -> Result<u64, Error> {
+        let Some(process) = self.nodes.get(&node).and_then(|node| node.process.as_ref()) else { return Ok(0) };
+        let value = process.replica.store().peek(key)?.and_then(|entry| entry.value);
+        Ok(value.map_or(0, |value| (key.bytes().len() + value.len()) as u64))
+    }
+
+    fn planned_members(
+        &self,
+        before: &[Member],
+        after: &[Member],
+        ring: &BTreeMap<NodeId, f64>,
+        pending: &BTreeMap<NodeId, f64>,
+    ) -> Vec<PlannedMember> {
+        let joining = after.iter().filter(|member| !before.contains(member));
+        let mut members: Vec<PlannedMember> = before
+            .iter()
+            .chain(joining)
+            .map(|member| PlannedMember {
+                id: member.label.to_string(),
+                status: match (before.contains(member), after.contains(member)) {
+                    (false, _) => "joining",
+                    (_, false) => "leaving",
+                    _ if self.nodes.get(&member.id).is_none_or(|node| node.process.is_none()) => "down",
+                    _ => "valid",
+                },
+                ring: ring.get(&member.id).copied().unwrap_or_default(),
+                pending: pending.get(&member.id).copied().unwrap_or_default(),
+            })
+            .collect();
+        members.sort_by(|one, other| one.id.cmp(&other.id));
+        members
+    }
+}
+
+/// The part of all hashes, 0 to 1, whose primary each node is.
+pub(super) fn primary_shares(ring: &Ring) -> BTreeMap<NodeId, f64> {
+    shares(ring, 1)
+}
+
+/// The part of all hashes, 0 to 1, of which each node holds a copy: it adds up to the number of copies.
+pub(super) fn effective_shares(ring: &Ring) -> BTreeMap<NodeId, f64> {
+    shares(ring, usize::MAX)
+}
+
+fn shares(ring: &Ring, copies: usize) -> BTreeMap<NodeId, f64> {
+    let mut hashes: BTreeMap<NodeId, u128> = BTreeMap::new();
+    for (range, owners) in ring.ranges() {
+        let span = u128::from(range.last.0 - range.first.0) + 1;
+        owners.as_slice().iter().take(copies).for_each(|node| *hashes.entry(*node).or_default() += span);
+    }
+    hashes.into_iter().map(|(node, span)| (node, span as f64 / ALL_HASHES)).collect()
+}
+
+fn copies_by_node(keys: &[Key], ring: &Ring) -> BTreeMap<NodeId, u64> {
+    let mut held = BTreeMap::new();
+    for key in keys {
+        ring.owners(key.token()).as_slice().iter().for_each(|node| *held.entry(*node).or_default() += 1);
+    }
+    held
+}
+
+/// Copies per token.
+fn load(member: &Member, held: &BTreeMap<NodeId, u64>) -> f64 {
+    held.get(&member.id).copied().unwrap_or_default() as f64 / f64::from(member.vnodes)
+}
+
+const ALL_HASHES: f64 = 18_446_744_073_709_551_616.0;

@@ -1,0 +1,91 @@
+//! The story of one operation, told from the trace: who sent what to whom, and when it arrived.
+
+use super::event::LEADER;
+use super::report::{Explanation, Message, MessageEnd};
+use super::{Cluster, NodeId, OperationId, RequestOptions};
+use crate::error::Error;
+use crate::sim::trace::TraceEvent;
+use crate::types::Time;
+
+impl Cluster {
+    /// Puts, and tells how it went. An error that comes before anything is sent is returned as it is.
+    pub fn explain_put(&mut self, key: &[u8], value: &[u8], options: &RequestOptions) -> Result<Explanation, Error> {
+        let id = self.start_put(key, value, options)?;
+        self.explain(id, key)
+    }
+
+    /// Gets, and tells how it went. An error that comes before anything is sent is returned as it is.
+    pub fn explain_get(&mut self, key: &[u8], options: &RequestOptions) -> Result<Explanation, Error> {
+        let id = self.start_get(key, options)?;
+        self.explain(id, key)
+    }
+
+    fn explain(&mut self, id: OperationId, key: &[u8]) -> Result<Explanation, Error> {
+        let placement = self.locate(key)?;
+        let started = self.now;
+        let answer = self.wait(id);
+        let (coordinator, messages) = self.messages_of(id);
+        let coordinator = coordinator.map_or_else(String::new, |node| self.label(node));
+        Ok(Explanation { placement, coordinator, started, took: self.now.since(started), messages, answer })
+    }
+
+    /// The coordinator of an operation and its messages, in the order in which they were sent.
+    fn messages_of(&self, id: OperationId) -> (Option<NodeId>, Vec<Message>) {
+        let mut coordinator = None;
+        let mut messages: Vec<Message> = Vec::new();
+        for event in self.trace.latest(usize::MAX, None, None).into_iter().filter(|event| event.number == id.0) {
+            let (Some(node), peer) = (event.node, event.peer) else { continue };
+            match (event.kind, peer) {
+                ("start", _) => coordinator = Some(node),
+                ("send", Some(peer)) if peer != LEADER => messages.push(self.message(event, node, peer)),
+                ("local", Some(_)) => {
+                    let end = MessageEnd::Arrived(event.at);
+                    messages.push(Message { end, ..self.message(event, node, node) });
+                }
+                ("deliver" | "drop", Some(peer)) if peer != LEADER => {
+                    let (from, to) = (self.label(peer), self.label(node));
+                    let is_it = |message: &&mut Message| {
+                        message.end == MessageEnd::OnItsWay
+                            && (&message.from, &message.to, message.what) == (&from, &to, event.what)
+                    };
+                    if let Some(message) = messages.iter_mut().find(is_it) {
+                        let lost = event.kind == "drop";
+                        message.end = if lost { MessageEnd::Lost(event.at) } else { MessageEnd::Arrived(event.at) };
+                    }
+                }
+                _ => {}
+            }
+        }
+        (coordinator, messages)
+    }
+
+    fn message(&self, event: &TraceEvent, from: NodeId, to: NodeId) -> Message {
+        Message {
+            sent: event.at,
+            end: MessageEnd::OnItsWay,
+            from: self.label(from),
+            to: self.label(to),
+            what: event.what,
+            version: event.version,
+        }
+    }
+}
+
+impl Explanation {
+    /// The moments of the story in order, with the message of each: when it was sent if it never came to its end, when
+    /// it ended otherwise.
+    pub fn in_order(&self) -> Vec<(Time, &Message)> {
+        let mut each: Vec<(Time, &Message)> = self.messages.iter().map(|message| (message.moment(), message)).collect();
+        each.sort_by_key(|(at, _)| *at);
+        each
+    }
+}
+
+impl Message {
+    fn moment(&self) -> Time {
+        match self.end {
+            MessageEnd::OnItsWay => self.sent,
+            MessageEnd::Arrived(at) | MessageEnd::Lost(at) => at,
+        }
+    }
+}
