@@ -22,6 +22,20 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
             Response::NodeAdded(cluster.add_node(&id, weight)?)
         }
         Command::RemoveNode { id, force } => Response::NodeRemoved(cluster.remove_node(&id, force)?),
+        Command::PlanAddNode { id, weight } => {
+            check_weight(weight, cluster.config().vnodes)?;
+            Response::Planned(cluster.plan_add_node(&id, weight)?)
+        }
+        Command::PlanRemoveNode { id } => Response::Planned(cluster.plan_remove_node(&id)?),
+        Command::Repair => Response::Repaired(cluster.repair()?),
+        Command::ExplainPut { key, value, options } => {
+            let explanation = cluster.explain_put(&key, &value, &options)?;
+            Response::Explained { key, put: Some(value), explanation }
+        }
+        Command::ExplainGet { key, options } => {
+            let explanation = cluster.explain_get(&key, &options)?;
+            Response::Explained { key, put: None, explanation }
+        }
         Command::Put { key, value, options } => Response::Put(put(cluster, &key, value, &options)?),
         Command::Get { key, quiet, options } => Response::Get { read: cluster.get(&key, &options)?, quiet },
         Command::Delete { key, options } => Response::Deleted(cluster.delete(&key, &options)?),
@@ -41,6 +55,9 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
         Command::Nodes => Response::Nodes(cluster.nodes()),
         Command::Show => Response::Show(cluster.stats()),
         Command::Stats => Response::Stats(cluster.stats()),
+        Command::Status => Response::Status(cluster.status()),
+        Command::Ring { tokens } => Response::Ring { ring: cluster.ring(), tokens },
+        Command::Metrics => Response::Metrics(cluster.metrics()),
         Command::Kill { id } => {
             cluster.kill(&id)?;
             Response::Killed { node: id, now: cluster.now() }

@@ -27,6 +27,36 @@ pub enum Command {
         /// Whether it is down, and its data to be copied from the survivors.
         force: bool,
     },
+    /// `plan addnode ID [--weight W]`
+    PlanAddNode {
+        /// The new node.
+        id: String,
+        /// Its share, relative to an ordinary node.
+        weight: f64,
+    },
+    /// `plan removenode ID`
+    PlanRemoveNode {
+        /// The node that would go.
+        id: String,
+    },
+    /// `repair`
+    Repair,
+    /// `explain put KEY VALUE`
+    ExplainPut {
+        /// The key.
+        key: Vec<u8>,
+        /// The value.
+        value: Vec<u8>,
+        /// Level, coordinator, time to live.
+        options: RequestOptions,
+    },
+    /// `explain get KEY`
+    ExplainGet {
+        /// The key.
+        key: Vec<u8>,
+        /// Level and coordinator.
+        options: RequestOptions,
+    },
     /// `put KEY VALUE`
     Put {
         /// The key.
@@ -105,6 +135,15 @@ pub enum Command {
     Show,
     /// `stats`
     Stats,
+    /// `status`
+    Status,
+    /// `ring [--tokens]`
+    Ring {
+        /// Whether every token is listed.
+        tokens: bool,
+    },
+    /// `metrics`
+    Metrics,
     /// `kill ID`
     Kill {
         /// The node.

@@ -2,8 +2,8 @@
 
 use super::grammar::Spec;
 use crate::cluster::{
-    CheckReport, EventReport, NodeReport, Placement, ReadReport, RestartReport, RingChangeReport, StatsReport,
-    WriteReport,
+    CheckReport, EventReport, Explanation, MetricsReport, NodeReport, Placement, ReadReport, RepairReport,
+    RestartReport, RingChangeReport, RingPlan, RingReport, StatsReport, StatusReport, WriteReport,
 };
 use crate::error::Error;
 use crate::types::{Level, Time};
@@ -15,6 +15,19 @@ pub enum Response {
     NodeAdded(RingChangeReport),
     /// Of `removenode`.
     NodeRemoved(RingChangeReport),
+    /// Of `plan`.
+    Planned(RingPlan),
+    /// Of `repair`.
+    Repaired(RepairReport),
+    /// Of `explain`.
+    Explained {
+        /// The key.
+        key: Vec<u8>,
+        /// The value, of a put.
+        put: Option<Vec<u8>>,
+        /// The story, with its outcome.
+        explanation: Explanation,
+    },
     /// Of `put`.
     Put(Written),
     /// Of `get`.
@@ -55,6 +68,17 @@ pub enum Response {
     Show(StatsReport),
     /// Of `stats`.
     Stats(StatsReport),
+    /// Of `status`.
+    Status(Vec<StatusReport>),
+    /// Of `ring`.
+    Ring {
+        /// The ring.
+        ring: RingReport,
+        /// Whether every token is listed.
+        tokens: bool,
+    },
+    /// Of `metrics`.
+    Metrics(MetricsReport),
     /// Of `kill`.
     Killed {
         /// The node.
@@ -127,12 +151,14 @@ pub struct Loaded {
 }
 
 impl Response {
-    /// Whether the command did what was asked. False when `check` found violations or one of several keys failed.
+    /// Whether the command did what was asked. False when `check` found violations, one of several keys
+    /// failed, or what was explained did.
     pub fn ok(&self) -> bool {
         match self {
             Response::PutMany(results) => results.iter().all(|keyed| keyed.result.is_ok()),
             Response::GetMany(results) => results.iter().all(|keyed| keyed.result.is_ok()),
             Response::Checked(report) => report.violations.is_empty(),
+            Response::Explained { explanation, .. } => explanation.answer.is_ok(),
             _ => true,
         }
     }

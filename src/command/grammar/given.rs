@@ -38,6 +38,8 @@ impl Datum {
             Kind::Count => text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?.map(Datum::Count),
             Kind::Weight => text.parse().ok().filter(|w| *w > 0.0 && *w <= 4096.0).map(Datum::Weight),
             Kind::Level => super::level(&text).map(Datum::Level),
+            Kind::RingChange => named(&text, &["addnode", "removenode"]),
+            Kind::Operation => named(&text, &["put", "get"]),
             Kind::Command => super::find(&text).map(Datum::Command),
             _ => Some(Datum::Text(text)),
         }
@@ -81,6 +83,13 @@ impl Given {
         match self.arguments.pop_front() {
             Some(Datum::Bytes(bytes)) => Ok(bytes),
             _ => Err(self.mismatch()),
+        }
+    }
+
+    pub(super) fn optional_bytes(&mut self) -> Option<Vec<u8>> {
+        match self.arguments.pop_front()? {
+            Datum::Bytes(bytes) => Some(bytes),
+            _ => None,
         }
     }
 
@@ -162,4 +171,10 @@ impl Given {
     fn mismatch(&self) -> UsageError {
         UsageError::MissingArgument { spec: self.spec, name: "an argument", commented: false }
     }
+}
+
+/// The name of the command that `text` is, if it is one of `names`.
+fn named(text: &str, names: &[&str]) -> Option<Datum> {
+    let name = super::find(text)?.name;
+    names.contains(&name).then(|| Datum::Text(name.to_owned()))
 }

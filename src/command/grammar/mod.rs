@@ -81,6 +81,10 @@ pub enum Kind {
     Level,
     /// A file.
     Path,
+    /// `addnode` or `removenode`.
+    RingChange,
+    /// `put` or `get`.
+    Operation,
     /// The name of a command.
     Command,
     /// One word without further rules.
@@ -100,6 +104,8 @@ impl Kind {
             Kind::Weight => "a weight: a number above 0 and at most 4096 (1, 0.5, 2)",
             Kind::Level => "a level (one, two, three, quorum, all)",
             Kind::Path => "a file name",
+            Kind::RingChange => "a change of the ring (addnode, removenode)",
+            Kind::Operation => "an operation (put, get)",
             Kind::Command => "a command",
             Kind::Word => "a word",
         }

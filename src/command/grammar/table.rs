@@ -2,6 +2,7 @@
 
 use super::{Argument, Flag, Group, Kind, Spec};
 use crate::command::error::UsageError;
+use crate::command::escape;
 use crate::command::parse::Command;
 
 /// Every command there is.
@@ -147,11 +148,7 @@ pub static SPECS: &[Spec] = &[
         group: Group::Ring,
         arguments: &[Argument { name: "ID", kind: Kind::NewNode, optional: false }],
         repeats: false,
-        flags: &[Flag {
-            name: "--weight",
-            value: Some(Argument { name: "W", kind: Kind::Weight, optional: false }),
-            summary: "its share beside an ordinary node's: 2 gives it twice the tokens",
-        }],
+        flags: &[WEIGHT],
         summary: "Adds a node to the ring and copies to it the keys it now owns, while reads and writes go on.",
         example: "addnode node4",
         build: |given| Ok(Command::AddNode { id: given.text()?, weight: given.weight().unwrap_or(1.0) }),
@@ -170,6 +167,68 @@ pub static SPECS: &[Spec] = &[
         summary: "Copies a node's keys to their new owners, then takes it out of the ring.",
         example: "removenode node3",
         build: |given| Ok(Command::RemoveNode { id: given.text()?, force: given.has("--force") }),
+    },
+    Spec {
+        name: "plan",
+        aliases: &[],
+        group: Group::Ring,
+        arguments: &[
+            Argument { name: "addnode|removenode", kind: Kind::RingChange, optional: false },
+            Argument { name: "ID", kind: Kind::NewNode, optional: false },
+        ],
+        repeats: false,
+        flags: &[WEIGHT],
+        summary: "Says what adding or removing a node would move, and changes nothing.",
+        example: "plan addnode node4",
+        build: |given| {
+            let (change, id) = (given.text()?, given.text()?);
+            let joins = change == "addnode";
+            match given.weight() {
+                Some(_) if !joins => {
+                    Err(UsageError::BadFlag { spec: given.spec(), flag: "--weight", problem: "goes with addnode" })
+                }
+                weight if joins => Ok(Command::PlanAddNode { id, weight: weight.unwrap_or(1.0) }),
+                _ => Ok(Command::PlanRemoveNode { id }),
+            }
+        },
+    },
+    Spec {
+        name: "repair",
+        aliases: &[],
+        group: Group::Ring,
+        arguments: &[],
+        repeats: false,
+        flags: &[],
+        summary: "Makes the replicas of every key equal now: each tells the others of its versions, and the newest win.",
+        example: "repair",
+        build: |_| Ok(Command::Repair),
+    },
+    Spec {
+        name: "explain",
+        aliases: &[],
+        group: Group::Look,
+        arguments: &[
+            Argument { name: "put|get", kind: Kind::Operation, optional: false },
+            KEY,
+            Argument { name: "VALUE", kind: Kind::Value, optional: true },
+        ],
+        repeats: false,
+        flags: &[TTL, CONSISTENCY, VIA],
+        summary: "Runs a put or a get and tells its whole story: every message, when it arrived, which version won.",
+        example: "explain put apple 1",
+        build: |given| {
+            let (operation, key, value) = (given.text()?, given.bytes()?, given.optional_bytes());
+            let (spec, options) = (given.spec(), given.request());
+            match (operation == "put", value) {
+                (true, Some(value)) => Ok(Command::ExplainPut { key, value, options }),
+                (true, None) => Err(UsageError::MissingArgument { spec, name: "VALUE", commented: false }),
+                (false, Some(value)) => Err(UsageError::ExtraArgument { spec, typed: escape::shown(&value) }),
+                (false, None) if options.ttl.is_some() => {
+                    Err(UsageError::BadFlag { spec, flag: "--ttl", problem: "goes with put" })
+                }
+                (false, None) => Ok(Command::ExplainGet { key, options }),
+            }
+        },
     },
     Spec {
         name: "where",
@@ -214,6 +273,39 @@ pub static SPECS: &[Spec] = &[
         summary: "Shows balance, cache and log figures of each node, and what became of the operations.",
         example: "stats",
         build: |_| Ok(Command::Stats),
+    },
+    Spec {
+        name: "status",
+        aliases: &[],
+        group: Group::Look,
+        arguments: &[],
+        repeats: false,
+        flags: &[],
+        summary: "Shows the nodes as nodetool does: up or down, log size, tokens, the part of the ring each holds.",
+        example: "status",
+        build: |_| Ok(Command::Status),
+    },
+    Spec {
+        name: "ring",
+        aliases: &[],
+        group: Group::Look,
+        arguments: &[],
+        repeats: false,
+        flags: &[Flag { name: "--tokens", value: None, summary: "lists every token with its replicas" }],
+        summary: "Draws the ring: who owns which part of all hashes.",
+        example: "ring",
+        build: |given| Ok(Command::Ring { tokens: given.has("--tokens") }),
+    },
+    Spec {
+        name: "metrics",
+        aliases: &[],
+        group: Group::Look,
+        arguments: &[],
+        repeats: false,
+        flags: &[],
+        summary: "Shows what operations took in virtual time, by kind, and what became of the messages.",
+        example: "metrics",
+        build: |_| Ok(Command::Metrics),
     },
     Spec {
         name: "events",
@@ -334,6 +426,11 @@ const KEY: Argument = Argument { name: "KEY", kind: Kind::Key, optional: false }
 const VALUE: Argument = Argument { name: "VALUE", kind: Kind::Value, optional: false };
 const NODE: Argument = Argument { name: "ID", kind: Kind::Node, optional: false };
 
+const WEIGHT: Flag = Flag {
+    name: "--weight",
+    value: Some(Argument { name: "W", kind: Kind::Weight, optional: false }),
+    summary: "its share beside an ordinary node's: 2 gives it twice the tokens",
+};
 const TTL: Flag = Flag {
     name: "--ttl",
     value: Some(Argument { name: "D", kind: Kind::Lifetime, optional: false }),

@@ -29,7 +29,8 @@ fn every_command_can_be_typed_in_full() {
         Kind::Count => "3",
         Kind::Weight => "0.5",
         Kind::Level => "ALL",
-        Kind::Command => "put",
+        Kind::RingChange => "addnode",
+        Kind::Operation | Kind::Command => "put",
         Kind::Key | Kind::Value | Kind::Path | Kind::Word => "x",
     };
     for spec in SPECS {

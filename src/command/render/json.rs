@@ -3,6 +3,7 @@
 //! Bytes that are not UTF-8 stand under `key_base64` and `value_base64`. Hashes are strings of 16 hexadecimal digits,
 //! since many readers of JSON round large numbers. Fields that end in `_us` are microseconds.
 
+mod look;
 mod object;
 
 use serde_json::Value;
@@ -42,6 +43,9 @@ pub fn failure(command: Option<&str>, code: Option<&str>, text: &str, line: Opti
 fn fill(object: Object, response: &Response) -> Object {
     match response {
         Response::NodeAdded(report) | Response::NodeRemoved(report) => ring_change(object, report),
+        Response::Planned(plan) => look::planned(object, plan),
+        Response::Repaired(report) => look::repaired(object, report),
+        Response::Explained { key, put, explanation } => look::explained(object, key, put.as_deref(), explanation),
         Response::Put(written) => put(object, written),
         Response::Get { read, .. } => get(object, read),
         Response::Deleted(report) => {
@@ -66,6 +70,9 @@ fn fill(object: Object, response: &Response) -> Object {
             Object::new().with("id", &node.id).with("state", node.state).with("tokens", node.tokens)
         }),
         Response::Show(report) | Response::Stats(report) => stats(object, report),
+        Response::Status(nodes) => look::status(object, nodes),
+        Response::Ring { ring, tokens } => look::ring(object, ring, *tokens),
+        Response::Metrics(report) => look::metrics(object, report),
         Response::Killed { node, now } => object.with("node", node).time("virtual_us", *now),
         Response::Restarted(report) => object.with("node", &report.node).with("records", report.records),
         Response::Advanced { now } => object.time("virtual_us", *now),

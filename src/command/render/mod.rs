@@ -2,8 +2,10 @@
 
 mod figures;
 pub mod json;
+mod ownership;
 mod page;
 mod ring;
+mod story;
 mod tables;
 pub mod text;
 

@@ -1,34 +1,77 @@
 //! The story of a ring change: what moved, beside what had to and what `hash mod N` would have moved.
 
 use super::Page;
-use super::figures::{bytes, counted, grouped, percent, ratio};
-use crate::cluster::RingChangeReport;
+use super::figures::{bytes, counted, grouped, lasted, percent, ratio};
+use super::tables::table;
+use crate::cluster::{PairReport, RepairReport, RingChangeReport, RingPlan};
 
 pub(super) fn added(page: &mut Page, report: &RingChangeReport) {
     page.lead(&format!("Node added: {} ({})", report.node, counted(u64::from(report.tokens), "token")));
-    moved(page, report);
+    figures(page, report, "moved");
 }
 
 pub(super) fn removed(page: &mut Page, report: &RingChangeReport) {
     page.lead(&format!("Node removed: {} ({})", report.node, counted(u64::from(report.tokens), "token")));
-    moved(page, report);
+    figures(page, report, "moved");
 }
 
-fn moved(page: &mut Page, report: &RingChangeReport) {
+/// As Riak's `cluster plan` shows it, then what would move.
+pub(super) fn planned(page: &mut Page, plan: &RingPlan) {
+    let rows = plan.members.iter().map(|member| {
+        let pending = if member.status == "leaving" { 0.0 } else { member.pending };
+        vec![member.status.to_owned(), percent(member.ring), percent(pending), member.id.clone()]
+    });
+    table(page, &["status", "ring", "pending", "node"], 4, rows.collect());
+    let of = |status: &str| plan.members.iter().filter(|member| member.status == status).count();
+    page.dim(&format!(
+        "Valid:{} / Leaving:{} / Joining:{} / Down:{}",
+        of("valid"),
+        of("leaving"),
+        of("joining"),
+        of("down"),
+    ));
+    figures(page, &plan.change, "would move");
+    if plan.change.copies > 0 {
+        page.line(&format!("at least {} have to move", grouped(plan.change.minimum)));
+        let (before, after) = (plan.balance_before, plan.balance_after);
+        page.line(&format!("balance: coefficient of variation {:.3}, then {:.3}", before.0, after.0));
+    }
+    let change = if plan.joins { "addnode" } else { "removenode" };
+    page.dim(&format!("nothing was changed; {change} {} does it", plan.change.node));
+}
+
+pub(super) fn repaired(page: &mut Page, report: &RepairReport) {
+    let repaired: u64 = report.pairs.iter().map(|pair| pair.keys).sum();
+    match repaired {
+        0 => page.lead("nothing to repair: the replicas are equal"),
+        _ => page.lead(&format!("repaired {}", counted(repaired, "version"))),
+    }
+    pairs(page, &report.pairs, "version");
+    if !report.left_out.is_empty() {
+        page.line(&format!("without {}: no answer", report.left_out.join(" ")));
+    }
+    page.dim(&format!("{} virtual", lasted(report.took)));
+}
+
+fn figures(page: &mut Page, report: &RingChangeReport, verb: &str) {
     if report.copies == 0 && report.copied == 0 {
         page.line("nothing to move: there are no keys");
         return;
     }
     page.line(&format!(
-        "moved {} of {} copies ({}; fair share {}; hash mod N would move {})",
+        "{verb} {} of {} copies ({}; fair share {}; hash mod N would move {})",
         grouped(report.copied),
         grouped(report.copies),
         percent(ratio(report.copied, report.copies)),
         percent(report.fair_share),
         percent(ratio(report.modulo_moved, report.copies)),
     ));
-    for pair in &report.pairs {
-        page.line(&format!("{} -> {}: {}, {}", pair.from, pair.to, counted(pair.keys, "key"), bytes(pair.bytes)));
-    }
+    pairs(page, &report.pairs, "key");
     page.line(&format!("{} between the others", grouped(report.between_others)));
+}
+
+fn pairs(page: &mut Page, pairs: &[PairReport], noun: &str) {
+    for pair in pairs {
+        page.line(&format!("{} -> {}: {}, {}", pair.from, pair.to, counted(pair.keys, noun), bytes(pair.bytes)));
+    }
 }

@@ -1,10 +1,10 @@
-//! `nodes`, `show` and `stats`. Each ends with the one to look at next.
+//! `nodes`, `show`, `stats` and `metrics`. Each ends with the one to look at next.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use super::Page;
-use super::figures::{bytes, counted, grouped, percent, ratio, shares};
-use crate::cluster::{NodeReport, StatsReport};
+use super::figures::{bytes, counted, grouped, lasted, percent, ratio, shares};
+use crate::cluster::{MetricsReport, NodeReport, StatsReport};
 
 pub(super) fn nodes(page: &mut Page, nodes: &[NodeReport]) {
     if nodes.is_empty() {
@@ -101,8 +101,36 @@ pub(super) fn stats(page: &mut Page, stats: &StatsReport) {
     page.dim("next: check");
 }
 
+pub(super) fn metrics(page: &mut Page, metrics: &MetricsReport) {
+    let rows = metrics.operations.iter().map(|kind| {
+        let mut row = vec![kind.name.to_owned(), grouped(kind.ok), grouped(kind.failed), grouped(kind.indeterminate)];
+        let times = [kind.mean, kind.p50, kind.p95, kind.p99, kind.max];
+        row.extend(times.map(|time| if kind.ok == 0 { "-".to_owned() } else { lasted(time) }));
+        row
+    });
+    let header = ["op", "ok", "failed", "indeterminate", "mean", "p50", "p95", "p99", "max"];
+    table(page, &header, 1, rows.collect());
+    let messages = metrics.messages;
+    page.line(&format!(
+        "{} between nodes: {} delivered, {} dropped, {} in flight",
+        counted(messages.sent, "message"),
+        grouped(messages.delivered),
+        grouped(messages.dropped),
+        grouped(messages.in_flight),
+    ));
+    let reads = metrics.cache_hits + metrics.cache_misses;
+    page.line(&format!(
+        "{} of values at replicas, {} from the cache",
+        counted(reads, "read"),
+        percent(ratio(metrics.cache_hits, reads)),
+    ));
+    page.line(&format!("{} brought up to date by reads", counted(metrics.read_repairs, "replica")));
+    page.dim("times are virtual, of operations that were answered");
+    page.dim("next: stats");
+}
+
 /// A table without lines; columns from `first_figure` on are set to the right.
-fn table(page: &mut Page, header: &[&str], first_figure: usize, rows: Vec<Vec<String>>) {
+pub(super) fn table(page: &mut Page, header: &[&str], first_figure: usize, rows: Vec<Vec<String>>) {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.iter().map(Cell::new));
     table.add_rows(rows);

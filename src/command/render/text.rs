@@ -2,7 +2,7 @@
 
 use super::figures::{bytes, clock, counted, grouped, lasted};
 use super::page::flow;
-use super::{Page, ring, tables};
+use super::{Page, ownership, ring, story, tables};
 use crate::cluster::{CheckReport, EventReport, Placement, ReadReport, WriteReport};
 use crate::command::error::{CommandError, without_code};
 use crate::command::response::{Keyed, Loaded, Response, Written};
@@ -33,6 +33,11 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
     match response {
         Response::NodeAdded(report) => ring::added(&mut page, report),
         Response::NodeRemoved(report) => ring::removed(&mut page, report),
+        Response::Planned(plan) => ring::planned(&mut page, plan),
+        Response::Repaired(report) => ring::repaired(&mut page, report),
+        Response::Explained { key, put, explanation } => {
+            story::explained(&mut page, key, put.as_deref(), explanation, look);
+        }
         Response::Put(written) => put(&mut page, written, look),
         Response::Get { read, quiet } => get(&mut page, read, *quiet, look),
         Response::Deleted(report) => deleted(&mut page, report),
@@ -55,6 +60,9 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::Nodes(nodes) => tables::nodes(&mut page, nodes),
         Response::Show(stats) => tables::show(&mut page, stats, look.width),
         Response::Stats(stats) => tables::stats(&mut page, stats),
+        Response::Status(nodes) => ownership::status(&mut page, nodes, look),
+        Response::Ring { ring, tokens } => ownership::ring(&mut page, ring, *tokens, look),
+        Response::Metrics(report) => tables::metrics(&mut page, report),
         Response::Killed { node, now } => killed(&mut page, node, *now, look),
         Response::Restarted(report) => {
             page.lead(&format!("{} is up: {} recovered from its log", report.node, counted(report.records, "record")));

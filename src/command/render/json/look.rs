@@ -1,0 +1,136 @@
+//! Plans, repairs, stories, ownership and metrics.
+
+use super::{Object, hex, pair, ring_change};
+use crate::cluster::{
+    Answer, Explanation, Message, MessageEnd, MetricsReport, OperationMetrics, PlannedMember, RepairReport, RingPlan,
+    RingReport, StatusReport,
+};
+use crate::command::error::message;
+
+pub(super) fn planned(object: Object, plan: &RingPlan) -> Object {
+    let balance = |(cv, max_over_mean): (f64, f64)| Object::new().with("cv", cv).with("max_over_mean", max_over_mean);
+    ring_change(object.with("change", if plan.joins { "addnode" } else { "removenode" }), &plan.change)
+        .list("members", &plan.members, member)
+        .object("balance_before", balance(plan.balance_before))
+        .object("balance_after", balance(plan.balance_after))
+}
+
+fn member(member: &PlannedMember) -> Object {
+    Object::new()
+        .with("id", &member.id)
+        .with("status", member.status)
+        .with("ring", member.ring)
+        .with("pending", member.pending)
+}
+
+pub(super) fn repaired(object: Object, report: &RepairReport) -> Object {
+    let repaired: u64 = report.pairs.iter().map(|pair| pair.keys).sum();
+    object
+        .with("repaired", repaired)
+        .list("pairs", &report.pairs, pair)
+        .with("left_out", &report.left_out)
+        .time("virtual_us", report.took)
+}
+
+pub(super) fn explained(object: Object, key: &[u8], put: Option<&[u8]>, story: &Explanation) -> Object {
+    let object = object
+        .bytes("key", key)
+        .with("operation", if put.is_some() { "put" } else { "get" })
+        .with("hash", hex(story.placement.hash))
+        .with("token", hex(story.placement.token))
+        .with("replicas", &story.placement.replicas)
+        .with("coordinator", &story.coordinator)
+        .list("messages", &story.messages, |each| told(each, story));
+    let object = match &story.answer {
+        Ok(Answer::Written(report)) => object
+            .bytes("value", put.unwrap_or_default())
+            .with("acks", &report.acks)
+            .with("needed", report.needed)
+            .with("version", report.version.to_string()),
+        Ok(Answer::Read(report)) => match &report.value {
+            Some(value) => object.bytes("value", value),
+            None => object.with("value", serde_json::Value::Null),
+        }
+        .with("acks", &report.acks)
+        .with("needed", report.needed)
+        .with("version", report.version.map(|stamp| stamp.to_string()))
+        .with("repaired", &report.repaired),
+        Err(error) => object.with("code", error.code()).with("message", message(error)),
+    };
+    object.time("virtual_us", story.took)
+}
+
+/// Times are counted from the beginning of the operation.
+fn told(each: &Message, story: &Explanation) -> Object {
+    let (state, at) = match each.end {
+        MessageEnd::OnItsWay => ("on its way", None),
+        MessageEnd::Arrived(at) => ("arrived", Some(at)),
+        MessageEnd::Lost(at) => ("lost", Some(at)),
+    };
+    Object::new()
+        .with("from", &each.from)
+        .with("to", &each.to)
+        .with("what", each.what)
+        .with("version", each.version.map(|stamp| stamp.to_string()))
+        .time("sent_us", each.sent.since(story.started))
+        .with("state", state)
+        .with("end_us", at.map(|at| at.since(story.started).0))
+}
+
+pub(super) fn status(object: Object, status: &[StatusReport]) -> Object {
+    object.list("nodes", status, |node| {
+        Object::new()
+            .with("id", &node.id)
+            .with("status", if node.is_up { "up" } else { "down" })
+            .with("state", node.phase.to_string())
+            .with("load_bytes", node.load_bytes)
+            .with("tokens", node.tokens)
+            .with("owns", node.owns)
+            .with("host_id", hex(node.host_id))
+    })
+}
+
+pub(super) fn ring(object: Object, ring: &RingReport, tokens: bool) -> Object {
+    let object =
+        object.with("epoch", ring.epoch.0).with("ring_hash", hex(ring.hash)).list("owners", &ring.owners, |owner| {
+            Object::new()
+                .with("id", &owner.id)
+                .with("tokens", owner.tokens)
+                .with("primary", owner.primary)
+                .with("effective", owner.effective)
+        });
+    if !tokens {
+        return object;
+    }
+    object.list("tokens", &ring.tokens, |token| {
+        Object::new().with("token", hex(token.token)).with("replicas", &token.replicas)
+    })
+}
+
+pub(super) fn metrics(object: Object, metrics: &MetricsReport) -> Object {
+    let messages = Object::new()
+        .with("sent", metrics.messages.sent)
+        .with("delivered", metrics.messages.delivered)
+        .with("dropped", metrics.messages.dropped)
+        .with("in_flight", metrics.messages.in_flight);
+    object
+        .list("operations", &metrics.operations, operation)
+        .with("in_flight", metrics.in_flight)
+        .object("messages", messages)
+        .with("read_repairs", metrics.read_repairs)
+        .with("cache_hits", metrics.cache_hits)
+        .with("cache_misses", metrics.cache_misses)
+}
+
+fn operation(kind: &OperationMetrics) -> Object {
+    Object::new()
+        .with("name", kind.name)
+        .with("ok", kind.ok)
+        .with("failed", kind.failed)
+        .with("indeterminate", kind.indeterminate)
+        .time("mean_us", kind.mean)
+        .time("p50_us", kind.p50)
+        .time("p95_us", kind.p95)
+        .time("p99_us", kind.p99)
+        .time("max_us", kind.max)
+}

@@ -1,0 +1,85 @@
+//! `status` and `ring`: who owns how much. Each ends with the one to look at next.
+
+use super::figures::{bytes, counted, grouped, percent};
+use super::tables::{nodes, table};
+use super::{Look, Page};
+use crate::cluster::{RingReport, StatusReport};
+
+/// As `nodetool status` does, without its data centers.
+pub(super) fn status(page: &mut Page, status: &[StatusReport], look: Look) {
+    if status.is_empty() {
+        return nodes(page, &[]);
+    }
+    page.line("Status=Up/Down");
+    page.line("|/ State=Normal/Leaving/Joining/Moving");
+    let with_host = look.width >= 70;
+    let rows = status.iter().map(|node| {
+        let mut row = vec![
+            format!("{}{}", if node.is_up { 'U' } else { 'D' }, node.phase),
+            node.id.clone(),
+            if node.is_up { bytes(node.load_bytes) } else { "?".to_owned() },
+            grouped(u64::from(node.tokens)),
+            format!("{:.1}%", node.owns * 100.0),
+        ];
+        row.extend(with_host.then(|| format!("{:016x}", node.host_id)));
+        row
+    });
+    let header = ["--", "Node", "Load", "Tokens", "Owns (effective)", "Host ID"];
+    table(page, header.get(..5 + usize::from(with_host)).unwrap_or_default(), 2, rows.collect());
+    page.dim("next: ring");
+}
+
+/// The shares, and the ring drawn as a strip; or every token.
+pub(super) fn ring(page: &mut Page, ring: &RingReport, tokens: bool, look: Look) {
+    if ring.owners.is_empty() {
+        return nodes(page, &[]);
+    }
+    if tokens {
+        for token in &ring.tokens {
+            page.line(&format!("{:016x}  {}", token.token, token.replicas.join(" ")));
+        }
+    } else {
+        let rows = ring.owners.iter().zip(letters()).map(|(owner, letter)| {
+            vec![
+                letter.to_string(),
+                owner.id.clone(),
+                grouped(u64::from(owner.tokens)),
+                percent(owner.primary),
+                percent(owner.effective),
+            ]
+        });
+        table(page, &["", "node", "tokens", "primary", "with copies"], 2, rows.collect());
+        strip(page, ring, look.width);
+    }
+    let count = u64::try_from(ring.tokens.len()).unwrap_or(u64::MAX);
+    page.dim(&format!("{}, epoch {}, ring hash {:016x}", counted(count, "token"), ring.epoch.0, ring.hash));
+    page.dim("next: where apple");
+}
+
+/// Every hash from 0 to 2^64 from left to right, top to bottom: the letter of the primary at each step.
+fn strip(page: &mut Page, ring: &RingReport, width: usize) {
+    let letter_of = |primary: &str| {
+        let at = ring.owners.iter().position(|owner| owner.id == primary);
+        at.and_then(|at| letters().nth(at)).unwrap_or('.')
+    };
+    let columns = width.clamp(20, 64);
+    let cells = columns * STRIP_ROWS;
+    let step = u64::MAX / u64::try_from(cells).unwrap_or(u64::MAX);
+    let primaries: Vec<char> = (0..cells)
+        .map(|cell| {
+            let hash = step * u64::try_from(cell).unwrap_or(0) + step / 2;
+            let at = ring.tokens.partition_point(|token| token.token < hash);
+            let token = ring.tokens.get(at).or(ring.tokens.first());
+            token.and_then(|token| token.replicas.first()).map_or('.', |primary| letter_of(primary))
+        })
+        .collect();
+    page.dim("all hashes from 0 to 2^64, and whose keys they are first:");
+    primaries.chunks(columns).for_each(|row| page.line(&row.iter().collect::<String>()));
+}
+
+/// A letter a node, as far as they go.
+fn letters() -> impl Iterator<Item = char> {
+    ('a'..='z').chain('A'..='Z').chain(std::iter::repeat('.'))
+}
+
+const STRIP_ROWS: usize = 4;
