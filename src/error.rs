@@ -77,6 +77,14 @@ pub enum Error {
         /// Operations in flight.
         in_flight: usize,
     },
+    /// E203. Nothing was changed.
+    #[error(
+        "KV-E203 busy: {clients} simulated clients are at work: nothing was changed; advance until they have ended"
+    )]
+    ClientsAtWork {
+        /// Those that have not ended.
+        clients: usize,
+    },
     /// E301. Nothing was changed.
     #[error(
         "KV-E301 another ring change is in progress ({percent} %): nothing was changed; try again when it has ended"
@@ -129,7 +137,7 @@ impl Error {
             Error::NodeDown { .. } | Error::NodeUp { .. } | Error::ChangeAborted { .. } => "KV-E136",
             Error::NoQuorum { .. } => "KV-E201",
             Error::WriteTimeout { .. } | Error::ReadTimeout { .. } => "KV-E202",
-            Error::Busy { .. } => "KV-E203",
+            Error::Busy { .. } | Error::ClientsAtWork { .. } => "KV-E203",
             Error::ChangeInProgress { .. } => "KV-E301",
             Error::LastCopy { .. } => "KV-E302",
             Error::Setting { .. } => "KV-E401",

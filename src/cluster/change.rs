@@ -413,7 +413,7 @@ impl Cluster {
             moved_keys: account.counts.moved_keys,
             copied,
             minimum: account.counts.minimum,
-            copies: account.copies,
+            copies: account.copies.max(self.holdings().copies.values().sum()),
             fair_share: account.fair_share,
             modulo_moved: account.counts.modulo_moved,
             between_others: account.counts.between_others(),

@@ -24,6 +24,8 @@ pub(super) enum Event {
     ChangeTimer,
     /// The client of a coordinator that died gives up.
     Orphaned(OperationId),
+    /// A simulated client asks for the next thing.
+    ClientTurn,
 }
 
 /// One run of an operation machine: a delete has two, a read and a put.

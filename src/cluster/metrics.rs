@@ -25,15 +25,16 @@ pub(super) enum Ending {
 /// Counts and latencies since the cluster was opened.
 #[derive(Debug)]
 pub(super) struct Metrics {
-    puts: Account,
-    gets: Account,
-    deletes: Account,
+    puts: OperationAccount,
+    gets: OperationAccount,
+    deletes: OperationAccount,
     /// Replicas that a read brought up to date before it was answered.
     pub(super) read_repairs: u64,
 }
 
+/// The operations of one kind.
 #[derive(Debug)]
-struct Account {
+pub(super) struct OperationAccount {
     ok: u64,
     failed: u64,
     indeterminate: u64,
@@ -43,7 +44,12 @@ struct Account {
 
 impl Default for Metrics {
     fn default() -> Metrics {
-        Metrics { puts: Account::new(), gets: Account::new(), deletes: Account::new(), read_repairs: 0 }
+        Metrics {
+            puts: OperationAccount::new(),
+            gets: OperationAccount::new(),
+            deletes: OperationAccount::new(),
+            read_repairs: 0,
+        }
     }
 }
 
@@ -54,26 +60,30 @@ impl Metrics {
             OperationKind::Get => &mut self.gets,
             OperationKind::Delete => &mut self.deletes,
         };
-        match ending {
-            Ending::Ok => {
-                account.ok += 1;
-                // It grows as far as a u64 does; what it could not take at all would only be missing here.
-                let _ = account.latencies.record(took.0);
-            }
-            Ending::Failed => account.failed += 1,
-            Ending::Indeterminate => account.indeterminate += 1,
-        }
+        account.ended(ending, took);
     }
 }
 
-impl Account {
-    fn new() -> Account {
+impl OperationAccount {
+    pub(super) fn new() -> OperationAccount {
         #[expect(clippy::expect_used, reason = "three digits are a precision there is")]
         let latencies = Histogram::new(3).expect("a histogram of three digits");
-        Account { ok: 0, failed: 0, indeterminate: 0, latencies }
+        OperationAccount { ok: 0, failed: 0, indeterminate: 0, latencies }
     }
 
-    fn report(&self, name: &'static str) -> OperationMetrics {
+    pub(super) fn ended(&mut self, ending: Ending, took: Time) {
+        match ending {
+            Ending::Ok => {
+                self.ok += 1;
+                // It grows as far as a u64 does; what it could not take at all would only be missing here.
+                let _ = self.latencies.record(took.0);
+            }
+            Ending::Failed => self.failed += 1,
+            Ending::Indeterminate => self.indeterminate += 1,
+        }
+    }
+
+    pub(super) fn report(&self, name: &'static str) -> OperationMetrics {
         let quantile = |part: f64| Time(self.latencies.value_at_quantile(part));
         OperationMetrics {
             name,

@@ -18,6 +18,7 @@
 mod account;
 mod change;
 mod check;
+mod clients;
 mod commit;
 mod coordinator;
 mod delivery;
@@ -39,6 +40,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use clients::MAX_CLIENTS;
 pub use report::*;
 pub use requests::MAX_IN_FLIGHT;
 
@@ -54,6 +56,7 @@ use crate::storage::log::SyncPolicy;
 use crate::topology::Topology;
 use crate::types::{DEFAULT_MAX_VALUE, Level, NodeId, Time};
 use change::Changes;
+use clients::SimulatedClients;
 use commit::CommitDelays;
 use event::{Event, LEADER};
 use home::Home;
@@ -137,6 +140,7 @@ pub struct OperationId(pub u64);
 #[derive(Debug)]
 pub struct Cluster {
     config: ClusterConfig,
+    streams: Streams,
     home: Home,
     now: Time,
     queue: EventQueue<Event>,
@@ -153,6 +157,10 @@ pub struct Cluster {
     changes: Changes,
     clients: Clients,
     ledger: Ledger,
+    /// Simulated clients at work, and the report of those that ended.
+    simulated: Option<SimulatedClients>,
+    clients_ended: Option<ClientsReport>,
+    clients_started: u64,
     /// The newest time that the logs hold a clock record of.
     clock_noted: Time,
 }
@@ -184,7 +192,11 @@ impl Cluster {
             changes: Changes::default(),
             clients: Clients::default(),
             ledger: Ledger::default(),
+            simulated: None,
+            clients_ended: None,
+            clients_started: 0,
             clock_noted: Time(0),
+            streams,
             home,
             config,
         }
@@ -236,6 +248,7 @@ impl Cluster {
             Event::TaskTimer { node, task } => self.on_task_timer(node, task),
             Event::ChangeTimer => self.on_change_timer(),
             Event::Orphaned(id) => self.on_orphaned(id),
+            Event::ClientTurn => self.on_client_turn(),
         }
     }
 

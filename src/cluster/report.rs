@@ -79,7 +79,7 @@ pub struct RingChangeReport {
     pub copied: u64,
     /// The same, counted key by key with the naive owner function before and after.
     pub minimum: u64,
-    /// Copies held in all, before or after, whichever is more.
+    /// Copies held in all, before or after, whichever is more; those written meanwhile count.
     pub copies: u64,
     /// The share of all copies that is due to the node by its tokens, 0 to 1.
     pub fair_share: f64,
@@ -154,6 +154,28 @@ pub enum MessageEnd {
     Arrived(Time),
     /// It was lost then: its receiver was down.
     Lost(Time),
+}
+
+/// What simulated clients are to do.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct ClientsOptions {
+    /// How many, 1 to [`MAX_CLIENTS`](super::MAX_CLIENTS).
+    pub clients: usize,
+    /// The part of their operations that are reads, 0 to 1.
+    pub reads: f64,
+    /// How long they go on, in virtual time.
+    pub duration: Time,
+}
+
+/// What simulated clients did.
+#[derive(Clone, Debug)]
+pub struct ClientsReport {
+    /// How many there were.
+    pub clients: usize,
+    /// How long they took, in virtual time: until the last of them had its last answer.
+    pub took: Time,
+    /// `put` and `get`.
+    pub operations: Vec<OperationMetrics>,
 }
 
 /// Operations, messages and caches in figures, since the cluster was opened.

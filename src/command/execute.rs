@@ -67,6 +67,10 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
             cluster.advance(duration);
             Response::Advanced { now: cluster.now() }
         }
+        Command::Clients(options) => {
+            cluster.start_clients(options)?;
+            Response::ClientsStarted { options, until: cluster.now().plus(options.duration) }
+        }
         Command::Clock => Response::Clock { now: cluster.now(), event_hash: cluster.event_hash() },
         Command::Events { limit, node, kind } => {
             Response::Events(cluster.events(limit, node.as_deref(), kind.as_deref())?)

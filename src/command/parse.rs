@@ -7,7 +7,7 @@ use super::escape;
 use super::grammar::{self, Argument, Datum, Flag, Given, Spec};
 use super::split::{Statement, Word};
 use super::suggest;
-use crate::cluster::RequestOptions;
+use crate::cluster::{ClientsOptions, RequestOptions};
 use crate::types::{Level, Time};
 
 /// A command that can be executed.
@@ -159,6 +159,8 @@ pub enum Command {
         /// How far.
         duration: Time,
     },
+    /// `clients N [--mix R/W] [--for D]`
+    Clients(ClientsOptions),
     /// `clock`
     Clock,
     /// `events [N] [--node ID] [--kind K]`

@@ -2,8 +2,9 @@
 
 use super::grammar::Spec;
 use crate::cluster::{
-    CheckReport, EventReport, Explanation, MetricsReport, NodeReport, Placement, ReadReport, RepairReport,
-    RestartReport, RingChangeReport, RingPlan, RingReport, StatsReport, StatusReport, WriteReport,
+    CheckReport, ClientsOptions, ClientsReport, EventReport, Explanation, MetricsReport, NodeReport, Placement,
+    ReadReport, RepairReport, RestartReport, RingChangeReport, RingPlan, RingReport, StatsReport, StatusReport,
+    WriteReport,
 };
 use crate::error::Error;
 use crate::types::{Level, Time};
@@ -93,6 +94,15 @@ pub enum Response {
         /// Virtual time.
         now: Time,
     },
+    /// Of `clients`.
+    ClientsStarted {
+        /// What they are to do.
+        options: ClientsOptions,
+        /// When they end.
+        until: Time,
+    },
+    /// Of `clients`, once they have ended.
+    ClientsEnded(ClientsReport),
     /// Of `clock`.
     Clock {
         /// Virtual time.

@@ -41,6 +41,15 @@ pub fn size(text: &str) -> Option<u64> {
     decimal_times(number, bytes)
 }
 
+/// Reads `90/10` as the part that the first number is of both: 0.9. None if it is not one, or both are 0.
+pub fn mix(text: &str) -> Option<f64> {
+    let (first, second) = text.split_once('/')?;
+    let part = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u32>().ok())?;
+    let (first, second) = (f64::from(part(first)?), f64::from(part(second)?));
+    let both = first + second;
+    (both > 0.0).then(|| first / both)
+}
+
 fn number_and_unit(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     text.split_at(end)

@@ -118,13 +118,23 @@ impl Session {
             Ok(response) => {
                 self.failures += u64::from(!response.ok());
                 self.output.answer(spec.name, &response)?;
+                self.tell_of_clients()?;
                 Ok(if matches!(response, Response::Exit) { Flow::Exit } else { Flow::Continue })
             }
             Err(CommandError::Output(error)) => Err(error),
             Err(error) => {
                 self.fail(Some(spec.name), &error, line);
+                self.tell_of_clients()?;
                 Ok(Flow::Continue)
             }
+        }
+    }
+
+    /// Clients that have ended while the command ran are told of behind its answer.
+    fn tell_of_clients(&mut self) -> io::Result<()> {
+        match self.cluster.take_clients() {
+            Some(report) => self.output.answer("clients", &Response::ClientsEnded(report)),
+            None => Ok(()),
         }
     }
 

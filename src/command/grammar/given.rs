@@ -16,6 +16,8 @@ pub(in crate::command) enum Datum {
     Duration(Time),
     Count(u64),
     Weight(f64),
+    /// The part that is reads.
+    Mix(f64),
     Level(Level),
     Command(&'static Spec),
     /// A flag without a value.
@@ -38,6 +40,7 @@ impl Datum {
             Kind::Count => text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?.map(Datum::Count),
             Kind::Weight => text.parse().ok().filter(|w| *w > 0.0 && *w <= 4096.0).map(Datum::Weight),
             Kind::Level => super::level(&text).map(Datum::Level),
+            Kind::Mix => units::mix(&text).map(Datum::Mix),
             Kind::RingChange => named(&text, &["addnode", "removenode"]),
             Kind::Operation => named(&text, &["put", "get"]),
             Kind::Command => super::find(&text).map(Datum::Command),
@@ -111,6 +114,10 @@ impl Given {
         }
     }
 
+    pub(super) fn count(&mut self) -> Result<u64, UsageError> {
+        self.optional_count().ok_or_else(|| self.mismatch())
+    }
+
     pub(super) fn optional_count(&mut self) -> Option<u64> {
         match self.arguments.pop_front()? {
             Datum::Count(count) => Some(count),
@@ -143,6 +150,20 @@ impl Given {
         }
     }
 
+    pub(super) fn flag_duration(&self, flag: &str) -> Option<Time> {
+        match self.flag(flag)? {
+            Datum::Duration(time) => Some(*time),
+            _ => None,
+        }
+    }
+
+    pub(super) fn mix(&self) -> Option<f64> {
+        match self.flag("--mix")? {
+            Datum::Mix(reads) => Some(*reads),
+            _ => None,
+        }
+    }
+
     pub(super) fn flag_text(&self, flag: &str) -> Option<String> {
         match self.flag(flag)? {
             Datum::Text(text) => Some(text.clone()),
@@ -156,11 +177,7 @@ impl Given {
             Some(Datum::Level(level)) => Some(*level),
             _ => None,
         };
-        let ttl = match self.flag("--ttl") {
-            Some(Datum::Duration(ttl)) => Some(*ttl),
-            _ => None,
-        };
-        RequestOptions { level, via: self.flag_text("--via"), ttl }
+        RequestOptions { level, via: self.flag_text("--via"), ttl: self.flag_duration("--ttl") }
     }
 
     fn flag(&self, name: &str) -> Option<&Datum> {

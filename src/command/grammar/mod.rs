@@ -81,6 +81,8 @@ pub enum Kind {
     Level,
     /// A file.
     Path,
+    /// Parts of reads and writes: `90/10`.
+    Mix,
     /// `addnode` or `removenode`.
     RingChange,
     /// `put` or `get`.
@@ -104,6 +106,7 @@ impl Kind {
             Kind::Weight => "a weight: a number above 0 and at most 4096 (1, 0.5, 2)",
             Kind::Level => "a level (one, two, three, quorum, all)",
             Kind::Path => "a file name",
+            Kind::Mix => "a mix of reads and writes (50/50, 95/5, 100/0)",
             Kind::RingChange => "a change of the ring (addnode, removenode)",
             Kind::Operation => "an operation (put, get)",
             Kind::Command => "a command",

@@ -1,9 +1,11 @@
 //! The table itself, in the order in which `help` lists the commands of a group.
 
 use super::{Argument, Flag, Group, Kind, Spec};
+use crate::cluster::ClientsOptions;
 use crate::command::error::UsageError;
 use crate::command::escape;
 use crate::command::parse::Command;
+use crate::types::Time;
 
 /// Every command there is.
 pub static SPECS: &[Spec] = &[
@@ -375,6 +377,32 @@ pub static SPECS: &[Spec] = &[
         summary: "Moves virtual time on, and plays what falls due.",
         example: "advance 5s",
         build: |given| Ok(Command::Advance { duration: given.duration()? }),
+    },
+    Spec {
+        name: "clients",
+        aliases: &[],
+        group: Group::Time,
+        arguments: &[Argument { name: "N", kind: Kind::Count, optional: false }],
+        repeats: false,
+        flags: &[
+            Flag {
+                name: "--mix",
+                value: Some(Argument { name: "R/W", kind: Kind::Mix, optional: false }),
+                summary: "parts of reads and writes, 50/50 unless told otherwise",
+            },
+            Flag {
+                name: "--for",
+                value: Some(Argument { name: "D", kind: Kind::Lifetime, optional: false }),
+                summary: "how long in virtual time, 1s unless told otherwise",
+            },
+        ],
+        summary: "Sets N simulated clients to work at once while the next commands go on; tells at their end how it went.",
+        example: "addnode node4; clients 50 --mix 90/10 --for 2s",
+        build: |given| {
+            let clients = usize::try_from(given.count()?).unwrap_or(usize::MAX);
+            let (reads, duration) = (given.mix().unwrap_or(0.5), given.flag_duration("--for").unwrap_or(Time::SECOND));
+            Ok(Command::Clients(ClientsOptions { clients, reads, duration }))
+        },
     },
     Spec {
         name: "clock",

@@ -29,6 +29,7 @@ fn every_command_can_be_typed_in_full() {
         Kind::Count => "3",
         Kind::Weight => "0.5",
         Kind::Level => "ALL",
+        Kind::Mix => "90/10",
         Kind::RingChange => "addnode",
         Kind::Operation | Kind::Command => "put",
         Kind::Key | Kind::Value | Kind::Path | Kind::Word => "x",

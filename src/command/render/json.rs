@@ -76,6 +76,12 @@ fn fill(object: Object, response: &Response) -> Object {
         Response::Killed { node, now } => object.with("node", node).time("virtual_us", *now),
         Response::Restarted(report) => object.with("node", &report.node).with("records", report.records),
         Response::Advanced { now } => object.time("virtual_us", *now),
+        Response::ClientsStarted { options, until } => object
+            .with("done", false)
+            .with("clients", options.clients)
+            .with("reads", options.reads)
+            .time("until_us", *until),
+        Response::ClientsEnded(report) => look::clients(object, report),
         Response::Clock { now, event_hash } => object.time("virtual_us", *now).with("event_hash", hex(*event_hash)),
         Response::Events(events) => object.list("events", events, event),
         Response::Consistency { level, .. } => object.with("level", level.name()),

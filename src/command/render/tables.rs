@@ -4,7 +4,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use super::Page;
 use super::figures::{bytes, counted, grouped, lasted, percent, ratio, shares};
-use crate::cluster::{MetricsReport, NodeReport, StatsReport};
+use crate::cluster::{ClientsReport, MetricsReport, NodeReport, OperationMetrics, StatsReport};
 
 pub(super) fn nodes(page: &mut Page, nodes: &[NodeReport]) {
     if nodes.is_empty() {
@@ -102,14 +102,7 @@ pub(super) fn stats(page: &mut Page, stats: &StatsReport) {
 }
 
 pub(super) fn metrics(page: &mut Page, metrics: &MetricsReport) {
-    let rows = metrics.operations.iter().map(|kind| {
-        let mut row = vec![kind.name.to_owned(), grouped(kind.ok), grouped(kind.failed), grouped(kind.indeterminate)];
-        let times = [kind.mean, kind.p50, kind.p95, kind.p99, kind.max];
-        row.extend(times.map(|time| if kind.ok == 0 { "-".to_owned() } else { lasted(time) }));
-        row
-    });
-    let header = ["op", "ok", "failed", "indeterminate", "mean", "p50", "p95", "p99", "max"];
-    table(page, &header, 1, rows.collect());
+    operations(page, &metrics.operations);
     let messages = metrics.messages;
     page.line(&format!(
         "{} between nodes: {} delivered, {} dropped, {} in flight",
@@ -127,6 +120,33 @@ pub(super) fn metrics(page: &mut Page, metrics: &MetricsReport) {
     page.line(&format!("{} brought up to date by reads", counted(metrics.read_repairs, "replica")));
     page.dim("times are virtual, of operations that were answered");
     page.dim("next: stats");
+}
+
+/// What simulated clients did.
+pub(super) fn clients(page: &mut Page, report: &ClientsReport) {
+    let sum = |count: fn(&OperationMetrics) -> u64| report.operations.iter().map(count).sum::<u64>();
+    let (ok, failed, unknown) = (sum(|kind| kind.ok), sum(|kind| kind.failed), sum(|kind| kind.indeterminate));
+    let clients = counted(u64::try_from(report.clients).unwrap_or(u64::MAX), "client");
+    page.lead(&format!(
+        "{clients} ended: {} ok, {} failed, {} indeterminate",
+        grouped(ok),
+        grouped(failed),
+        grouped(unknown)
+    ));
+    operations(page, &report.operations);
+    let each_second = ok.saturating_mul(1_000_000) / report.took.0.max(1);
+    page.dim(&format!("{} a second for {}, virtual", counted(each_second, "operation"), lasted(report.took)));
+}
+
+fn operations(page: &mut Page, operations: &[OperationMetrics]) {
+    let rows = operations.iter().map(|kind| {
+        let mut row = vec![kind.name.to_owned(), grouped(kind.ok), grouped(kind.failed), grouped(kind.indeterminate)];
+        let times = [kind.mean, kind.p50, kind.p95, kind.p99, kind.max];
+        row.extend(times.map(|time| if kind.ok == 0 { "-".to_owned() } else { lasted(time) }));
+        row
+    });
+    let header = ["op", "ok", "failed", "indeterminate", "mean", "p50", "p95", "p99", "max"];
+    table(page, &header, 1, rows.collect());
 }
 
 /// A table without lines; columns from `first_figure` on are set to the right.

@@ -1,9 +1,9 @@
 //! Text for people. The first line carries the answer; what may be overlooked is dim.
 
-use super::figures::{bytes, clock, counted, grouped, lasted};
+use super::figures::{bytes, clock, counted, grouped, lasted, percent};
 use super::page::flow;
 use super::{Page, ownership, ring, story, tables};
-use crate::cluster::{CheckReport, EventReport, Placement, ReadReport, WriteReport};
+use crate::cluster::{CheckReport, ClientsOptions, EventReport, Placement, ReadReport, WriteReport};
 use crate::command::error::{CommandError, without_code};
 use crate::command::response::{Keyed, Loaded, Response, Written};
 use crate::command::{escape, help};
@@ -68,6 +68,8 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
             page.lead(&format!("{} is up: {} recovered from its log", report.node, counted(report.records, "record")));
         }
         Response::Advanced { now } => page.line(&format!("virtual time {}", clock(*now))),
+        Response::ClientsStarted { options, until } => clients_started(&mut page, options, *until),
+        Response::ClientsEnded(report) => tables::clients(&mut page, report),
         Response::Clock { now, event_hash } => {
             page.line(&format!("virtual time {}, event hash {event_hash:016x}", clock(*now)));
         }
@@ -174,6 +176,12 @@ fn killed(page: &mut Page, node: &str, now: Time, look: Look) {
     if look.terminal {
         page.dim(&format!("time stands at {}; restart {node} brings it back from its log", clock(now)));
     }
+}
+
+fn clients_started(page: &mut Page, options: &ClientsOptions, until: Time) {
+    let clients = counted(u64::try_from(options.clients).unwrap_or(u64::MAX), "client");
+    page.line(&format!("{clients} at work, {} reads, until {} of virtual time", percent(options.reads), clock(until)));
+    page.dim("they go on while commands run and with advance");
 }
 
 fn list(page: &mut Page, events: &[EventReport]) {

@@ -73,3 +73,12 @@ fn sizes() {
         assert_eq!(size(text), bytes, "{text}");
     }
 }
+
+#[test]
+fn mixes() {
+    let part = |text: &str| mix(text).map(|part| (part * 1_000.0).round());
+    assert_eq!([part("90/10"), part("1/3"), part("0/5"), part("7/0")], [900.0, 250.0, 0.0, 1_000.0].map(Some));
+    for no_mix in ["", "90", "90/", "/10", "0/0", "9.5/1", "-1/2", "1/2/3", "99999999999/1", "a/b"] {
+        assert_eq!(mix(no_mix), None, "{no_mix}");
+    }
+}

@@ -2,8 +2,8 @@
 
 use super::{Object, hex, pair, ring_change};
 use crate::cluster::{
-    Answer, Explanation, Message, MessageEnd, MetricsReport, OperationMetrics, PlannedMember, RepairReport, RingPlan,
-    RingReport, StatusReport,
+    Answer, ClientsReport, Explanation, Message, MessageEnd, MetricsReport, OperationMetrics, PlannedMember,
+    RepairReport, RingPlan, RingReport, StatusReport,
 };
 use crate::command::error::message;
 
@@ -120,6 +120,14 @@ pub(super) fn metrics(object: Object, metrics: &MetricsReport) -> Object {
         .with("read_repairs", metrics.read_repairs)
         .with("cache_hits", metrics.cache_hits)
         .with("cache_misses", metrics.cache_misses)
+}
+
+pub(super) fn clients(object: Object, report: &ClientsReport) -> Object {
+    object
+        .with("done", true)
+        .with("clients", report.clients)
+        .list("operations", &report.operations, operation)
+        .time("virtual_us", report.took)
 }
 
 fn operation(kind: &OperationMetrics) -> Object {
