@@ -111,8 +111,11 @@ impl Cluster {
         self.check_no_change()?;
         let is_dead = self.nodes.get(&node).is_none_or(|node| node.process.is_none());
         let is_last = self.topology.record().members.len() == 1;
-        if is_dead && (!force || is_last) {
+        if is_dead && is_last {
             return Err(Error::NodeDown { label: label.to_owned() });
+        }
+        if is_dead && !force {
+            return Err(Error::LeaverDown { label: label.to_owned() });
         }
         let keys = self.live_keys(node).len() as u64;
         if is_last && keys > 0 {

@@ -91,10 +91,13 @@ impl Cluster {
             self.home.remove(&member.label)?;
             self.start_process(member.id).map(|_| ())
         });
-        if started.is_err() {
+        started.map_err(|error| {
             self.nodes.remove(&member.id);
-        }
-        started
+            match error {
+                Error::Storage(error) => error.of_making().into(),
+                error => error,
+            }
+        })
     }
 
     pub(super) fn insert_node(&mut self, member: &Member) {

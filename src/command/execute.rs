@@ -17,8 +17,9 @@ pub type Progress<'a> = &'a mut dyn FnMut(Loaded) -> std::io::Result<()>;
 /// says where). `Command::ClearData` that nobody confirmed is refused: asking is the terminal's business.
 pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) -> Result<Response, CommandError> {
     Ok(match command {
-        Command::AddNode { id, weight } => {
+        Command::AddNode { id, weight, via } => {
             check_weight(weight, cluster.config().vnodes)?;
+            via.map_or(Ok(()), |via| cluster.check_up(&via))?;
             Response::NodeAdded(cluster.add_node(&id, weight)?)
         }
         Command::RemoveNode { id, force } => Response::NodeRemoved(cluster.remove_node(&id, force)?),

@@ -13,12 +13,14 @@ use crate::types::{Level, Time};
 /// A command that can be executed.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// `addnode ID [--weight W]`
+    /// `addnode ID [--weight W] [--via NODE]`
     AddNode {
         /// The new node.
         id: String,
         /// Its share, relative to an ordinary node.
         weight: f64,
+        /// The node it is introduced to.
+        via: Option<String>,
     },
     /// `removenode ID [--force]`
     RemoveNode {

@@ -43,9 +43,11 @@ pub(super) fn opening(cluster: &Cluster, opened: &Opened, directory: Option<&Pat
         None => "in memory".to_owned(),
         Some(path) if opened.is_new => format!("{} (new)", shown(path)),
         Some(path) => {
-            let records: u64 = opened.recovered.iter().map(|(_, records)| records).sum();
-            let logs = counted(opened.recovered.len(), "log");
-            format!("{} (recovered: {} records in {logs})", shown(path), grouped(records))
+            let records = match opened.recovered.iter().map(|(_, records)| records).sum() {
+                1 => "1 record".to_owned(),
+                records => format!("{} records", grouped(records)),
+            };
+            format!("{} (recovered: {records} in {})", shown(path), counted(opened.recovered.len(), "log"))
         }
     };
     format!(

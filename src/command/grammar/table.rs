@@ -147,14 +147,24 @@ pub static SPECS: &[Spec] = &[
         group: Group::Ring,
         arguments: &[Argument { name: "ID", kind: Kind::NewNode, optional: false }],
         repeats: false,
-        flags: &[Flag {
-            name: "--weight",
-            value: Some(Argument { name: "W", kind: Kind::Weight, optional: false }),
-            summary: "its share beside an ordinary node's: 2 gives it twice the tokens",
-        }],
+        flags: &[
+            Flag {
+                name: "--weight",
+                value: Some(Argument { name: "W", kind: Kind::Weight, optional: false }),
+                summary: "its share beside an ordinary node's: 2 gives it twice the tokens",
+            },
+            Flag {
+                name: "--via",
+                value: Some(Argument { name: "NODE", kind: Kind::Node, optional: false }),
+                summary: "the node it is introduced to, which must be up; all nodes hear of it at once",
+            },
+        ],
         summary: "Adds a node to the ring and copies to it the keys it now owns, while reads and writes go on.",
         example: "addnode node4",
-        build: |given| Ok(Command::AddNode { id: given.text()?, weight: given.weight().unwrap_or(1.0) }),
+        build: |given| {
+            let (weight, via) = (given.weight().unwrap_or(1.0), given.flag_text("--via"));
+            Ok(Command::AddNode { id: given.text()?, weight, via })
+        },
     },
     Spec {
         name: "removenode",
