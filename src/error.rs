@@ -93,6 +93,14 @@ pub enum Error {
         /// How far it has come.
         percent: u8,
     },
+    /// E301: the ring change that was asked for is not complete, and goes on by itself. No harm is done by waiting.
+    #[error(
+        "KV-E301 the ring change is at {percent} % and goes on while virtual time moves: wait for it (at the prompt: advance 5s)"
+    )]
+    ChangeGoesOn {
+        /// How far it has come.
+        percent: u8,
+    },
     /// E302. Nothing was changed.
     #[error("KV-E302 '{label}' is the last node and holds {keys} {}: nothing was changed; add another node first, or delete the keys", if *.keys == 1 { "key" } else { "keys" })]
     LastCopy {
@@ -140,7 +148,7 @@ impl Error {
             Error::NoQuorum { .. } => "KV-E201",
             Error::WriteTimeout { .. } | Error::ReadTimeout { .. } => "KV-E202",
             Error::Busy { .. } => "KV-E203",
-            Error::ChangeInProgress { .. } => "KV-E301",
+            Error::ChangeInProgress { .. } | Error::ChangeGoesOn { .. } => "KV-E301",
             Error::LastCopy { .. } => "KV-E302",
             Error::Setting { .. } => "KV-E401",
             Error::Storage(error) => error.code(),

@@ -112,8 +112,7 @@ fn main() -> ExitCode {
     };
     let options = arguments.options();
     match shell::run(&options).map_err(anyhow::Error::from) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(ending) => ExitCode::from(ending.exit_code()),
         Err(error) => fail(&error, options.format),
     }
 }

@@ -157,6 +157,14 @@ pub enum CommandError {
         /// Why.
         source: Error,
     },
+    /// The user has stopped it; what holds is said.
+    #[error("{command} stopped{holds}")]
+    Stopped {
+        /// The command.
+        command: &'static str,
+        /// From the punctuation on.
+        holds: String,
+    },
     /// The answer could not be written: the reader is gone, or its disk is full.
     #[error("the answer cannot be written: {0}")]
     Output(#[from] io::Error),
@@ -169,7 +177,7 @@ impl CommandError {
             CommandError::Usage(_) => Some("KV-E401"),
             CommandError::Cluster(error) | CommandError::Load { source: error, .. } => Some(error.code()),
             CommandError::File { .. } => Some("KV-E402"),
-            CommandError::Output(_) => None,
+            CommandError::Stopped { .. } | CommandError::Output(_) => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::error::{CommandError, UsageError};
 use super::load;
 use super::parse::Command;
+use super::render::clock;
 use super::response::{Keyed, Loaded, Response, Written};
 use crate::cluster::{Cluster, ReadReport, RequestOptions};
 use crate::error::Error;
@@ -15,14 +16,19 @@ pub type Progress<'a> = &'a mut dyn FnMut(Loaded) -> std::io::Result<()>;
 ///
 /// Errors leave the cluster as it was, but for E202 (see there) and a `load` that stopped in the middle (its error
 /// says where). `Command::ClearData` that nobody confirmed is refused: asking is the terminal's business.
+///
+/// Once the cluster is told to stop ([`Cluster::set_interrupt`]), a command that takes long ends with
+/// [`CommandError::Stopped`], which says what holds.
 pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) -> Result<Response, CommandError> {
     Ok(match command {
         Command::AddNode { id, weight, via } => {
             check_weight(weight, cluster.config().vnodes)?;
             via.map_or(Ok(()), |via| cluster.check_up(&via))?;
-            Response::NodeAdded(cluster.add_node(&id, weight)?)
+            Response::NodeAdded(stoppable(cluster, "addnode", |cluster| cluster.add_node(&id, weight))?)
         }
-        Command::RemoveNode { id, force } => Response::NodeRemoved(cluster.remove_node(&id, force)?),
+        Command::RemoveNode { id, force } => {
+            Response::NodeRemoved(stoppable(cluster, "removenode", |cluster| cluster.remove_node(&id, force))?)
+        }
         Command::Put { key, value, options } => Response::Put(put(cluster, &key, value, &options)?),
         Command::Get { key, quiet, options } => Response::Get { read: cluster.get(&key, &options)?, quiet },
         Command::Delete { key, options } => Response::Deleted(cluster.delete(&key, &options)?),
@@ -46,9 +52,14 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
             cluster.kill(&id)?;
             Response::Killed { node: id, now: cluster.now() }
         }
-        Command::Restart { id } => Response::Restarted(cluster.restart(&id)?),
+        Command::Restart { id } => Response::Restarted(stoppable(cluster, "restart", |cluster| cluster.restart(&id))?),
         Command::Advance { duration } => {
+            let until = cluster.now().plus(duration);
             cluster.advance(duration);
+            if cluster.now() < until {
+                let holds = format!(" at virtual time {}: what was due until then has happened", clock(cluster.now()));
+                return Err(CommandError::Stopped { command: "advance", holds });
+            }
             Response::Advanced { now: cluster.now() }
         }
         Command::Clock => Response::Clock { now: cluster.now(), event_hash: cluster.event_hash() },
@@ -62,6 +73,23 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
         Command::Check => Response::Checked(cluster.check()),
         Command::Help { about } => Response::Help(about),
         Command::Exit => Response::Exit,
+    })
+}
+
+/// Runs a change of the ring. One that is interrupted goes on beside the commands that follow.
+fn stoppable<T>(
+    cluster: &mut Cluster,
+    command: &'static str,
+    run: impl FnOnce(&mut Cluster) -> Result<T, Error>,
+) -> Result<T, CommandError> {
+    run(cluster).map_err(|error| match error {
+        Error::ChangeGoesOn { percent } if cluster.is_interrupted() => {
+            let holds = format!(
+                " at {percent} %: the ring change goes on while virtual time moves (at the prompt: advance 5s)"
+            );
+            CommandError::Stopped { command, holds }
+        }
+        error => error.into(),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::interrupt::Interrupt;
 use super::open;
 use super::{Output, ShellError};
 use crate::cluster::Cluster;
@@ -16,6 +17,8 @@ pub enum Flow {
     Continue,
     /// No: `exit`.
     Exit,
+    /// Ctrl-C: what is left of the line, or of the script, is not run.
+    Interrupted,
 }
 
 /// Asks the user a question; true for yes.
@@ -27,12 +30,26 @@ pub struct Session {
     output: Output,
     directory: Option<PathBuf>,
     failures: u64,
+    interrupt: Interrupt,
 }
 
 impl Session {
     /// A session on `cluster`, whose files are in `directory` if it has any.
     pub fn new(cluster: Cluster, output: Output, directory: Option<PathBuf>) -> Session {
-        Session { cluster, output, directory, failures: 0 }
+        Session { cluster, output, directory, failures: 0, interrupt: Interrupt::default() }
+    }
+
+    /// From here on `interrupt` stops what runs.
+    pub(super) fn heed(&mut self, interrupt: Interrupt) {
+        self.cluster.set_interrupt(interrupt.flag());
+        self.interrupt = interrupt;
+    }
+
+    /// Says where Ctrl-C has stopped a script or a line, between two commands.
+    pub(super) fn stopped_before(&mut self, line: Option<u64>) -> Flow {
+        let place = line.map_or("the rest of the line".to_owned(), |line| format!("line {line}"));
+        self.output.notice(&format!("stopped before {place}: what was answered is done"));
+        Flow::Interrupted
     }
 
     /// Runs a line's commands in order; one that fails does not stop the next unless `bail` is set. An error here
@@ -43,6 +60,7 @@ impl Session {
 
     /// The same for a line typed at the prompt: it may be asked about, and the host's files are synced after it.
     pub(super) fn run_typed(&mut self, line: &[u8], ask: Ask<'_>) -> io::Result<Flow> {
+        self.interrupt.clear();
         let flow = self.run(line, None, false, Some(ask))?;
         if self.directory.is_some()
             && let Err(error) = self.cluster.sync_host()
@@ -80,6 +98,9 @@ impl Session {
             }
         };
         for statement in statements {
+            if self.interrupt.is_set() {
+                return Ok(self.stopped_before(number));
+            }
             let failures = self.failures;
             let flow = match statement {
                 Ok(statement) => {
@@ -94,7 +115,7 @@ impl Session {
                     Flow::Continue
                 }
             };
-            if flow == Flow::Exit || (bail && self.failures > failures) {
+            if flow != Flow::Continue || (bail && self.failures > failures) {
                 return Ok(flow);
             }
         }
@@ -121,6 +142,10 @@ impl Session {
                 Ok(if matches!(response, Response::Exit) { Flow::Exit } else { Flow::Continue })
             }
             Err(CommandError::Output(error)) => Err(error),
+            Err(error @ CommandError::Stopped { .. }) => {
+                self.fail(Some(spec.name), &error, line);
+                Ok(Flow::Interrupted)
+            }
             Err(error) => {
                 self.fail(Some(spec.name), &error, line);
                 Ok(Flow::Continue)
