@@ -13,6 +13,8 @@ mod deaths;
 mod disks;
 #[path = "cluster_behaviour/growth.rs"]
 mod growth;
+#[path = "cluster_behaviour/interruptions.rs"]
+mod interruptions;
 #[path = "cluster_behaviour/moves.rs"]
 mod moves;
 #[path = "cluster_behaviour/repeats.rs"]

@@ -1,10 +1,10 @@
 //! Executes a command on a cluster. What comes back is data; nothing is printed here.
 
 use super::error::{CommandError, UsageError};
-use super::load;
 use super::parse::Command;
 use super::render::clock;
 use super::response::{Keyed, Loaded, Response, Written};
+use super::{dump, load};
 use crate::cluster::{Cluster, ReadReport, RequestOptions};
 use crate::error::Error;
 use crate::types::{Key, LimitError, MAX_VNODES};
@@ -36,6 +36,7 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
         Command::PutMany { pairs, options } => Response::PutMany(put_many(cluster, pairs, &options)?),
         Command::GetMany { keys, options } => Response::GetMany(get_many(cluster, keys, &options)?),
         Command::Load { path, options } => Response::Loaded(load::load(cluster, &path, &options, progress)?),
+        Command::Dump { path, options } => dump::dump(cluster, &path, &options)?,
         Command::Where { key } => {
             let placement = cluster.locate(&key)?;
             Response::Where { key, placement }
@@ -71,6 +72,9 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
             Response::Consistency { level: cluster.config().level, set: level.is_some() }
         }
         Command::Check => Response::Checked(cluster.check()),
+        Command::Timing { on } => Response::Timing { on },
+        // Only a terminal has one: there the shell answers.
+        Command::History { .. } => Response::History(Vec::new()),
         Command::Help { about } => Response::Help(about),
         Command::Exit => Response::Exit,
     })

@@ -6,6 +6,7 @@
 //! text, which is a conversation. Ctrl-C stops what runs and leaves the cluster sound: a prompt is there again, a
 //! script ends.
 
+mod complete;
 mod error;
 mod interrupt;
 mod open;

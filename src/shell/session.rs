@@ -2,13 +2,17 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Instant;
 
+use super::complete::Names;
 use super::interrupt::Interrupt;
 use super::open;
 use super::{Output, ShellError};
 use crate::cluster::Cluster;
+use crate::command::render::lasted;
 use crate::command::split::{self, Statement};
 use crate::command::{Command, CommandError, Parsed, Response, execute, parse};
+use crate::types::Time;
 
 /// Whether more lines are wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,8 +25,14 @@ pub enum Flow {
     Interrupted,
 }
 
-/// Asks the user a question; true for yes.
-pub(super) type Ask<'a> = &'a mut dyn FnMut(&str) -> bool;
+/// A person at a terminal.
+pub(super) trait Terminal {
+    /// Asks a question; true for yes.
+    fn confirm(&mut self, question: &str) -> bool;
+
+    /// The last `limit` lines that were typed, numbered, oldest first.
+    fn history(&self, limit: usize) -> Vec<(usize, String)>;
+}
 
 /// An open cluster and its output.
 pub struct Session {
@@ -31,12 +41,22 @@ pub struct Session {
     directory: Option<PathBuf>,
     failures: u64,
     interrupt: Interrupt,
+    names: Names,
+    is_timing: bool,
 }
 
 impl Session {
     /// A session on `cluster`, whose files are in `directory` if it has any.
     pub fn new(cluster: Cluster, output: Output, directory: Option<PathBuf>) -> Session {
-        Session { cluster, output, directory, failures: 0, interrupt: Interrupt::default() }
+        Session {
+            cluster,
+            output,
+            directory,
+            failures: 0,
+            interrupt: Interrupt::default(),
+            names: Names::default(),
+            is_timing: false,
+        }
     }
 
     /// From here on `interrupt` stops what runs.
@@ -59,9 +79,9 @@ impl Session {
     }
 
     /// The same for a line typed at the prompt: it may be asked about, and the host's files are synced after it.
-    pub(super) fn run_typed(&mut self, line: &[u8], ask: Ask<'_>) -> io::Result<Flow> {
+    pub(super) fn run_typed(&mut self, line: &[u8], terminal: &mut dyn Terminal) -> io::Result<Flow> {
         self.interrupt.clear();
-        let flow = self.run(line, None, false, Some(ask))?;
+        let flow = self.run(line, None, false, Some(terminal))?;
         if self.directory.is_some()
             && let Err(error) = self.cluster.sync_host()
         {
@@ -73,6 +93,12 @@ impl Session {
     /// The output, to be told of the terminal's width.
     pub(super) fn output(&mut self) -> &mut Output {
         &mut self.output
+    }
+
+    /// What can be completed now.
+    pub(super) fn names(&mut self) -> Names {
+        self.names.nodes = self.cluster.members();
+        self.names.clone()
     }
 
     /// Whether a command has failed, or a check.
@@ -89,7 +115,13 @@ impl Session {
         Ok(self.failures == 0)
     }
 
-    fn run(&mut self, line: &[u8], number: Option<u64>, bail: bool, mut ask: Option<Ask<'_>>) -> io::Result<Flow> {
+    fn run(
+        &mut self,
+        line: &[u8],
+        number: Option<u64>,
+        bail: bool,
+        mut terminal: Option<&mut dyn Terminal>,
+    ) -> io::Result<Flow> {
         let statements = match split::statements(line) {
             Ok(statements) => statements,
             Err(error) => {
@@ -104,11 +136,11 @@ impl Session {
             let failures = self.failures;
             let flow = match statement {
                 Ok(statement) => {
-                    let ask: Option<Ask<'_>> = match &mut ask {
-                        Some(ask) => Some(&mut **ask),
+                    let terminal: Option<&mut dyn Terminal> = match &mut terminal {
+                        Some(terminal) => Some(&mut **terminal),
                         None => None,
                     };
-                    self.run_statement(statement, number, ask)?
+                    self.run_statement(statement, number, terminal)?
                 }
                 Err(error) => {
                     self.fail(None, &error.into(), number);
@@ -122,7 +154,12 @@ impl Session {
         Ok(Flow::Continue)
     }
 
-    fn run_statement(&mut self, statement: Statement, line: Option<u64>, ask: Option<Ask<'_>>) -> io::Result<Flow> {
+    fn run_statement(
+        &mut self,
+        statement: Statement,
+        line: Option<u64>,
+        terminal: Option<&mut dyn Terminal>,
+    ) -> io::Result<Flow> {
         let parsed = match parse(statement) {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -131,46 +168,79 @@ impl Session {
             }
         };
         let Parsed { spec, command } = parsed;
-        let Some(command) = self.confirmed(command, ask) else {
-            return Ok(Flow::Continue);
-        };
-        let output = &mut self.output;
-        match execute(&mut self.cluster, command, &mut |loaded| output.loading(spec.name, loaded)) {
-            Ok(response) => {
+        command.keys().for_each(|key| self.names.use_key(key));
+        let started = self.is_timing.then(now);
+        match self.perform(spec.name, command, terminal) {
+            Ok(None) => Ok(Flow::Continue),
+            Ok(Some(response)) => {
                 self.failures += u64::from(!response.ok());
                 self.output.answer(spec.name, &response)?;
-                Ok(if matches!(response, Response::Exit) { Flow::Exit } else { Flow::Continue })
+                self.tell_time(started);
+                match response {
+                    Response::Exit => return Ok(Flow::Exit),
+                    Response::Timing { on } => self.is_timing = on,
+                    _ => {}
+                }
+                Ok(Flow::Continue)
             }
             Err(CommandError::Output(error)) => Err(error),
-            Err(error @ CommandError::Stopped { .. }) => {
-                self.fail(Some(spec.name), &error, line);
-                Ok(Flow::Interrupted)
-            }
             Err(error) => {
                 self.fail(Some(spec.name), &error, line);
-                Ok(Flow::Continue)
+                self.tell_time(started);
+                let was_stopped = matches!(error, CommandError::Stopped { .. });
+                Ok(if was_stopped { Flow::Interrupted } else { Flow::Continue })
             }
         }
     }
 
-    /// The command, if the user wants it done. Without anyone to ask, an unconfirmed one is refused when executed.
-    fn confirmed(&mut self, command: Command, ask: Option<Ask<'_>>) -> Option<Command> {
-        match (command, ask) {
-            (Command::ClearData { confirmed: false }, Some(ask)) => {
-                let keys = self.cluster.count();
-                let question = format!("Delete every key ({keys}) on every node? [y/N] ");
-                if ask(&question) {
-                    return Some(Command::ClearData { confirmed: true });
-                }
-                self.output.notice("nothing was changed");
-                None
+    /// Executes the command, or does what only a terminal can. Nothing is answered when the user does not want it.
+    fn perform(
+        &mut self,
+        name: &str,
+        command: Command,
+        terminal: Option<&mut dyn Terminal>,
+    ) -> Result<Option<Response>, CommandError> {
+        let command = match (command, terminal) {
+            (Command::History { limit }, Some(terminal)) => {
+                return Ok(Some(Response::History(terminal.history(limit))));
             }
-            (command, _) => Some(command),
+            (Command::ClearData { confirmed: false }, Some(terminal)) => {
+                let confirmed = self.confirms_clear(terminal);
+                if !confirmed {
+                    return Ok(None);
+                }
+                Command::ClearData { confirmed }
+            }
+            (command, _) => command,
+        };
+        let output = &mut self.output;
+        execute(&mut self.cluster, command, &mut |loaded| output.loading(name, loaded)).map(Some)
+    }
+
+    fn tell_time(&mut self, started: Option<Instant>) {
+        if let Some(started) = started {
+            let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.output.notice(&format!("{} wall clock", lasted(Time(took))));
         }
+    }
+
+    /// Whether the user wants all data deleted. Without anyone to ask it is refused when executed.
+    fn confirms_clear(&mut self, terminal: &mut dyn Terminal) -> bool {
+        let question = format!("Delete every key ({}) on every node? [y/N] ", self.cluster.count());
+        let confirmed = terminal.confirm(&question);
+        if !confirmed {
+            self.output.notice("nothing was changed");
+        }
+        confirmed
     }
 
     fn fail(&mut self, command: Option<&str>, error: &CommandError, line: Option<u64>) {
         self.failures += 1;
         self.output.failure(command, error, line);
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "timing is of the wall clock, and only told")]
+fn now() -> Instant {
+    Instant::now()
 }

@@ -18,6 +18,7 @@ pub(in crate::command) enum Datum {
     Weight(f64),
     Level(Level),
     Command(&'static Spec),
+    Switch(bool),
     /// A flag without a value.
     Present,
 }
@@ -38,6 +39,11 @@ impl Datum {
             Kind::Count => text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?.map(Datum::Count),
             Kind::Weight => text.parse().ok().filter(|w| *w > 0.0 && *w <= 4096.0).map(Datum::Weight),
             Kind::Level => super::level(&text).map(Datum::Level),
+            Kind::Switch => match text.to_ascii_lowercase().as_str() {
+                "on" => Some(Datum::Switch(true)),
+                "off" => Some(Datum::Switch(false)),
+                _ => None,
+            },
             Kind::Command => super::find(&text).map(Datum::Command),
             _ => Some(Datum::Text(text)),
         }
@@ -98,6 +104,13 @@ impl Given {
     pub(super) fn duration(&mut self) -> Result<Time, UsageError> {
         match self.arguments.pop_front() {
             Some(Datum::Duration(time)) => Ok(time),
+            _ => Err(self.mismatch()),
+        }
+    }
+
+    pub(super) fn switch(&mut self) -> Result<bool, UsageError> {
+        match self.arguments.pop_front() {
+            Some(Datum::Switch(on)) => Ok(on),
             _ => Err(self.mismatch()),
         }
     }

@@ -83,6 +83,8 @@ pub enum Kind {
     Path,
     /// The name of a command.
     Command,
+    /// `on` or `off`.
+    Switch,
     /// One word without further rules.
     Word,
 }
@@ -101,6 +103,7 @@ impl Kind {
             Kind::Level => "a level (one, two, three, quorum, all)",
             Kind::Path => "a file name",
             Kind::Command => "a command",
+            Kind::Switch => "on or off",
             Kind::Word => "a word",
         }
     }

@@ -100,6 +100,17 @@ pub static SPECS: &[Spec] = &[
         build: |given| Ok(Command::Load { path: given.text()?.into(), options: given.request() }),
     },
     Spec {
+        name: "dump",
+        aliases: &[],
+        group: Group::Data,
+        arguments: &[Argument { name: "FILE", kind: Kind::Path, optional: false }],
+        repeats: false,
+        flags: &[CONSISTENCY, VIA],
+        summary: "Writes every key and its value to a new file, a line each, as load reads them.",
+        example: "dump fruits.tsv",
+        build: |given| Ok(Command::Dump { path: given.text()?.into(), options: given.request() }),
+    },
+    Spec {
         name: "keys",
         aliases: &[],
         group: Group::Data,
@@ -315,6 +326,31 @@ pub static SPECS: &[Spec] = &[
         summary: "Shows or sets how many replicas have to answer: one, two, three, quorum, all.",
         example: "consistency quorum",
         build: |given| Ok(Command::Consistency { level: given.optional_level() }),
+    },
+    Spec {
+        name: "timing",
+        aliases: &[],
+        group: Group::Time,
+        arguments: &[Argument { name: "on|off", kind: Kind::Switch, optional: false }],
+        repeats: false,
+        flags: &[],
+        summary: "Says after each command how long it took by the wall clock, or no longer.",
+        example: "timing on",
+        build: |given| Ok(Command::Timing { on: given.switch()? }),
+    },
+    Spec {
+        name: "history",
+        aliases: &[],
+        group: Group::Time,
+        arguments: &[Argument { name: "N", kind: Kind::Count, optional: true }],
+        repeats: false,
+        flags: &[],
+        summary: "Shows the lines typed last at the prompt, 20 unless told otherwise.",
+        example: "history 5",
+        build: |given| {
+            let limit = given.optional_count().unwrap_or(20);
+            Ok(Command::History { limit: usize::try_from(limit).unwrap_or(usize::MAX) })
+        },
     },
     Spec {
         name: "help",

@@ -30,6 +30,7 @@ fn every_command_can_be_typed_in_full() {
         Kind::Weight => "0.5",
         Kind::Level => "ALL",
         Kind::Command => "put",
+        Kind::Switch => "OFF",
         Kind::Key | Kind::Value | Kind::Path | Kind::Word => "x",
     };
     for spec in SPECS {
