@@ -33,6 +33,14 @@ pub enum Error {
         /// The node.
         label: String,
     },
+    /// E136: a node that is to leave is down. Nothing was changed.
+    #[error(
+        "KV-E136 node '{label}' is down: nothing was changed; restart it first (at the prompt: restart {label}), or copy from the survivors (removenode {label} --force)"
+    )]
+    LeaverDown {
+        /// The node.
+        label: String,
+    },
     /// E136. Nothing was changed.
     #[error("KV-E136 node '{label}' is already up: nothing was changed; kill it first (at the prompt: kill {label})")]
     NodeUp {
@@ -50,7 +58,7 @@ pub enum Error {
         missing: Vec<(String, &'static str)>,
     },
     /// E202, a write: some replica may hold it.
-    #[error("KV-E202 timeout: {} of {needed} {} needed{}: the write may or may not take effect; read the key, or write it again", .acks.len(), answers(*.needed), reasons(.missing))]
+    #[error("KV-E202 timeout: {} of {needed} {} needed{}: the write may or may not take effect; {}read the key, or write it again", .acks.len(), answers(*.needed), reasons(.missing), make_room(.missing))]
     WriteTimeout {
         /// Answers needed.
         needed: usize,
@@ -90,6 +98,14 @@ pub enum Error {
         "KV-E301 another ring change is in progress ({percent} %): nothing was changed; try again when it has ended"
     )]
     ChangeInProgress {
+        /// How far it has come.
+        percent: u8,
+    },
+    /// E301: the ring change that was asked for is not complete, and goes on by itself. No harm is done by waiting.
+    #[error(
+        "KV-E301 the ring change is at {percent} % and goes on while virtual time moves: wait for it (at the prompt: advance 5s)"
+    )]
+    ChangeGoesOn {
         /// How far it has come.
         percent: u8,
     },
@@ -134,17 +150,22 @@ impl Error {
             Error::UnknownNode { .. } => "KV-E133",
             Error::NodeExists { .. } => "KV-E134",
             Error::NoNodes => "KV-E135",
-            Error::NodeDown { .. } | Error::NodeUp { .. } | Error::ChangeAborted { .. } => "KV-E136",
+            Error::NodeDown { .. } | Error::LeaverDown { .. } | Error::NodeUp { .. } | Error::ChangeAborted { .. } => {
+                "KV-E136"
+            }
             Error::NoQuorum { .. } => "KV-E201",
             Error::WriteTimeout { .. } | Error::ReadTimeout { .. } => "KV-E202",
             Error::Busy { .. } | Error::ClientsAtWork { .. } => "KV-E203",
-            Error::ChangeInProgress { .. } => "KV-E301",
+            Error::ChangeInProgress { .. } | Error::ChangeGoesOn { .. } => "KV-E301",
             Error::LastCopy { .. } => "KV-E302",
             Error::Setting { .. } => "KV-E401",
             Error::Storage(error) => error.code(),
         }
     }
 }
+
+/// Why a replica whose disk is full takes no write: with the code, for it is what users search for.
+pub(crate) const DISK_FULL: &str = "KV-E120 disk full";
 
 fn answers(needed: usize) -> &'static str {
     if needed == 1 { "answer" } else { "answers" }
@@ -153,8 +174,22 @@ fn answers(needed: usize) -> &'static str {
 fn known_nodes(known: &[String]) -> String {
     match known {
         [] => "there are no nodes".to_owned(),
+        [only] => format!("there is {only}"),
+        known if known.len() > NAMED_NODES => {
+            let named = known.get(..NAMED_NODES).unwrap_or_default().join(", ");
+            format!("there are {named} and {} more", known.len() - NAMED_NODES)
+        }
         known => format!("there are {}", known.join(", ")),
     }
+}
+
+/// What to do about full disks, before anything else is worth trying.
+fn make_room(missing: &[(String, &'static str)]) -> String {
+    let full: Vec<&str> = missing.iter().filter(|(_, why)| *why == DISK_FULL).map(|(node, _)| node.as_str()).collect();
+    if full.is_empty() {
+        return String::new();
+    }
+    format!("free some space, kill and restart {}, then ", full.join(", "))
 }
 
 fn reasons(missing: &[(String, &'static str)]) -> String {
@@ -164,3 +199,6 @@ fn reasons(missing: &[(String, &'static str)]) -> String {
     let each: Vec<String> = missing.iter().map(|(node, why)| format!("{node}: {why}")).collect();
     format!(" ({})", each.join(", "))
 }
+
+/// Nodes that a message names one by one.
+const NAMED_NODES: usize = 16;

@@ -81,7 +81,7 @@ struct Shared {
     seed: u64,
 
     /// With `prefix`: keep the good prefix of a damaged log instead of refusing it
-    #[arg(long, value_name = "HOW", global = true, value_parser = ["prefix"])]
+    #[arg(long, value_name = "HOW", global = true, value_parser = ["prefix"], conflicts_with = "ephemeral")]
     recover: Option<String>,
 
     /// The largest value
@@ -112,8 +112,7 @@ fn main() -> ExitCode {
     };
     let options = arguments.options();
     match shell::run(&options).map_err(anyhow::Error::from) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(ending) => ExitCode::from(ending.exit_code()),
         Err(error) => fail(&error, options.format),
     }
 }
@@ -141,13 +140,17 @@ fn refuse(error: &clap::Error) -> ExitCode {
 }
 
 impl Arguments {
-    /// What clap cannot say: `-c` stands instead of a command.
+    /// What clap cannot say: `-c` stands instead of a command, and only what has a directory recovers.
     fn checked(self) -> Result<Arguments, clap::Error> {
-        if self.commands.is_some() && self.action.is_some() {
-            let problem = "-c stands instead of a command: give one of the two";
-            return Err(Arguments::command().error(ErrorKind::ArgumentConflict, problem));
-        }
-        Ok(self)
+        let is_script = self.commands.is_some() || self.action.is_some();
+        let problem = if self.commands.is_some() && self.action.is_some() {
+            "-c stands instead of a command: give one of the two"
+        } else if self.shared.recover.is_some() && self.shared.data_dir.is_none() && is_script {
+            "--recover needs a directory: give --data-dir too"
+        } else {
+            return Ok(self);
+        };
+        Err(Arguments::command().error(ErrorKind::ArgumentConflict, problem))
     }
 
     fn options(self) -> Options {

@@ -307,7 +307,9 @@ pub enum LimitError {
         max: usize,
     },
     /// E132.
-    #[error("KV-E132 '{}' cannot name a node: nothing was changed; use 1 to 63 of A-Z a-z 0-9 . _ -, the first a letter or digit, and not LOCK or FORMAT", .label.escape_default())]
+    #[error(
+        "KV-E132 '{label}' cannot name a node: nothing was changed; use 1 to 63 of A-Z a-z 0-9 . _ -, the first a letter or digit, and not LOCK or FORMAT"
+    )]
     Label {
         /// The refused name.
         label: String,

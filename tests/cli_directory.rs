@@ -121,6 +121,15 @@ fn a_path_that_cannot_be_a_directory_is_refused() {
     assert_eq!(fs::read(folder.path().join("d")).expect("the file"), b"a file");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_directory_that_cannot_be_made_is_no_node_that_failed() {
+    let output = kvsim(Path::new("/")).args(["-c", "count", "--data-dir", "/proc/x"]).output().expect("the program");
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.starts_with("KV-E122 /proc/x cannot be made ("), "{said}");
+}
+
 /// The longest log below `d`.
 fn log_of(folder: &Path, node: &str) -> PathBuf {
     let files = image(&folder.join("d").join(node));

@@ -57,6 +57,9 @@ fn wrong_program_arguments_exit_with_2() {
         "run a b",
         "frobnicate",
         "-c count run x",
+        "--recover prefix --ephemeral",
+        "--recover prefix -c count",
+        "--recover prefix run -",
     ] {
         let output = kvsim(folder.path()).args(arguments.split(' ')).output().expect("the program");
         assert_eq!(output.status.code(), Some(2), "{arguments}");
@@ -231,6 +234,7 @@ fn bad_input_changes_nothing() {
         ("addnode node1", "KV-E134"),
         ("addnode NODE1", "KV-E134"),
         ("restart node1", "KV-E136"),
+        ("addnode x --via node9", "KV-E133"),
         ("put a 2 --consistency three", "KV-E201"),
         ("get a --consistency three", "KV-E201"),
     ];
@@ -270,6 +274,28 @@ fn no_node_no_quorum() {
     let (_, errors) = json("put a 1; kill node2; kill node3; kill node3; put a 2; get a", &[]);
     let codes: Vec<&str> = errors.iter().filter_map(|error| error["code"].as_str()).collect();
     assert_eq!(codes, ["KV-E136", "KV-E202", "KV-E202"]);
+}
+
+#[test]
+fn a_dead_node_introduces_nobody_and_is_removed_by_force_only() {
+    let (answers, errors) = json(
+        "kill node2; addnode x --via node2; nodes; removenode node2; addnode x --via node1; removenode node2 --force",
+        &[],
+    );
+    let told: Vec<(&str, bool)> = errors
+        .iter()
+        .map(|error| (error["code"].as_str().expect("a code"), error.to_string().contains("removenode node2 --force")))
+        .collect();
+    assert_eq!(told, [("KV-E136", false), ("KV-E136", true)]);
+    assert_eq!(answers[1]["nodes"].as_array().map(Vec::len), Some(3), "nothing was changed");
+    assert_eq!(answers[2]["command"], "addnode");
+    assert_eq!(answers[3]["command"], "removenode");
+}
+
+#[test]
+fn a_refused_name_is_escaped_once() {
+    let said = text(&run(r#"addnode "a\x1b[31m""#, &[]).stderr);
+    assert!(said.contains(r"KV-E132 line 1: 'a\x1b[31m' cannot name a node"), "{said}");
 }
 
 #[test]

@@ -15,6 +15,8 @@ mod deaths;
 mod disks;
 #[path = "cluster_behaviour/growth.rs"]
 mod growth;
+#[path = "cluster_behaviour/interruptions.rs"]
+mod interruptions;
 #[path = "cluster_behaviour/looking.rs"]
 mod looking;
 #[path = "cluster_behaviour/moves.rs"]

@@ -118,8 +118,11 @@ impl Cluster {
         self.check_no_change()?;
         let is_dead = self.nodes.get(&node).is_none_or(|node| node.process.is_none());
         let is_last = self.topology.record().members.len() == 1;
-        if is_dead && (!force || is_last) {
+        if is_dead && is_last {
             return Err(Error::NodeDown { label: label.to_owned() });
+        }
+        if is_dead && !force {
+            return Err(Error::LeaverDown { label: label.to_owned() });
         }
         self.check_not_last(node)?;
         self.note(TraceEvent { node: Some(node), ..self.event("remove") });
@@ -202,12 +205,14 @@ impl Cluster {
     }
 
     /// Plays events until no change is under way or waiting. A change that waits for a node to come back is left
-    /// under way after a while: nobody could bring the node back meanwhile.
+    /// under way after a while: nobody could bring the node back meanwhile. An interrupted one is too, but for
+    /// `clear`, which is short and has to be accounted for here.
     pub(super) fn finish_changes(&mut self) -> Result<(), Error> {
         let give_up = self.now.plus(CHANGE_PATIENCE);
         while let Some((_, percent)) = self.ring_change() {
-            if self.now > give_up {
-                return Err(Error::ChangeInProgress { percent });
+            let is_clear = self.changes.running.as_ref().is_some_and(|running| running.purpose == Purpose::Clear);
+            if self.now > give_up || (self.is_interrupted() && !is_clear) {
+                return Err(Error::ChangeGoesOn { percent });
             }
             assert!(self.step(), "a change under way has a timer or a message in the queue");
         }

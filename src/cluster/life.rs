@@ -48,17 +48,24 @@ impl Cluster {
     /// could not hand over before, because a receiver was down, try again.
     pub(super) fn settle(&mut self, id: NodeId, notes: &mut Vec<String>) -> Result<(), Error> {
         let others: Vec<NodeId> = self.nodes.keys().copied().filter(|other| *other != id).collect();
-        for node in std::iter::once(id).chain(others) {
+        let mut nodes = std::iter::once(id).chain(others);
+        while let Some(node) = nodes.next() {
             self.changes.last = None;
             self.request_change(Purpose::Return(node));
-            self.finish_changes()?;
+            if let Err(error) = self.finish_changes() {
+                // The rest waits its turn.
+                nodes.for_each(|node| self.request_change(Purpose::Return(node)));
+                if self.is_recovering(id) {
+                    self.request_change(Purpose::Restore(id));
+                }
+                return Err(error);
+            }
             if let Some(Ended::Aborted { silent }) = self.changes.last.take() {
                 let (node, silent) = (self.label(node), self.label(silent));
                 notes.push(format!("{node} holds keys that are no longer its own: {silent} does not answer"));
             }
         }
-        let process = self.nodes.get(&id).and_then(|node| node.process.as_ref());
-        if process.is_none_or(|process| !process.replica.is_recovering()) {
+        if !self.is_recovering(id) {
             return Ok(());
         }
         self.request_change(Purpose::Restore(id));
@@ -79,6 +86,11 @@ impl Cluster {
         Ok(())
     }
 
+    fn is_recovering(&self, id: NodeId) -> bool {
+        let process = self.nodes.get(&id).and_then(|node| node.process.as_ref());
+        process.is_some_and(|process| process.replica.is_recovering())
+    }
+
     /// Makes a node that is to join, with an empty log.
     pub(super) fn create_node(&mut self, member: &Member) -> Result<(), Error> {
         self.insert_node(member);
@@ -91,10 +103,13 @@ impl Cluster {
             self.home.remove(&member.label)?;
             self.start_process(member.id).map(|_| ())
         });
-        if started.is_err() {
+        started.map_err(|error| {
             self.nodes.remove(&member.id);
-        }
-        started
+            match error {
+                Error::Storage(error) => error.of_making().into(),
+                error => error,
+            }
+        })
     }
 
     pub(super) fn insert_node(&mut self, member: &Member) {

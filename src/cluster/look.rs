@@ -60,6 +60,11 @@ impl Cluster {
         self.holdings().keys.len() as u64
     }
 
+    /// The names of the nodes, sorted. O(nodes), whatever they hold.
+    pub fn members(&self) -> Vec<String> {
+        self.known_labels()
+    }
+
     /// The nodes with their state, by label.
     pub fn nodes(&self) -> Vec<NodeReport> {
         self.stats().nodes

@@ -39,6 +39,7 @@ mod story;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use clients::MAX_CLIENTS;
 pub use report::*;
@@ -163,6 +164,8 @@ pub struct Cluster {
     clients_started: u64,
     /// The newest time that the logs hold a clock record of.
     clock_noted: Time,
+    /// Set by whoever wants a command stopped.
+    interrupt: Arc<AtomicBool>,
 }
 
 impl Cluster {
@@ -197,6 +200,7 @@ impl Cluster {
             clients_started: 0,
             clock_noted: Time(0),
             streams,
+            interrupt: Arc::default(),
             home,
             config,
         }
@@ -230,14 +234,28 @@ impl Cluster {
         true
     }
 
-    /// Moves virtual time on by `duration`, playing what falls due.
+    /// Moves virtual time on by `duration`, playing what falls due; less far when interrupted.
     pub fn advance(&mut self, duration: Time) {
         let until = self.now.plus(duration);
         while self.queue.next_at().is_some_and(|at| at <= until) {
+            if self.is_interrupted() {
+                return self.note_clock();
+            }
             self.step();
         }
         self.now = until;
         self.note_clock();
+    }
+
+    /// From here on `flag`, once it is set, stops [`advance`](Cluster::advance) and the wait for a ring change at the
+    /// next event. The state is as sound as after any event: only how far time has come depends on the moment.
+    pub fn set_interrupt(&mut self, flag: Arc<AtomicBool>) {
+        self.interrupt = flag;
+    }
+
+    /// Whether somebody wants the command stopped.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
     }
 
     fn play(&mut self, event: Event) {

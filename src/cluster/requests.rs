@@ -7,7 +7,7 @@ use super::event::{Event, TaskId};
 use super::metrics::{Ending, Metrics, OperationKind};
 use super::report::{Answer, OperationCounts, ReadReport, WriteReport};
 use super::{Cluster, NodeId, OperationId, RequestOptions};
-use crate::error::Error;
+use crate::error::{DISK_FULL, Error};
 use crate::protocol::operation::{Outcome, Shortfall, Silence};
 use crate::sim::trace::TraceEvent;
 use crate::topology::NoPlan;
@@ -201,6 +201,11 @@ impl Cluster {
     }
 
     /// `--via`: E133 for a name that is unknown or leaving, E136 for a node that is down.
+    /// Whether clients may send to the node called `label`: E133 when there is none, E136 when it is down.
+    pub fn check_up(&self, label: &str) -> Result<(), Error> {
+        self.named_coordinator(label).map(drop)
+    }
+
     fn named_coordinator(&self, label: &str) -> Result<NodeId, Error> {
         let id = self.find(label)?;
         match self.nodes.get(&id) {
@@ -385,7 +390,7 @@ impl Cluster {
     fn missing(&self, shortfall: &Shortfall) -> Vec<(String, &'static str)> {
         let reason = |silence: Silence| match silence {
             Silence::NoAnswer => "no answer",
-            Silence::ReadOnly => "disk full",
+            Silence::ReadOnly => DISK_FULL,
             Silence::Stopped => "stopped, a flush failed",
             Silence::Recovering => "recovering",
             Silence::Refused => "refused",

@@ -5,6 +5,7 @@ use std::io;
 
 use super::grammar::{self, Spec};
 use super::split::{MAX_LINE, MAX_WORDS};
+use super::suggest;
 use crate::error::Error;
 
 /// E401: a line that is not a command. Nothing was changed.
@@ -133,8 +134,8 @@ pub enum CommandError {
     #[error(transparent)]
     Usage(#[from] UsageError),
     /// The cluster refused, or could not.
-    #[error(transparent)]
-    Cluster(#[from] Error),
+    #[error("{}", with_nearest(.0))]
+    Cluster(#[source] Error),
     /// E402. What was read before is kept, and said.
     #[error("KV-E402 {path}: {problem}: {changed}; {remedy}")]
     File {
@@ -157,6 +158,14 @@ pub enum CommandError {
         /// Why.
         source: Error,
     },
+    /// The user has stopped it; what holds is said.
+    #[error("{command} stopped{holds}")]
+    Stopped {
+        /// The command.
+        command: &'static str,
+        /// From the punctuation on.
+        holds: String,
+    },
     /// The answer could not be written: the reader is gone, or its disk is full.
     #[error("the answer cannot be written: {0}")]
     Output(#[from] io::Error),
@@ -169,9 +178,27 @@ impl CommandError {
             CommandError::Usage(_) => Some("KV-E401"),
             CommandError::Cluster(error) | CommandError::Load { source: error, .. } => Some(error.code()),
             CommandError::File { .. } => Some("KV-E402"),
-            CommandError::Output(_) => None,
+            CommandError::Stopped { .. } | CommandError::Output(_) => None,
         }
     }
+}
+
+impl From<Error> for CommandError {
+    fn from(error: Error) -> CommandError {
+        CommandError::Cluster(error)
+    }
+}
+
+/// The text of an error; of an unknown node, with the one that may be meant.
+fn with_nearest(error: &Error) -> String {
+    let nearest = match error {
+        Error::UnknownNode { label, known } => suggest::nearest(label, known.iter().map(String::as_str)),
+        _ => None,
+    };
+    let Some(nearest) = nearest else { return error.to_string() };
+    let text = error.to_string();
+    let (start, _) = text.rsplit_once("; ").unwrap_or((&text, ""));
+    format!("{start}; did you mean {nearest}?")
 }
 
 /// The text of an error without its code.

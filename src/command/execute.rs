@@ -1,9 +1,10 @@
 //! Executes a command on a cluster. What comes back is data; nothing is printed here.
 
 use super::error::{CommandError, UsageError};
-use super::load;
 use super::parse::Command;
+use super::render::clock;
 use super::response::{Keyed, Loaded, Response, Written};
+use super::{dump, load};
 use crate::cluster::{Cluster, ReadReport, RequestOptions};
 use crate::error::Error;
 use crate::types::{Key, LimitError, MAX_VNODES};
@@ -15,19 +16,25 @@ pub type Progress<'a> = &'a mut dyn FnMut(Loaded) -> std::io::Result<()>;
 ///
 /// Errors leave the cluster as it was, but for E202 (see there) and a `load` that stopped in the middle (its error
 /// says where). `Command::ClearData` that nobody confirmed is refused: asking is the terminal's business.
+///
+/// Once the cluster is told to stop ([`Cluster::set_interrupt`]), a command that takes long ends with
+/// [`CommandError::Stopped`], which says what holds.
 pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) -> Result<Response, CommandError> {
     Ok(match command {
-        Command::AddNode { id, weight } => {
+        Command::AddNode { id, weight, via } => {
             check_weight(weight, cluster.config().vnodes)?;
-            Response::NodeAdded(cluster.add_node(&id, weight)?)
+            via.map_or(Ok(()), |via| cluster.check_up(&via))?;
+            Response::NodeAdded(stoppable(cluster, "addnode", |cluster| cluster.add_node(&id, weight))?)
         }
-        Command::RemoveNode { id, force } => Response::NodeRemoved(cluster.remove_node(&id, force)?),
+        Command::RemoveNode { id, force } => {
+            Response::NodeRemoved(stoppable(cluster, "removenode", |cluster| cluster.remove_node(&id, force))?)
+        }
         Command::PlanAddNode { id, weight } => {
             check_weight(weight, cluster.config().vnodes)?;
             Response::Planned(cluster.plan_add_node(&id, weight)?)
         }
         Command::PlanRemoveNode { id } => Response::Planned(cluster.plan_remove_node(&id)?),
-        Command::Repair => Response::Repaired(cluster.repair()?),
+        Command::Repair => Response::Repaired(stoppable(cluster, "repair", Cluster::repair)?),
         Command::ExplainPut { key, value, options } => {
             let explanation = cluster.explain_put(&key, &value, &options)?;
             Response::Explained { key, put: Some(value), explanation }
@@ -43,6 +50,7 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
         Command::PutMany { pairs, options } => Response::PutMany(put_many(cluster, pairs, &options)?),
         Command::GetMany { keys, options } => Response::GetMany(get_many(cluster, keys, &options)?),
         Command::Load { path, options } => Response::Loaded(load::load(cluster, &path, &options, progress)?),
+        Command::Dump { path, options } => dump::dump(cluster, &path, &options)?,
         Command::Where { key } => {
             let placement = cluster.locate(&key)?;
             Response::Where { key, placement }
@@ -62,9 +70,14 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
             cluster.kill(&id)?;
             Response::Killed { node: id, now: cluster.now() }
         }
-        Command::Restart { id } => Response::Restarted(cluster.restart(&id)?),
+        Command::Restart { id } => Response::Restarted(stoppable(cluster, "restart", |cluster| cluster.restart(&id))?),
         Command::Advance { duration } => {
+            let until = cluster.now().plus(duration);
             cluster.advance(duration);
+            if cluster.now() < until {
+                let holds = format!(" at virtual time {}: what was due until then has happened", clock(cluster.now()));
+                return Err(CommandError::Stopped { command: "advance", holds });
+            }
             Response::Advanced { now: cluster.now() }
         }
         Command::Clients(options) => {
@@ -80,8 +93,28 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
             Response::Consistency { level: cluster.config().level, set: level.is_some() }
         }
         Command::Check => Response::Checked(cluster.check()),
+        Command::Timing { on } => Response::Timing { on },
+        // Only a terminal has one: there the shell answers.
+        Command::History { .. } => Response::History(Vec::new()),
         Command::Help { about } => Response::Help(about),
         Command::Exit => Response::Exit,
+    })
+}
+
+/// Runs a change of the ring. One that is interrupted goes on beside the commands that follow.
+fn stoppable<T>(
+    cluster: &mut Cluster,
+    command: &'static str,
+    run: impl FnOnce(&mut Cluster) -> Result<T, Error>,
+) -> Result<T, CommandError> {
+    run(cluster).map_err(|error| match error {
+        Error::ChangeGoesOn { percent } if cluster.is_interrupted() => {
+            let holds = format!(
+                " at {percent} %: the ring change goes on while virtual time moves (at the prompt: advance 5s)"
+            );
+            CommandError::Stopped { command, holds }
+        }
+        error => error.into(),
     })
 }
 

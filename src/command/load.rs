@@ -39,6 +39,12 @@ pub(super) fn load(
     let mut so_far = Loaded { keys: 0, bytes: (0, total), done: false, took: Time(0) };
     let mut line = Vec::new();
     loop {
+        if cluster.is_interrupted() {
+            return Err(CommandError::Stopped {
+                command: "load",
+                holds: format!(": {} acknowledged", lines_are(so_far.keys)),
+            });
+        }
         line.clear();
         let limit = u64::try_from(longest + 2).unwrap_or(u64::MAX);
         let read = reader.by_ref().take(limit).read_until(b'\n', &mut line);

@@ -7,6 +7,7 @@
 //!
 //! Nothing here reads a clock, a terminal or the environment, and no input makes it panic: a line may hold any bytes.
 
+pub mod dump;
 pub mod error;
 pub mod escape;
 pub mod execute;

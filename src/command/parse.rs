@@ -13,12 +13,14 @@ use crate::types::{Level, Time};
 /// A command that can be executed.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// `addnode ID [--weight W]`
+    /// `addnode ID [--weight W] [--via NODE]`
     AddNode {
         /// The new node.
         id: String,
         /// Its share, relative to an ordinary node.
         weight: f64,
+        /// The node it is introduced to.
+        via: Option<String>,
     },
     /// `removenode ID [--force]`
     RemoveNode {
@@ -179,6 +181,23 @@ pub enum Command {
     },
     /// `check`
     Check,
+    /// `timing on|off`
+    Timing {
+        /// Whether commands are timed from here on.
+        on: bool,
+    },
+    /// `history [N]`
+    History {
+        /// At most so many lines, the latest.
+        limit: usize,
+    },
+    /// `dump FILE`
+    Dump {
+        /// Relative to the current directory.
+        path: PathBuf,
+        /// Level and coordinator.
+        options: RequestOptions,
+    },
     /// `help [COMMAND]`
     Help {
         /// About this one.
@@ -186,6 +205,23 @@ pub enum Command {
     },
     /// `exit`
     Exit,
+}
+
+impl Command {
+    /// The keys it is about.
+    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        let (one, pairs, several): (Option<&Vec<u8>>, &[(Vec<u8>, Vec<u8>)], &[Vec<u8>]) = match self {
+            Command::Put { key, .. }
+            | Command::Get { key, .. }
+            | Command::Delete { key, .. }
+            | Command::Exists { key, .. }
+            | Command::Where { key } => (Some(key), &[], &[]),
+            Command::PutMany { pairs, .. } => (None, pairs, &[]),
+            Command::GetMany { keys, .. } => (None, &[], keys),
+            _ => (None, &[], &[]),
+        };
+        one.into_iter().chain(pairs.iter().map(|(key, _)| key)).chain(several).map(Vec::as_slice)
+    }
 }
 
 /// A command and the specification it was read by.

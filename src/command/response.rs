@@ -121,6 +121,20 @@ pub enum Response {
     },
     /// Of `check`.
     Checked(CheckReport),
+    /// Of `timing`.
+    Timing {
+        /// Whether commands are timed from here on.
+        on: bool,
+    },
+    /// Of `history`: numbered lines, oldest first; none where nobody types.
+    History(Vec<(usize, String)>),
+    /// Of `dump`.
+    Dumped {
+        /// Lines written.
+        keys: u64,
+        /// Bytes written.
+        bytes: u64,
+    },
     /// Of `help`.
     Help(Option<&'static Spec>),
     /// Of `exit`: the session ends.

@@ -3,9 +3,12 @@
 //! [`run`] opens a cluster, says on what, runs lines until they end, and closes it. A terminal gets an editor with
 //! history; everything else is read line by line as it arrives, with line numbers in its errors. Results go to
 //! standard output, the rest (errors, notes, opening and closing lines) to standard error, except at a prompt in
-//! text, which is a conversation.
+//! text, which is a conversation. Ctrl-C stops what runs and leaves the cluster sound: a prompt is there again, a
+//! script ends.
 
+mod complete;
 mod error;
+mod interrupt;
 mod open;
 mod output;
 mod prompt;
@@ -13,7 +16,7 @@ mod script;
 mod session;
 
 use std::fs::File;
-use std::io::{self, BufReader, IsTerminal};
+use std::io::{self, BufReader, Cursor, IsTerminal};
 use std::path::PathBuf;
 
 pub use error::ShellError;
@@ -22,6 +25,8 @@ pub use session::{Flow, Session};
 
 use crate::cluster::ClusterConfig;
 use crate::command::escape;
+use interrupt::Interrupt;
+use script::Lines;
 
 /// What a run of the program is to do.
 #[derive(Clone, Debug)]
@@ -57,12 +62,33 @@ pub enum Input {
     Text(String),
 }
 
-/// Runs a session. True when every command of a script did what was asked; of a prompt, where each failure has been
-/// seen, always.
+/// How a session ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// Every command of a script did what was asked. A prompt, where each failure has been seen, always ends so.
+    Done,
+    /// A command of a script failed, or a check.
+    Failed,
+    /// A script was stopped by Ctrl-C.
+    Interrupted,
+}
+
+impl Ending {
+    /// What the program returns.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Ending::Done => 0,
+            Ending::Failed => 1,
+            Ending::Interrupted => interrupt::EXIT_CODE,
+        }
+    }
+}
+
+/// Runs a session.
 ///
 /// A reader that goes away (`kvsim .. | head -1`) ends the session quietly. Whatever happens, the cluster is closed
 /// and its logs are synced before this returns.
-pub fn run(options: &Options) -> Result<bool, ShellError> {
+pub fn run(options: &Options) -> Result<Ending, ShellError> {
     let interactive =
         matches!(options.input, Input::Standard) && io::stdin().is_terminal() && io::stdout().is_terminal();
     let mut output = Output::standard(options.format, interactive);
@@ -73,23 +99,39 @@ pub fn run(options: &Options) -> Result<bool, ShellError> {
         output.notice(&open::suggestions(&cluster));
     }
     let mut session = Session::new(cluster, output, options.directory.clone());
-    let ran = if interactive { prompt::run(&mut session) } else { run_script(&mut session, options) };
+    let ran = if interactive { run_prompt(&mut session) } else { run_script(&mut session, options) };
     let closed = session.close();
-    match ran {
-        Err(ShellError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => closed,
-        Err(error) => Err(error),
-        Ok(()) => closed.map(|succeeded| succeeded || interactive),
-    }
+    let was_stopped = match ran {
+        Err(ShellError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => false,
+        Err(error) => return Err(error),
+        Ok(flow) => flow == Flow::Interrupted,
+    };
+    let succeeded = closed?;
+    Ok(match succeeded || interactive {
+        _ if was_stopped => Ending::Interrupted,
+        true => Ending::Done,
+        false => Ending::Failed,
+    })
 }
 
-fn run_script(session: &mut Session, options: &Options) -> Result<(), ShellError> {
-    match &options.input {
-        Input::Standard | Input::Piped => script::run(session, io::stdin().lock(), "standard input", options.bail),
-        Input::Text(text) => script::run(session, text.as_bytes(), "-c", options.bail),
+fn run_prompt(session: &mut Session) -> Result<Flow, ShellError> {
+    session.heed(Interrupt::listen(None));
+    prompt::run(session).map(|()| Flow::Exit)
+}
+
+fn run_script(session: &mut Session, options: &Options) -> Result<Flow, ShellError> {
+    let (lines, name, waiting) = match &options.input {
+        Input::Standard | Input::Piped => {
+            let (lines, waiting) = Lines::of_standard_input();
+            (lines, "standard input".to_owned(), Some(waiting))
+        }
+        Input::Text(text) => (Lines::Here(Box::new(Cursor::new(text.clone()))), "-c".to_owned(), None),
         Input::File(path) => {
             let name = escape::shown(path.as_os_str().as_encoded_bytes());
             let file = File::open(path).map_err(|error| script::unreadable(&name, &error, 0))?;
-            script::run(session, BufReader::new(file), &name, options.bail)
+            (Lines::Here(Box::new(BufReader::new(file))), name, None)
         }
-    }
+    };
+    session.heed(Interrupt::listen(waiting));
+    script::run(session, lines, &name, options.bail)
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::complete::free_id;
 use super::{Options, ShellError};
 use crate::cluster::{Backing, Cluster, Opened};
 use crate::command::escape;
@@ -43,9 +44,11 @@ pub(super) fn opening(cluster: &Cluster, opened: &Opened, directory: Option<&Pat
         None => "in memory".to_owned(),
         Some(path) if opened.is_new => format!("{} (new)", shown(path)),
         Some(path) => {
-            let records: u64 = opened.recovered.iter().map(|(_, records)| records).sum();
-            let logs = counted(opened.recovered.len(), "log");
-            format!("{} (recovered: {} records in {logs})", shown(path), grouped(records))
+            let records = match opened.recovered.iter().map(|(_, records)| records).sum() {
+                1 => "1 record".to_owned(),
+                records => format!("{} records", grouped(records)),
+            };
+            format!("{} (recovered: {records} in {})", shown(path), counted(opened.recovered.len(), "log"))
         }
     };
     format!(
@@ -60,10 +63,8 @@ pub(super) fn opening(cluster: &Cluster, opened: &Opened, directory: Option<&Pat
 /// The commands a new user may try: only such as work now.
 pub(super) fn suggestions(cluster: &Cluster) -> String {
     let nodes = cluster.nodes();
-    let free = (1..).map(|number| format!("node{number}")).find(|id| {
-        let taken = |known: &str| known.eq_ignore_ascii_case(id);
-        !nodes.iter().any(|node| taken(&node.id))
-    });
+    let taken: Vec<String> = nodes.iter().map(|node| node.id.clone()).collect();
+    let free = free_id(&taken);
     let mut each = Vec::new();
     if !nodes.is_empty() {
         each.push("put apple 1".to_owned());

@@ -47,6 +47,11 @@ impl Output {
         self.results_look.width = columns;
     }
 
+    /// Whether answers are coloured.
+    pub(super) fn has_color(&self) -> bool {
+        self.results_look.color
+    }
+
     /// An answer, flushed: whoever reads the line may rely on it.
     pub(super) fn answer(&mut self, command: &str, response: &Response) -> io::Result<()> {
         self.end_progress();

@@ -1,4 +1,4 @@
-//! The prompt: a line editor with history, on a terminal.
+//! The prompt: a line editor with history, completion and hints, on a terminal.
 //!
 //! Enter inside quotes goes on to another line. A paste of several lines arrives as one text and is run line by line;
 //! the splitter knows which line ends are inside quotes. Ctrl-C clears the line, Ctrl-D leaves.
@@ -7,13 +7,19 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use anstyle::Style;
+use rustyline::completion::{Completer, FilenameCompleter, Pair};
 use rustyline::error::ReadlineError;
-use rustyline::history::FileHistory;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::{Hint, Hinter};
+use rustyline::history::{FileHistory, History, SearchDirection};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{Config, Editor};
+use rustyline::{ColorMode, CompletionType, Config, Context, Editor};
 
 use super::ShellError;
-use super::session::{Flow, Session};
+use super::complete::{self, Names};
+use super::session::{Flow, Session, Terminal};
+use crate::command::grammar::Kind;
 use crate::command::split;
 
 /// Lines of history that are kept.
@@ -21,31 +27,56 @@ const HISTORY_LINES: usize = 1_000;
 
 /// Runs lines until `exit`, Ctrl-D or the end of the terminal.
 pub(super) fn run(session: &mut Session) -> Result<(), ShellError> {
-    let config = Config::builder().max_history_size(HISTORY_LINES)?.history_ignore_space(true).build();
-    let mut editor: Editor<Quotes, FileHistory> = Editor::with_config(config)?;
-    editor.set_helper(Some(Quotes));
+    let color = if session.output().has_color() { ColorMode::Enabled } else { ColorMode::Disabled };
+    let config = Config::builder()
+        .max_history_size(HISTORY_LINES)?
+        .history_ignore_space(true)
+        .completion_type(CompletionType::List)
+        .color_mode(color)
+        .build();
+    let mut typing = Typing { editor: Editor::with_config(config)? };
     let history = history_file();
     if let Some(path) = &history {
         // History is a convenience: without it the prompt works.
-        let _ = editor.load_history(path);
+        let _ = typing.editor.load_history(path);
     }
     loop {
-        let line = match editor.readline("kvsim> ") {
+        typing.editor.set_helper(Some(Helper { names: session.names(), files: FilenameCompleter::new() }));
+        let line = match typing.editor.readline("kvsim> ") {
             Ok(line) => line,
             Err(ReadlineError::Interrupted) => continue,
             Err(ReadlineError::Eof) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        if editor.add_history_entry(line.as_str())? {
-            let _ = history.as_ref().map(|path| editor.append_history(path));
+        if typing.editor.add_history_entry(line.as_str())? {
+            let _ = history.as_ref().map(|path| typing.editor.append_history(path));
         }
-        if let Some((columns, _)) = editor.dimensions() {
+        if let Some((columns, _)) = typing.editor.dimensions() {
             session.output().set_width(usize::from(columns));
         }
-        let mut ask = |question: &str| matches!(editor.readline(question), Ok(answer) if is_yes(&answer));
-        if session.run_typed(line.as_bytes(), &mut ask)? == Flow::Exit {
+        if session.run_typed(line.as_bytes(), &mut typing)? == Flow::Exit {
             return Ok(());
         }
+    }
+}
+
+/// The line editor.
+struct Typing {
+    editor: Editor<Helper, FileHistory>,
+}
+
+impl Terminal for Typing {
+    fn confirm(&mut self, question: &str) -> bool {
+        // A yes is no command: nothing is offered, and it is not kept.
+        self.editor.set_helper(None);
+        matches!(self.editor.readline(question), Ok(answer) if is_yes(&answer))
+    }
+
+    fn history(&self, limit: usize) -> Vec<(usize, String)> {
+        let history = self.editor.history();
+        let first = history.len().saturating_sub(limit);
+        let entry = |at: usize| Some((at + 1, history.get(at, SearchDirection::Forward).ok()??.entry.into_owned()));
+        (first..history.len()).filter_map(entry).collect()
     }
 }
 
@@ -76,21 +107,60 @@ fn create_private(path: &Path) -> io::Result<()> {
     fs::OpenOptions::new().append(true).create(true).open(path).map(drop)
 }
 
-/// Goes on reading while a quote is open.
-struct Quotes;
+/// What the editor asks about a line that is being typed.
+struct Helper {
+    names: Names,
+    files: FilenameCompleter,
+}
 
-impl Validator for Quotes {
+/// Goes on reading while a quote is open.
+impl Validator for Helper {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         let open = split::is_open(context.input().as_bytes());
         Ok(if open { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
     }
 }
 
-impl rustyline::completion::Completer for Quotes {
-    type Candidate = String;
+impl Completer for Helper {
+    type Candidate = Pair;
+
+    fn complete(&self, line: &str, cursor: usize, context: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let place = complete::place(line.get(..cursor).unwrap_or_default());
+        if place.kind() == Some(Kind::Path) {
+            return self.files.complete(line, cursor, context);
+        }
+        let candidates = place.candidates(&self.names);
+        let pair = |word: String| Pair { replacement: format!("{word} "), display: word };
+        Ok((place.start, candidates.into_iter().map(pair).collect()))
+    }
 }
-impl rustyline::hint::Hinter for Quotes {
-    type Hint = String;
+
+/// Arguments still to come: shown, never taken for typed.
+struct ToCome(String);
+
+impl Hint for ToCome {
+    fn display(&self) -> &str {
+        &self.0
+    }
+
+    fn completion(&self) -> Option<&str> {
+        None
+    }
 }
-impl rustyline::highlight::Highlighter for Quotes {}
-impl rustyline::Helper for Quotes {}
+
+impl Hinter for Helper {
+    type Hint = ToCome;
+
+    fn hint(&self, line: &str, cursor: usize, _: &Context<'_>) -> Option<ToCome> {
+        if cursor < line.len() { None } else { complete::place(line).hint().map(ToCome) }
+    }
+}
+
+impl Highlighter for Helper {
+    fn highlight_hint<'h>(&self, hint: &'h str) -> std::borrow::Cow<'h, str> {
+        let dim = Style::new().dimmed();
+        format!("{dim}{hint}{dim:#}").into()
+    }
+}
+
+impl rustyline::Helper for Helper {}

@@ -2,12 +2,17 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Instant;
 
+use super::complete::Names;
+use super::interrupt::Interrupt;
 use super::open;
 use super::{Output, ShellError};
 use crate::cluster::Cluster;
+use crate::command::render::lasted;
 use crate::command::split::{self, Statement};
 use crate::command::{Command, CommandError, Parsed, Response, execute, parse};
+use crate::types::Time;
 
 /// Whether more lines are wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,10 +21,18 @@ pub enum Flow {
     Continue,
     /// No: `exit`.
     Exit,
+    /// Ctrl-C: what is left of the line, or of the script, is not run.
+    Interrupted,
 }
 
-/// Asks the user a question; true for yes.
-pub(super) type Ask<'a> = &'a mut dyn FnMut(&str) -> bool;
+/// A person at a terminal.
+pub(super) trait Terminal {
+    /// Asks a question; true for yes.
+    fn confirm(&mut self, question: &str) -> bool;
+
+    /// The last `limit` lines that were typed, numbered, oldest first.
+    fn history(&self, limit: usize) -> Vec<(usize, String)>;
+}
 
 /// An open cluster and its output.
 pub struct Session {
@@ -27,12 +40,36 @@ pub struct Session {
     output: Output,
     directory: Option<PathBuf>,
     failures: u64,
+    interrupt: Interrupt,
+    names: Names,
+    is_timing: bool,
 }
 
 impl Session {
     /// A session on `cluster`, whose files are in `directory` if it has any.
     pub fn new(cluster: Cluster, output: Output, directory: Option<PathBuf>) -> Session {
-        Session { cluster, output, directory, failures: 0 }
+        Session {
+            cluster,
+            output,
+            directory,
+            failures: 0,
+            interrupt: Interrupt::default(),
+            names: Names::default(),
+            is_timing: false,
+        }
+    }
+
+    /// From here on `interrupt` stops what runs.
+    pub(super) fn heed(&mut self, interrupt: Interrupt) {
+        self.cluster.set_interrupt(interrupt.flag());
+        self.interrupt = interrupt;
+    }
+
+    /// Says where Ctrl-C has stopped a script or a line, between two commands.
+    pub(super) fn stopped_before(&mut self, line: Option<u64>) -> Flow {
+        let place = line.map_or("the rest of the line".to_owned(), |line| format!("line {line}"));
+        self.output.notice(&format!("stopped before {place}: what was answered is done"));
+        Flow::Interrupted
     }
 
     /// Runs a line's commands in order; one that fails does not stop the next unless `bail` is set. An error here
@@ -42,8 +79,9 @@ impl Session {
     }
 
     /// The same for a line typed at the prompt: it may be asked about, and the host's files are synced after it.
-    pub(super) fn run_typed(&mut self, line: &[u8], ask: Ask<'_>) -> io::Result<Flow> {
-        let flow = self.run(line, None, false, Some(ask))?;
+    pub(super) fn run_typed(&mut self, line: &[u8], terminal: &mut dyn Terminal) -> io::Result<Flow> {
+        self.interrupt.clear();
+        let flow = self.run(line, None, false, Some(terminal))?;
         if self.directory.is_some()
             && let Err(error) = self.cluster.sync_host()
         {
@@ -55,6 +93,12 @@ impl Session {
     /// The output, to be told of the terminal's width.
     pub(super) fn output(&mut self) -> &mut Output {
         &mut self.output
+    }
+
+    /// What can be completed now.
+    pub(super) fn names(&mut self) -> Names {
+        self.names.nodes = self.cluster.members();
+        self.names.clone()
     }
 
     /// Whether a command has failed, or a check.
@@ -71,7 +115,13 @@ impl Session {
         Ok(self.failures == 0)
     }
 
-    fn run(&mut self, line: &[u8], number: Option<u64>, bail: bool, mut ask: Option<Ask<'_>>) -> io::Result<Flow> {
+    fn run(
+        &mut self,
+        line: &[u8],
+        number: Option<u64>,
+        bail: bool,
+        mut terminal: Option<&mut dyn Terminal>,
+    ) -> io::Result<Flow> {
         let statements = match split::statements(line) {
             Ok(statements) => statements,
             Err(error) => {
@@ -80,28 +130,36 @@ impl Session {
             }
         };
         for statement in statements {
+            if self.interrupt.is_set() {
+                return Ok(self.stopped_before(number));
+            }
             let failures = self.failures;
             let flow = match statement {
                 Ok(statement) => {
-                    let ask: Option<Ask<'_>> = match &mut ask {
-                        Some(ask) => Some(&mut **ask),
+                    let terminal: Option<&mut dyn Terminal> = match &mut terminal {
+                        Some(terminal) => Some(&mut **terminal),
                         None => None,
                     };
-                    self.run_statement(statement, number, ask)?
+                    self.run_statement(statement, number, terminal)?
                 }
                 Err(error) => {
                     self.fail(None, &error.into(), number);
                     Flow::Continue
                 }
             };
-            if flow == Flow::Exit || (bail && self.failures > failures) {
+            if flow != Flow::Continue || (bail && self.failures > failures) {
                 return Ok(flow);
             }
         }
         Ok(Flow::Continue)
     }
 
-    fn run_statement(&mut self, statement: Statement, line: Option<u64>, ask: Option<Ask<'_>>) -> io::Result<Flow> {
+    fn run_statement(
+        &mut self,
+        statement: Statement,
+        line: Option<u64>,
+        terminal: Option<&mut dyn Terminal>,
+    ) -> io::Result<Flow> {
         let parsed = match parse(statement) {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -110,22 +168,29 @@ impl Session {
             }
         };
         let Parsed { spec, command } = parsed;
-        let Some(command) = self.confirmed(command, ask) else {
-            return Ok(Flow::Continue);
-        };
-        let output = &mut self.output;
-        match execute(&mut self.cluster, command, &mut |loaded| output.loading(spec.name, loaded)) {
-            Ok(response) => {
+        command.keys().for_each(|key| self.names.use_key(key));
+        let started = self.is_timing.then(now);
+        match self.perform(spec.name, command, terminal) {
+            Ok(None) => Ok(Flow::Continue),
+            Ok(Some(response)) => {
                 self.failures += u64::from(!response.ok());
                 self.output.answer(spec.name, &response)?;
                 self.tell_of_clients()?;
-                Ok(if matches!(response, Response::Exit) { Flow::Exit } else { Flow::Continue })
+                self.tell_time(started);
+                match response {
+                    Response::Exit => return Ok(Flow::Exit),
+                    Response::Timing { on } => self.is_timing = on,
+                    _ => {}
+                }
+                Ok(Flow::Continue)
             }
             Err(CommandError::Output(error)) => Err(error),
             Err(error) => {
                 self.fail(Some(spec.name), &error, line);
                 self.tell_of_clients()?;
-                Ok(Flow::Continue)
+                self.tell_time(started);
+                let was_stopped = matches!(error, CommandError::Stopped { .. });
+                Ok(if was_stopped { Flow::Interrupted } else { Flow::Continue })
             }
         }
     }
@@ -138,24 +203,54 @@ impl Session {
         }
     }
 
-    /// The command, if the user wants it done. Without anyone to ask, an unconfirmed one is refused when executed.
-    fn confirmed(&mut self, command: Command, ask: Option<Ask<'_>>) -> Option<Command> {
-        match (command, ask) {
-            (Command::ClearData { confirmed: false }, Some(ask)) => {
-                let keys = self.cluster.count();
-                let question = format!("Delete every key ({keys}) on every node? [y/N] ");
-                if ask(&question) {
-                    return Some(Command::ClearData { confirmed: true });
-                }
-                self.output.notice("nothing was changed");
-                None
+    /// Executes the command, or does what only a terminal can. Nothing is answered when the user does not want it.
+    fn perform(
+        &mut self,
+        name: &str,
+        command: Command,
+        terminal: Option<&mut dyn Terminal>,
+    ) -> Result<Option<Response>, CommandError> {
+        let command = match (command, terminal) {
+            (Command::History { limit }, Some(terminal)) => {
+                return Ok(Some(Response::History(terminal.history(limit))));
             }
-            (command, _) => Some(command),
+            (Command::ClearData { confirmed: false }, Some(terminal)) => {
+                let confirmed = self.confirms_clear(terminal);
+                if !confirmed {
+                    return Ok(None);
+                }
+                Command::ClearData { confirmed }
+            }
+            (command, _) => command,
+        };
+        let output = &mut self.output;
+        execute(&mut self.cluster, command, &mut |loaded| output.loading(name, loaded)).map(Some)
+    }
+
+    fn tell_time(&mut self, started: Option<Instant>) {
+        if let Some(started) = started {
+            let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.output.notice(&format!("{} wall clock", lasted(Time(took))));
         }
+    }
+
+    /// Whether the user wants all data deleted. Without anyone to ask it is refused when executed.
+    fn confirms_clear(&mut self, terminal: &mut dyn Terminal) -> bool {
+        let question = format!("Delete every key ({}) on every node? [y/N] ", self.cluster.count());
+        let confirmed = terminal.confirm(&question);
+        if !confirmed {
+            self.output.notice("nothing was changed");
+        }
+        confirmed
     }
 
     fn fail(&mut self, command: Option<&str>, error: &CommandError, line: Option<u64>) {
         self.failures += 1;
         self.output.failure(command, error, line);
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "timing is of the wall clock, and only told")]
+fn now() -> Instant {
+    Instant::now()
 }

@@ -81,7 +81,8 @@ impl Directory {
     /// the node directories in it too, sorted.
     ///
     /// E110 when another process has it, E106 when its clock is not of `fresh`'s kind, E103 for a file that does not
-    /// belong there, E104 when it is of a newer kvsim, E101 when FORMAT is damaged, E122 without permission.
+    /// belong there, E104 when it is of a newer kvsim, E101 when FORMAT is damaged, E122 without
+    /// permission or where no directory can be, E120 when there is no room for it.
     pub fn open(path: &Path, fresh: &Format) -> Result<(Directory, Vec<String>), StorageError> {
         create(path)?;
         let disk = Arc::new(RealDisk::new(path));
@@ -92,11 +93,12 @@ impl Directory {
         let format = if listing.has_format { Some(read_format(&*disk)?) } else { None };
         let is_new = format.is_none();
         if listing.has_temporary {
-            disk.remove(FORMAT_TMP).map_err(|error| StorageError::writing(FORMAT_TMP, &error))?;
+            disk.remove(FORMAT_TMP)
+                .map_err(|error| StorageError::making(&path.join(FORMAT).display().to_string(), &error))?;
         }
         let format = match format {
             Some(format) => format,
-            None => write_format(&*disk, fresh)?,
+            None => write_format(&*disk, path, fresh)?,
         };
         if format.clock != fresh.clock {
             let (found, asked) = (format.clock.time_name(), fresh.clock.time_name());
@@ -218,14 +220,14 @@ fn create(path: &Path) -> Result<(), StorageError> {
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
             StorageError::Foreign { file: path.display().to_string() }
         }
-        _ => StorageError::writing(&path.display().to_string(), &error),
+        _ => StorageError::making(&path.display().to_string(), &error),
     })
 }
 
 /// Takes the lock, and leaves this process's id in it for whoever comes next.
 fn lock(path: &Path) -> Result<Lock, StorageError> {
     let name = path.join(LOCK);
-    let failed = |error| StorageError::writing(&name.display().to_string(), &error);
+    let failed = |error| StorageError::making(&name.display().to_string(), &error);
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&name);
     let file = opened.map_err(failed)?;
     let mut lock = match file.try_lock() {
@@ -264,7 +266,7 @@ fn read_format(disk: &dyn Disk) -> Result<Format, StorageError> {
     }
 }
 
-fn write_format(disk: &dyn Disk, format: &Format) -> Result<Format, StorageError> {
+fn write_format(disk: &dyn Disk, path: &Path, format: &Format) -> Result<Format, StorageError> {
     let write = || {
         let file = disk.create(FORMAT_TMP)?;
         file.append(format.to_text().as_bytes())?;
@@ -272,7 +274,7 @@ fn write_format(disk: &dyn Disk, format: &Format) -> Result<Format, StorageError
         disk.rename(FORMAT_TMP, FORMAT)?;
         disk.sync_dir("")
     };
-    write().map_err(|error| StorageError::writing(FORMAT, &error))?;
+    write().map_err(|error| StorageError::making(&path.join(FORMAT).display().to_string(), &error))?;
     Ok(*format)
 }
 

@@ -123,6 +123,14 @@ pub enum StorageError {
         /// The file that was to grow.
         file: String,
     },
+    /// E120: no room to make a directory or a file of it. Nothing was changed.
+    #[error(
+        "KV-E120 the disk is full, {path} cannot be made: nothing was changed; free some space, or choose another --data-dir"
+    )]
+    NoRoom {
+        /// The file or directory.
+        path: String,
+    },
     /// E121: a write or sync failed. The log takes nothing more in this process and does not retry: after a failed
     /// sync the system may have dropped the bytes, and a later success would prove nothing.
     #[error(
@@ -139,6 +147,14 @@ pub enum StorageError {
         "KV-E122 no permission for {path} ({why}): nothing was changed; allow this user to read and write there, or choose another --data-dir"
     )]
     Permission {
+        /// The file or directory.
+        path: String,
+        /// The operating system's words.
+        why: String,
+    },
+    /// E122: the directory, or a file in it, cannot be made for another reason than permission. Nothing was changed.
+    #[error("KV-E122 {path} cannot be made ({why}): nothing was changed; check the path, or choose another --data-dir")]
+    NotMade {
         /// The file or directory.
         path: String,
         /// The operating system's words.
@@ -180,9 +196,9 @@ impl StorageError {
             StorageError::OtherClock { .. } => "KV-E106",
             StorageError::BadMerge { .. } => "KV-E107",
             StorageError::InUse { .. } => "KV-E110",
-            StorageError::DiskFull { .. } => "KV-E120",
+            StorageError::DiskFull { .. } | StorageError::NoRoom { .. } => "KV-E120",
             StorageError::FlushFailed { .. } => "KV-E121",
-            StorageError::Permission { .. } => "KV-E122",
+            StorageError::Permission { .. } | StorageError::NotMade { .. } => "KV-E122",
             StorageError::RecordTooLarge { .. } => "KV-E131",
             StorageError::Contradiction { .. } => "KV-E140",
         }
@@ -197,6 +213,20 @@ impl StorageError {
                 StorageError::Permission { path: file, why: error.to_string() }
             }
             _ => StorageError::FlushFailed { file, why: error.to_string() },
+        }
+    }
+
+    /// The making of `path`, or of a file in it, that failed: no node is there yet.
+    pub(crate) fn making(path: &str, error: &io::Error) -> StorageError {
+        StorageError::writing(path, error).of_making()
+    }
+
+    /// The same failure where a node's log was to be made: there is no node yet that could stop.
+    pub(crate) fn of_making(self) -> StorageError {
+        match self {
+            StorageError::DiskFull { file } => StorageError::NoRoom { path: file },
+            StorageError::FlushFailed { file, why } => StorageError::NotMade { path: file, why },
+            other => other,
         }
     }
 

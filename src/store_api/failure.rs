@@ -1,6 +1,6 @@
 //! From outcomes to what callers are told.
 
-use crate::error::Error;
+use crate::error::{DISK_FULL, Error};
 use crate::protocol::operation::{Outcome, Shortfall, Silence};
 use crate::topology::{NoPlan, Topology};
 use crate::types::NodeId;
@@ -63,7 +63,7 @@ fn label(node: NodeId, topology: &Topology) -> String {
 fn reason(silence: Silence) -> &'static str {
     match silence {
         Silence::NoAnswer => "no answer",
-        Silence::ReadOnly => "disk full",
+        Silence::ReadOnly => DISK_FULL,
         Silence::Stopped => "a write to its disk failed",
         Silence::Recovering => "recovering",
         Silence::Refused => "refused",

@@ -24,11 +24,15 @@ fn faulty() -> (Arc<FaultyDisk>, Cluster) {
 fn a_full_disk_reads_and_takes_no_write_until_restarted() {
     let (disk, mut cluster) = faulty();
     disk.set_room(Some(0));
-    match cluster.put(b"new", b"1", &PLAIN).unwrap_err() {
+    let error = cluster.put(b"new", b"1", &PLAIN).unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("KV-E202 ") && text.contains("KV-E120 disk full"), "{text}");
+    assert!(text.contains("; free some space, kill and restart node"), "{text}");
+    match error {
         Error::WriteTimeout { acks, missing, .. } => {
             assert_eq!(acks, Vec::<String>::new());
             // Two of three are enough to know.
-            assert!(missing.iter().filter(|(_, why)| *why == "disk full").count() >= 2, "{missing:?}");
+            assert!(missing.iter().filter(|(_, why)| *why == "KV-E120 disk full").count() >= 2, "{missing:?}");
         }
         error => panic!("{error}"),
     }

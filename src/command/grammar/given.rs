@@ -20,6 +20,7 @@ pub(in crate::command) enum Datum {
     Mix(f64),
     Level(Level),
     Command(&'static Spec),
+    Switch(bool),
     /// A flag without a value.
     Present,
 }
@@ -43,6 +44,11 @@ impl Datum {
             Kind::Mix => units::mix(&text).map(Datum::Mix),
             Kind::RingChange => named(&text, &["addnode", "removenode"]),
             Kind::Operation => named(&text, &["put", "get"]),
+            Kind::Switch => match text.to_ascii_lowercase().as_str() {
+                "on" => Some(Datum::Switch(true)),
+                "off" => Some(Datum::Switch(false)),
+                _ => None,
+            },
             Kind::Command => super::find(&text).map(Datum::Command),
             _ => Some(Datum::Text(text)),
         }
@@ -116,6 +122,13 @@ impl Given {
 
     pub(super) fn count(&mut self) -> Result<u64, UsageError> {
         self.optional_count().ok_or_else(|| self.mismatch())
+    }
+
+    pub(super) fn switch(&mut self) -> Result<bool, UsageError> {
+        match self.arguments.pop_front() {
+            Some(Datum::Switch(on)) => Ok(on),
+            _ => Err(self.mismatch()),
+        }
     }
 
     pub(super) fn optional_count(&mut self) -> Option<u64> {

@@ -89,6 +89,8 @@ pub enum Kind {
     Operation,
     /// The name of a command.
     Command,
+    /// `on` or `off`.
+    Switch,
     /// One word without further rules.
     Word,
 }
@@ -110,6 +112,7 @@ impl Kind {
             Kind::RingChange => "a change of the ring (addnode, removenode)",
             Kind::Operation => "an operation (put, get)",
             Kind::Command => "a command",
+            Kind::Switch => "on or off",
             Kind::Word => "a word",
         }
     }

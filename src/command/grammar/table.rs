@@ -103,6 +103,17 @@ pub static SPECS: &[Spec] = &[
         build: |given| Ok(Command::Load { path: given.text()?.into(), options: given.request() }),
     },
     Spec {
+        name: "dump",
+        aliases: &[],
+        group: Group::Data,
+        arguments: &[Argument { name: "FILE", kind: Kind::Path, optional: false }],
+        repeats: false,
+        flags: &[CONSISTENCY, VIA],
+        summary: "Writes every key and its value to a new file, a line each, as load reads them.",
+        example: "dump fruits.tsv",
+        build: |given| Ok(Command::Dump { path: given.text()?.into(), options: given.request() }),
+    },
+    Spec {
         name: "keys",
         aliases: &[],
         group: Group::Data,
@@ -150,10 +161,20 @@ pub static SPECS: &[Spec] = &[
         group: Group::Ring,
         arguments: &[Argument { name: "ID", kind: Kind::NewNode, optional: false }],
         repeats: false,
-        flags: &[WEIGHT],
+        flags: &[
+            WEIGHT,
+            Flag {
+                name: "--via",
+                value: Some(Argument { name: "NODE", kind: Kind::Node, optional: false }),
+                summary: "the node it is introduced to, which must be up; all nodes hear of it at once",
+            },
+        ],
         summary: "Adds a node to the ring and copies to it the keys it now owns, while reads and writes go on.",
         example: "addnode node4",
-        build: |given| Ok(Command::AddNode { id: given.text()?, weight: given.weight().unwrap_or(1.0) }),
+        build: |given| {
+            let (weight, via) = (given.weight().unwrap_or(1.0), given.flag_text("--via"));
+            Ok(Command::AddNode { id: given.text()?, weight, via })
+        },
     },
     Spec {
         name: "removenode",
@@ -425,6 +446,31 @@ pub static SPECS: &[Spec] = &[
         summary: "Shows or sets how many replicas have to answer: one, two, three, quorum, all.",
         example: "consistency quorum",
         build: |given| Ok(Command::Consistency { level: given.optional_level() }),
+    },
+    Spec {
+        name: "timing",
+        aliases: &[],
+        group: Group::Time,
+        arguments: &[Argument { name: "on|off", kind: Kind::Switch, optional: false }],
+        repeats: false,
+        flags: &[],
+        summary: "Says after each command how long it took by the wall clock, or no longer.",
+        example: "timing on",
+        build: |given| Ok(Command::Timing { on: given.switch()? }),
+    },
+    Spec {
+        name: "history",
+        aliases: &[],
+        group: Group::Time,
+        arguments: &[Argument { name: "N", kind: Kind::Count, optional: true }],
+        repeats: false,
+        flags: &[],
+        summary: "Shows the lines typed last at the prompt, 20 unless told otherwise.",
+        example: "history 5",
+        build: |given| {
+            let limit = given.optional_count().unwrap_or(20);
+            Ok(Command::History { limit: usize::try_from(limit).unwrap_or(usize::MAX) })
+        },
     },
     Spec {
         name: "help",

@@ -32,6 +32,7 @@ fn every_command_can_be_typed_in_full() {
         Kind::Mix => "90/10",
         Kind::RingChange => "addnode",
         Kind::Operation | Kind::Command => "put",
+        Kind::Switch => "OFF",
         Kind::Key | Kind::Value | Kind::Path | Kind::Word => "x",
     };
     for spec in SPECS {

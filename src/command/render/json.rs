@@ -86,6 +86,11 @@ fn fill(object: Object, response: &Response) -> Object {
         Response::Events(events) => object.list("events", events, event),
         Response::Consistency { level, .. } => object.with("level", level.name()),
         Response::Checked(report) => checked(object, report),
+        Response::Timing { on } => object.with("on", *on),
+        Response::History(lines) => {
+            object.with("lines", lines.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>())
+        }
+        Response::Dumped { keys, .. } => object.with("keys", *keys),
         Response::Help(Some(spec)) => described(object, spec),
         Response::Help(None) => object.list("commands", SPECS, |spec| described(Object::new(), spec)),
     }

@@ -77,6 +77,15 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::Consistency { level, set: true } => page.line(&format!("consistency is now {}", level.name())),
         Response::Consistency { level, set: false } => page.line(&format!("consistency {}", level.name())),
         Response::Checked(report) => checked(&mut page, report, look),
+        Response::Timing { on: true } => page.line("commands are timed from here on, by the wall clock"),
+        Response::Timing { on: false } => page.line("commands are no longer timed"),
+        Response::History(lines) => {
+            lines.iter().for_each(|(number, line)| page.line(&format!("{number:>5}  {line}")));
+            page.dim(&counted(len(lines), "line"));
+        }
+        Response::Dumped { keys, bytes: size } => {
+            page.line(&format!("dumped {}, {}", counted(*keys, "key"), bytes(*size)))
+        }
         Response::Help(about) => {
             about.map_or_else(help::overview, help::explain).iter().for_each(|line| page.line(line));
         }

@@ -2,9 +2,8 @@ use super::*;
 
 fn lines_of(mut input: impl BufRead) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
-    let mut line = Vec::new();
-    while read_line(&mut input, &mut line).unwrap() {
-        all.push(line.clone());
+    while let Arrival::Line(line) = read_line(&mut input) {
+        all.push(line);
     }
     all
 }

@@ -28,6 +28,8 @@ fn every_text_is_pinned() {
     insta::assert_snapshot!(StorageError::DiskFull { file: file() }, @"KV-E120 the disk is full (node1/00000000000000000001.wal): the write is not acknowledged and the node is read-only; free some space, then restart the node");
     insta::assert_snapshot!(StorageError::FlushFailed { file: file(), why: "Input/output error (os error 5)".to_owned() }, @"KV-E121 writing node1/00000000000000000001.wal failed (Input/output error (os error 5)): what was being written is not acknowledged and the node has stopped, without a retry; check the disk, then restart the node");
     insta::assert_snapshot!(StorageError::Permission { path: directory(), why: denied }, @"KV-E122 no permission for ./kvsim-data (Permission denied (os error 13)): nothing was changed; allow this user to read and write there, or choose another --data-dir");
+    insta::assert_snapshot!(StorageError::NoRoom { path: directory() }, @"KV-E120 the disk is full, ./kvsim-data cannot be made: nothing was changed; free some space, or choose another --data-dir");
+    insta::assert_snapshot!(StorageError::NotMade { path: directory(), why: "No such file or directory (os error 2)".to_owned() }, @"KV-E122 ./kvsim-data cannot be made (No such file or directory (os error 2)): nothing was changed; check the path, or choose another --data-dir");
     insta::assert_snapshot!(StorageError::RecordTooLarge { len: 40_000_000, max: 33_554_432 }, @"KV-E131 a record has at most 33554432 bytes, this one 40000000: nothing was changed; write less at once");
     insta::assert_snapshot!(StorageError::Contradiction { flag: "--replicas", given: 2, kept: 3, directory: directory() }, @"KV-E140 --replicas 2 contradicts ./kvsim-data, which was created with 3: nothing was changed; leave the flag out, or choose another --data-dir");
 }
@@ -44,4 +46,13 @@ fn kinds_of_failure_are_told_apart() {
     assert_eq!(code(io::ErrorKind::ReadOnlyFilesystem), ("KV-E122", "KV-E101"));
     assert_eq!(code(io::ErrorKind::UnexpectedEof), ("KV-E121", "KV-E101"));
     assert_eq!(code(io::ErrorKind::Other), ("KV-E121", "KV-E101"));
+}
+
+/// Where nothing is yet, no node can be read-only or have stopped.
+#[test]
+fn what_cannot_be_made_is_told_apart_from_a_node_that_fails() {
+    let text = |kind: io::ErrorKind| StorageError::making("d/LOCK", &io::Error::from(kind)).to_string();
+    assert!(text(io::ErrorKind::StorageFull).starts_with("KV-E120 the disk is full, d/LOCK cannot be made: "));
+    assert!(text(io::ErrorKind::NotFound).starts_with("KV-E122 d/LOCK cannot be made ("));
+    assert!(text(io::ErrorKind::PermissionDenied).starts_with("KV-E122 no permission for d/LOCK ("));
 }

@@ -1,0 +1,157 @@
+//! The prompt in a terminal, as a person meets it: TAB, Ctrl-C, Ctrl-D, history, paste.
+
+#![cfg(unix)]
+#![expect(clippy::expect_used, reason = "a test that cannot run the program must say so")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use expectrl::process::unix::WaitStatus;
+use expectrl::session::OsSession;
+use expectrl::{Eof, Expect, Session};
+
+const PROMPT: &str = "kvsim> ";
+const CTRL_C: &str = "\x03";
+const CTRL_D: &str = "\x04";
+
+/// The prompt in `folder`, which also keeps its history.
+fn start(folder: &Path, arguments: &[&str]) -> OsSession {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kvsim"));
+    command.args(arguments).current_dir(folder).env_remove("KVSIM_DATA_DIR");
+    command.env("XDG_STATE_HOME", folder).env("TERM", "xterm").env("NO_COLOR", "1");
+    let mut terminal = Session::spawn(command).expect("a terminal");
+    // Only a test that fails waits so long.
+    terminal.set_expect_timeout(Some(Duration::from_secs(60)));
+    see(&mut terminal, PROMPT);
+    terminal
+}
+
+/// Waits until `text` is on the screen; gives what came before it.
+#[track_caller]
+fn see(terminal: &mut OsSession, text: &str) -> String {
+    match terminal.expect(text) {
+        Ok(found) => String::from_utf8_lossy(found.before()).into_owned(),
+        Err(error) => panic!("{text:?} does not come: {error}"),
+    }
+}
+
+fn leave(mut terminal: OsSession) -> i32 {
+    terminal.send(CTRL_D).expect("a key");
+    terminal.expect(Eof).expect("the end");
+    match terminal.get_process().wait().expect("its end") {
+        WaitStatus::Exited(_, code) => code,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn temporary() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary directory")
+}
+
+#[test]
+fn tab_completes_commands_nodes_and_keys() {
+    let folder = temporary();
+    let mut terminal = start(folder.path(), &["--ephemeral"]);
+    terminal.send("pu\tbanana 1\r").expect("keys");
+    see(&mut terminal, "PUT banana = 1");
+    see(&mut terminal, PROMPT);
+    terminal.send("get b\t\r").expect("keys");
+    see(&mut terminal, "2 of 3 answers");
+    see(&mut terminal, PROMPT);
+    terminal.send("addn\t\t\r").expect("keys");
+    see(&mut terminal, "Node added: node4");
+    see(&mut terminal, PROMPT);
+    terminal.send("keys node4\r").expect("keys");
+    see(&mut terminal, PROMPT);
+    terminal.send("get banana --cons\tal\t\r").expect("keys");
+    see(&mut terminal, "3 of 3 answers");
+    see(&mut terminal, PROMPT);
+    assert_eq!(leave(terminal), 0);
+}
+
+#[test]
+fn ctrl_c_clears_the_line_and_ctrl_d_leaves() {
+    let folder = temporary();
+    let mut terminal = start(folder.path(), &["--data-dir", "d"]);
+    terminal.send("put a 1").expect("keys");
+    terminal.send(CTRL_C).expect("a key");
+    see(&mut terminal, PROMPT);
+    see(&mut terminal, PROMPT);
+    terminal.send("count\r").expect("keys");
+    see(&mut terminal, "0 keys");
+    see(&mut terminal, PROMPT);
+    terminal.send(CTRL_D).expect("a key");
+    see(&mut terminal, "3 logs synced in d");
+    terminal.expect(Eof).expect("the end");
+}
+
+#[test]
+fn ctrl_c_stops_a_command_and_the_prompt_is_back() {
+    let folder = temporary();
+    let lines: String = (0..1_000_000).map(|n| format!("key{n}\tvalue {n}\n")).collect();
+    fs::write(folder.path().join("data.tsv"), lines).expect("a file");
+    let mut terminal = start(folder.path(), &["--ephemeral"]);
+    terminal.send("load data.tsv; put after 1\r").expect("keys");
+    // The bar of progress: the load is under way.
+    see(&mut terminal, " of ");
+    terminal.send(CTRL_C).expect("a key");
+    see(&mut terminal, "load stopped: the first ");
+    see(&mut terminal, " lines are acknowledged");
+    see(&mut terminal, PROMPT);
+    terminal.send("exists after; check\r").expect("keys");
+    see(&mut terminal, "false");
+    see(&mut terminal, "every invariant holds");
+    see(&mut terminal, PROMPT);
+    assert_eq!(leave(terminal), 0);
+}
+
+#[test]
+fn history_is_kept_for_the_next_session() {
+    let folder = temporary();
+    let mut terminal = start(folder.path(), &["--ephemeral"]);
+    for line in ["put first 1\r", " put secret 2\r", "history\r"] {
+        terminal.send(line).expect("keys");
+        let before = see(&mut terminal, PROMPT);
+        assert!(!line.starts_with("history") || (before.contains("1  put first 1") && !before.contains("secret")));
+    }
+    assert_eq!(leave(terminal), 0);
+    let mut terminal = start(folder.path(), &["--ephemeral"]);
+    terminal.send("\x1b[A\x1b[A\r").expect("keys");
+    see(&mut terminal, "PUT first = 1");
+    see(&mut terminal, PROMPT);
+    assert_eq!(leave(terminal), 0);
+    let kept = fs::read_to_string(folder.path().join("kvsim/history")).expect("the history");
+    assert!(kept.contains("put first 1") && !kept.contains("secret"), "{kept}");
+}
+
+#[test]
+fn a_paste_of_several_lines_runs_each() {
+    let folder = temporary();
+    let mut terminal = start(folder.path(), &["--ephemeral"]);
+    terminal.send("\x1b[200~put a 1\nput b \"two\nlines\"\ncount\n\x1b[201~\r").expect("keys");
+    see(&mut terminal, "PUT a = 1");
+    see(&mut terminal, "PUT b = two\\nlines");
+    see(&mut terminal, "2 keys");
+    see(&mut terminal, PROMPT);
+    assert_eq!(leave(terminal), 0);
+}
+
+#[test]
+fn all_data_is_deleted_only_after_a_yes() {
+    let folder = temporary();
+    let mut terminal = start(folder.path(), &["--ephemeral"]);
+    terminal.send("put a 1\r").expect("keys");
+    see(&mut terminal, PROMPT);
+    for (answer, left) in [("n\r", "1 key"), (CTRL_C, "1 key"), ("y\r", "0 keys")] {
+        terminal.send("clear --data\r").expect("keys");
+        see(&mut terminal, "[y/N] ");
+        terminal.send(answer).expect("keys");
+        see(&mut terminal, PROMPT);
+        terminal.send("count\r").expect("keys");
+        see(&mut terminal, left);
+        see(&mut terminal, PROMPT);
+    }
+    assert_eq!(leave(terminal), 0);
+}
