@@ -177,6 +177,7 @@ impl Arguments {
             seed: self.shared.seed,
             max_value: self.shared.max_value,
             recover_prefix: self.shared.recover.is_some(),
+            ..defaults
         };
         Options { config, copies: replicas, vnodes, nodes: nodes.map(usize::from), directory, format, bail, input }
     }

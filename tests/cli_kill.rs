@@ -1,6 +1,7 @@
-//! `kill -9` of the program in the middle of a load: no key whose line was read is lost.
+//! `kill -9` of the program: in its very first start, which leaves nothing half made; and in the middle of a load, which
+//! loses no key whose line was read.
 //!
-//! Needs the 5,000 cities of `KVSIM_TEST_DATA` (a folder with `cities.tsv`); says so when it skips.
+//! The load needs the 5,000 cities of `KVSIM_TEST_DATA` (a folder with `cities.tsv`); says so when it skips.
 
 #![expect(clippy::expect_used, reason = "a test that cannot run the program must say so")]
 
@@ -21,6 +22,44 @@ const LARGE: usize = 1 << 20;
 /// Kills that must happen, and the most that are tried until one of them meets an append.
 const KILLS: usize = 20;
 const MOST_KILLS: usize = 60;
+
+/// What a first start makes, in this order.
+const MADE: [&str; 8] = ["d", "d/LOCK", "d/FORMAT.tmp", "d/node1", "d/node2", "d/node3", "d/FORMAT", "never"];
+
+#[test]
+fn kill_9_during_the_first_start_leaves_nothing_half_made() {
+    let (mut anew, mut whole) = (0, 0);
+    for kill in 0..6 * MADE.len() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_kvsim"))
+            .current_dir(folder.path())
+            .args(["run", "-", "--data-dir", "d"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program");
+        let until = folder.path().join(MADE[kill % MADE.len()]);
+        let mut turns = 0;
+        // The last never comes: that start has ended when it is killed.
+        while !until.exists() && turns < 200_000 {
+            turns += 1;
+        }
+        for turn in 0..(kill / MADE.len()) * 50_000 {
+            std::hint::black_box(turn);
+        }
+        child.kill().expect("a kill");
+        child.wait().expect("an end");
+        let (code, out, said) = on_directory(folder.path(), "nodes; put a 1; check");
+        assert_eq!(code, Some(0), "killed after {}: {out}{said}", until.display());
+        assert!(said.contains("3 nodes, "), "{said}");
+        *(if said.contains("d (new)") { &mut anew } else { &mut whole }) += 1;
+        let (code, out, said) = on_directory(folder.path(), "get a -q");
+        assert_eq!((code, out.as_str()), (Some(0), "1\n"), "{said}");
+        assert!(said.contains("3 nodes, ") && said.contains("in 3 logs)"), "{said}");
+    }
+    assert!(anew > 0 && whole > 0, "{anew} begun anew, {whole} found whole");
+}
 
 #[test]
 fn kill_9_during_a_load_loses_nothing_acknowledged() {

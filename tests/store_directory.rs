@@ -134,7 +134,7 @@ fn directories_of_others_are_refused_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let virtual_time = directory.path().join("virtual");
     let format = Format { clock: ClockKind::Virtual, copies: 3, vnodes: 150, cluster_uid: 1 };
-    drop(Directory::open(&virtual_time, &format).unwrap());
+    Directory::open(&virtual_time, &format).unwrap().0.found().unwrap();
     assert_eq!(code(KeyValueStore::builder().directory(&virtual_time).build()), "KV-E106");
 
     let foreign = directory.path().join("foreign");

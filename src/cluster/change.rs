@@ -183,7 +183,7 @@ impl Cluster {
     }
 
     /// The tokens of a node of `weight`; E401 when there are none or too many.
-    fn vnodes(&self, weight: f64) -> Result<u16, Error> {
+    pub(super) fn vnodes(&self, weight: f64) -> Result<u16, Error> {
         // What is no number becomes 0, what is too large the largest there is.
         let given = (weight * f64::from(self.config.vnodes)).round() as usize;
         let most = usize::from(MAX_VNODES);
@@ -300,7 +300,7 @@ impl Cluster {
         }
     }
 
-    fn publish(&mut self, topology: Arc<Topology>) {
+    pub(super) fn publish(&mut self, topology: Arc<Topology>) {
         self.note(TraceEvent { what: stage_name(topology.stage()), number: topology.epoch().0, ..self.event("stage") });
         self.topology = topology;
         if let Some(running) = &mut self.changes.running {

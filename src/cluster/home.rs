@@ -1,5 +1,8 @@
 //! Where the nodes' files are, and how a cluster is found there again.
 //!
+//! A new cluster gets its first nodes in one step: its directory counts as founded once all their logs hold the first
+//! topology, and a start that is cut off before that begins anew (see [`Directory`]).
+//!
 //! What a disk holds is told by its logs alone. Each log has the last topology its node adopted; the newest of all is
 //! in force, every node is brought to it, and a change that it says is under way is gone on with. A directory that
 //! the newest topology does not name is what is left of a removal, or of a join that was never published: it goes.
@@ -23,15 +26,12 @@ use crate::storage::log::{Log, LogIdentity, LogOptions, Recovered};
 use crate::storage::record::Body;
 use crate::storage::store::{Store, StoreOptions};
 use crate::topology::Topology;
-use crate::types::{Stamp, Time};
+use crate::types::{Epoch, MAX_NODES, Stamp, Time};
 
 /// The files of a cluster.
 #[derive(Debug)]
 pub(super) struct Home {
-    disk: Arc<dyn Disk>,
-    cluster_uid: u64,
-    /// Holds the lock of a real directory.
-    _directory: Option<Directory>,
+    directory: Directory,
 }
 
 /// What the logs of a disk say.
@@ -50,42 +50,36 @@ impl Home {
     pub(super) fn open(
         config: ClusterConfig,
         backing: Backing,
-    ) -> Result<(Home, ClusterConfig, Vec<String>, bool), StorageError> {
+    ) -> Result<(Home, ClusterConfig, Vec<String>), StorageError> {
         // Virtual time has no moment of its own: two clusters of one seed are the same cluster.
         let cluster_uid = Streams::new(config.seed).number("cluster");
-        match backing {
-            Backing::Memory => {
-                let home = Home { disk: Arc::new(MemoryDisk::new()), cluster_uid, _directory: None };
-                Ok((home, config, Vec::new(), true))
-            }
-            Backing::Disk(disk) => {
-                let names = disk.list("").map_err(|error| unreadable(&error))?;
-                let labels: Vec<String> =
-                    names.iter().filter_map(|name| name.strip_suffix('/')).map(String::from).collect();
-                let is_new = labels.is_empty();
-                Ok((Home { disk, cluster_uid, _directory: None }, config, labels, is_new))
-            }
+        let fresh = Format { clock: ClockKind::Virtual, copies: config.copies, vnodes: config.vnodes, cluster_uid };
+        let (directory, labels) = match backing {
+            Backing::Memory => Directory::on_disk(Arc::new(MemoryDisk::new()), &fresh)?,
+            Backing::Disk(disk) => Directory::on_disk(disk, &fresh)?,
             Backing::Directory { path, copies, vnodes } => {
-                let fresh =
-                    Format { clock: ClockKind::Virtual, copies: config.copies, vnodes: config.vnodes, cluster_uid };
                 let (directory, labels) = Directory::open(&path, &fresh)?;
                 directory.check(copies, vnodes)?;
-                let Format { copies, vnodes, cluster_uid, .. } = directory.format;
-                let (disk, is_new) = (Arc::clone(&directory.disk) as Arc<dyn Disk>, directory.is_new);
-                let home = Home { disk, cluster_uid, _directory: Some(directory) };
-                Ok((home, ClusterConfig { copies, vnodes, ..config }, labels, is_new))
+                (directory, labels)
             }
-        }
+        };
+        let Format { copies, vnodes, .. } = directory.format;
+        Ok((Home { directory }, ClusterConfig { copies, vnodes, ..config }, labels))
+    }
+
+    /// Whether nothing was there.
+    pub(super) fn is_new(&self) -> bool {
+        self.directory.is_new
     }
 
     pub(super) fn disk(&self) -> Arc<dyn Disk> {
-        Arc::clone(&self.disk)
+        Arc::clone(&self.directory.disk)
     }
 
     /// The number in every header of a node's log. A directory belongs to one node at a time, so its label tells it:
     /// the node's own number is known only once its log was read.
     pub(super) fn uid(&self, label: &str) -> u64 {
-        node_uid(self.cluster_uid, label, NodeId(0))
+        node_uid(self.directory.format.cluster_uid, label, NodeId(0))
     }
 
     pub(super) fn store_options(config: &ClusterConfig) -> StoreOptions {
@@ -98,7 +92,7 @@ impl Home {
 
     /// Removes a node's directory. Its files must be closed.
     pub(super) fn remove(&self, label: &str) -> Result<(), StorageError> {
-        let removed = self.disk.remove_dir_all(label).and_then(|()| self.disk.sync_dir(""));
+        let removed = self.disk().remove_dir_all(label).and_then(|()| self.disk().sync_dir(""));
         removed.map_err(|error| StorageError::Permission { path: label.to_owned(), why: error.to_string() })
     }
 
@@ -129,6 +123,37 @@ impl Home {
 }
 
 impl Cluster {
+    /// Makes the first nodes of a new cluster, in one step: a topology that names them all is in each of their logs,
+    /// synced, before anybody plans with it. There is nothing to move, and no time passes.
+    pub(super) fn found(&mut self) -> Result<(), Error> {
+        let members = self.founders()?;
+        let mut record = self.topology.record().clone();
+        if let Some(last) = members.last() {
+            record.epoch = Epoch(1);
+            record.next_node = NodeId(last.id.0 + 1);
+            record.members.clone_from(&members);
+            self.publish(Arc::new(Topology::new(record)));
+        }
+        for member in &members {
+            self.create_node(member)?;
+            self.serve_clients(member.id);
+            let event = TraceEvent { node: Some(member.id), number: u64::from(member.vnodes), ..self.event("add") };
+            self.note(event);
+        }
+        Ok(self.home.directory.found()?)
+    }
+
+    /// `node1` and so on, numbered as they are named.
+    fn founders(&self) -> Result<Vec<Member>, Error> {
+        let given = self.config.nodes;
+        if given > MAX_NODES {
+            return Err(Error::Setting { setting: "the number of nodes", given, least: 0, most: MAX_NODES });
+        }
+        let member =
+            |id| Ok(Member { id: NodeId(id), label: Arc::from(format!("node{id}")), vnodes: self.vnodes(1.0)? });
+        (1..).take(given).map(member).collect()
+    }
+
     /// Finds the nodes in `labels` again and goes on where their logs end.
     pub(super) fn recover(&mut self, labels: &[String], opened: &mut Opened) -> Result<(), Error> {
         let survey = self.survey(labels)?;
@@ -162,7 +187,7 @@ impl Cluster {
         let mut empty = Vec::new();
         for label in labels {
             // To open it would begin a new log, as sound as one that never had anything.
-            if !Log::is_begun(&*self.home.disk, label)? {
+            if !Log::is_begun(&*self.home.disk(), label)? {
                 empty.push(label);
                 continue;
             }
@@ -277,10 +302,6 @@ impl Cluster {
         self.ledger = ledger;
         Ok(())
     }
-}
-
-fn unreadable(error: &std::io::Error) -> StorageError {
-    StorageError::Permission { path: ".".to_owned(), why: error.to_string() }
 }
 
 /// A log's segments are closed at 64 MiB.

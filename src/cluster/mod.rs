@@ -72,6 +72,9 @@ pub struct ClusterConfig {
     pub copies: u8,
     /// Tokens of a node of weight 1.
     pub vnodes: u16,
+    /// Nodes of a new cluster, `node1` and so on, 0 to `MAX_NODES`; one that is recovered keeps its own. 0 unless said
+    /// otherwise (the command line says 3).
+    pub nodes: usize,
     /// Values in each node's cache.
     pub cache_entries: usize,
     /// When logs are synced.
@@ -93,6 +96,7 @@ impl Default for ClusterConfig {
         ClusterConfig {
             copies: 3,
             vnodes: 128,
+            nodes: 0,
             cache_entries: 1_000,
             sync: SyncPolicy::Interval,
             level: Level::Quorum,
@@ -169,12 +173,15 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Opens a cluster. `Opened` says what was there: nothing (a new cluster without nodes), or what was recovered.
+    /// Opens a cluster. `Opened` says what was there: nothing (a new cluster, of as many nodes as the configuration
+    /// says), or what was recovered.
     pub fn open(config: ClusterConfig, backing: Backing) -> Result<(Cluster, Opened), Error> {
-        let (home, config, labels, is_new) = Home::open(config, backing)?;
+        let (home, config, labels) = Home::open(config, backing)?;
+        let mut opened = Opened { is_new: home.is_new(), ..Opened::default() };
         let mut cluster = Cluster::without_nodes(home, config);
-        let mut opened = Opened { is_new, ..Opened::default() };
-        if !labels.is_empty() {
+        if opened.is_new {
+            cluster.found()?;
+        } else if !labels.is_empty() {
             cluster.recover(&labels, &mut opened)?;
         }
         Ok((cluster, opened))

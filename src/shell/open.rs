@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::complete::free_id;
 use super::{Options, ShellError};
-use crate::cluster::{Backing, Cluster, Opened};
+use crate::cluster::{Backing, Cluster, ClusterConfig, Opened};
 use crate::command::escape;
 use crate::command::render::grouped;
 
@@ -17,13 +17,8 @@ pub(super) fn open(options: &Options) -> Result<(Cluster, Opened), ShellError> {
         None => Backing::Memory,
         Some(path) => Backing::Directory { path: path.clone(), copies: options.copies, vnodes: options.vnodes },
     };
-    let (mut cluster, opened) = Cluster::open(options.config.clone(), backing)?;
-    if opened.is_new {
-        for number in 1..=options.nodes.unwrap_or(DEFAULT_NODES) {
-            cluster.add_node(&format!("node{number}"), 1.0)?;
-        }
-        return Ok((cluster, opened));
-    }
+    let config = ClusterConfig { nodes: options.nodes.unwrap_or(DEFAULT_NODES), ..options.config.clone() };
+    let (cluster, opened) = Cluster::open(config, backing)?;
     let members: Vec<String> = cluster.nodes().into_iter().map(|node| node.id).collect();
     match (options.nodes, &options.directory) {
         (Some(asked), Some(path)) if asked != members.len() => {

@@ -4,11 +4,21 @@
 //! |---|---|
 //! | `LOCK` | locked while a process has the directory; holds that process's id |
 //! | `FORMAT` | how the directory was created: see [`Format`] |
-//! | `FORMAT.tmp` | a FORMAT that was not finished; removed |
+//! | `FORMAT.tmp` | the FORMAT of a directory that is being founded |
 //! | `<label>/` | the log of that node |
 //!
-//! Anything else is refused, and so is a directory that has entries but no FORMAT: neither is ours to touch. FORMAT is
-//! written once, whole and synced under another name before it gets its own.
+//! Anything else is refused: it is not ours to touch. A directory is founded in three steps: FORMAT.tmp is written,
+//! whole and synced; the first nodes are made, until each of their logs durably holds the first topology; then
+//! [`Directory::found`] gives FORMAT its own name. Nobody is served before that, so a start that was cut off has
+//! nothing to lose, and the next one begins anew:
+//!
+//! | found | what it is | what is done |
+//! |---|---|---|
+//! | FORMAT | a directory that was founded | opened; a FORMAT.tmp beside it is removed |
+//! | a whole FORMAT.tmp | a start that was cut off | it and the nodes are removed; the directory is new |
+//! | a torn FORMAT.tmp, no node | the same, cut off earlier | it is removed; the directory is new |
+//! | nodes, neither of the above | not ours, or damaged | refused (E103) |
+//! | nothing | a new directory | |
 //!
 //! The lock is advisory and that of the operating system: it ends with the process, however that ends. Where the
 //! system keeps others from reading a locked file (Windows), E110 cannot name the process.
@@ -16,7 +26,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -68,17 +78,18 @@ pub struct Format {
 #[derive(Debug)]
 pub struct Directory {
     /// Its files.
-    pub disk: Arc<RealDisk>,
+    pub disk: Arc<dyn Disk>,
     /// What it was created with.
     pub format: Format,
-    /// Whether it was created just now.
+    /// Whether it was created just now. Until it is founded the next opening begins anew.
     pub is_new: bool,
-    _lock: Lock,
+    path: PathBuf,
+    _lock: Option<Lock>,
 }
 
 impl Directory {
-    /// Opens the data directory at `path`, or creates it as `fresh` says if it is missing or empty. Gives the names of
-    /// the node directories in it too, sorted.
+    /// Opens the data directory at `path`, or creates it as `fresh` says if it is missing, empty, or was never founded.
+    /// Gives the names of the node directories in it too, sorted. A new one must be founded: see [`Directory::found`].
     ///
     /// E110 when another process has it, E106 when its clock is not of `fresh`'s kind, E103 for a file that does not
     /// belong there, E104 when it is of a newer kvsim, E101 when FORMAT is damaged, E122 without
@@ -89,22 +100,42 @@ impl Directory {
         // Before the lock too: in a directory that is not ours not even a LOCK is left behind.
         Listing::read(&*disk, path)?;
         let lock = lock(path)?;
+        Directory::enter(disk, path, Some(lock), fresh)
+    }
+
+    /// The same on a disk that nobody else has, so without a lock: files in memory, images, disks with faults.
+    pub fn on_disk(disk: Arc<dyn Disk>, fresh: &Format) -> Result<(Directory, Vec<String>), StorageError> {
+        Directory::enter(disk, Path::new(""), None, fresh)
+    }
+
+    fn enter(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        lock: Option<Lock>,
+        fresh: &Format,
+    ) -> Result<(Directory, Vec<String>), StorageError> {
         let listing = Listing::read(&*disk, path)?;
-        let format = if listing.has_format { Some(read_format(&*disk)?) } else { None };
-        let is_new = format.is_none();
-        if listing.has_temporary {
-            disk.remove(FORMAT_TMP)
-                .map_err(|error| StorageError::making(&path.join(FORMAT).display().to_string(), &error))?;
+        let making = |error: io::Error| StorageError::making(&path.join(FORMAT).display().to_string(), &error);
+        let is_new = !listing.has_format;
+        if is_new {
+            begin(&*disk, &listing, fresh).map_err(making)?;
+            let directory = Directory { disk, format: *fresh, is_new, path: path.to_owned(), _lock: lock };
+            return Ok((directory, Vec::new()));
         }
-        let format = match format {
-            Some(format) => format,
-            None => write_format(&*disk, path, fresh)?,
-        };
+        let format = read_format(&*disk, FORMAT)?;
+        settle(&*disk, &listing).map_err(making)?;
         if format.clock != fresh.clock {
             let (found, asked) = (format.clock.time_name(), fresh.clock.time_name());
             return Err(StorageError::OtherClock { directory: path.display().to_string(), found, asked });
         }
-        Ok((Directory { disk, format, is_new, _lock: lock }, listing.labels))
+        Ok((Directory { disk, format, is_new, path: path.to_owned(), _lock: lock }, listing.labels))
+    }
+
+    /// Makes a new directory last: from here on what is in it is recovered. Each of its nodes must durably hold the
+    /// first topology before, and nobody may have been served.
+    pub fn found(&self) -> Result<(), StorageError> {
+        let founded = self.disk.rename(FORMAT_TMP, FORMAT).and_then(|()| self.disk.sync_dir(""));
+        founded.map_err(|error| StorageError::making(&self.path.join(FORMAT).display().to_string(), &error))
     }
 
     /// E140 when a flag the user gave says other than the directory was created with.
@@ -113,7 +144,7 @@ impl Directory {
         let vnodes = vnodes.map(|given| ("--vnodes", u64::from(given), u64::from(self.format.vnodes)));
         let contradiction = [copies, vnodes].into_iter().flatten().find(|(_, given, kept)| given != kept);
         contradiction.map_or(Ok(()), |(flag, given, kept)| {
-            let directory = self.disk.root().display().to_string();
+            let directory = self.path.display().to_string();
             Err(StorageError::Contradiction { flag, given, kept, directory })
         })
     }
@@ -200,9 +231,17 @@ impl Listing {
             }
         }
         match listing.labels.first() {
-            Some(label) if !listing.has_format => Err(StorageError::Foreign { file: shown(label) }),
+            Some(label) if !listing.has_format && !listing.is_unfinished_start(disk) => {
+                Err(StorageError::Foreign { file: shown(label) })
+            }
             _ => Ok(listing),
         }
+    }
+
+    /// Whether a whole FORMAT.tmp says that the nodes are those of a start that was cut off.
+    fn is_unfinished_start(&self, disk: &dyn Disk) -> bool {
+        // Whoever finishes the start while this looks has the lock, which is asked for next.
+        self.has_temporary && (read_format(disk, FORMAT_TMP).is_ok() || disk.open(FORMAT).is_ok())
     }
 }
 
@@ -243,39 +282,51 @@ fn lock(path: &Path) -> Result<Lock, StorageError> {
     Ok(lock)
 }
 
-fn read_format(disk: &dyn Disk) -> Result<Format, StorageError> {
+fn read_format(disk: &dyn Disk, name: &str) -> Result<Format, StorageError> {
     let read = || {
-        let file = disk.open(FORMAT)?;
+        let file = disk.open(name)?;
         let length = usize::try_from(file.size()?).unwrap_or(MAX_FORMAT_BYTES).min(MAX_FORMAT_BYTES);
         let mut bytes = vec![0; length];
         file.read_at(0, &mut bytes)?;
         Ok(bytes)
     };
-    let bytes = read().map_err(|error| StorageError::reading(FORMAT, 0, &error))?;
+    let bytes = read().map_err(|error| StorageError::reading(name, 0, &error))?;
     let text = String::from_utf8_lossy(&bytes);
     let mut lines = text.lines();
     if lines.next() != Some(TITLE) {
-        return Err(StorageError::Foreign { file: FORMAT.to_owned() });
+        return Err(StorageError::Foreign { file: name.to_owned() });
     }
     let version = lines.next().and_then(|line| line.strip_prefix("format: ")?.parse().ok());
     match version {
         Some(found) if found > FORMAT_VERSION => {
-            Err(StorageError::Newer { file: FORMAT.to_owned(), found, known: FORMAT_VERSION })
+            Err(StorageError::Newer { file: name.to_owned(), found, known: FORMAT_VERSION })
         }
-        _ => Format::from_text(&text).ok_or(StorageError::DamagedFormat { file: FORMAT.to_owned() }),
+        _ => Format::from_text(&text).ok_or(StorageError::DamagedFormat { file: name.to_owned() }),
     }
 }
 
-fn write_format(disk: &dyn Disk, path: &Path, format: &Format) -> Result<Format, StorageError> {
-    let write = || {
-        let file = disk.create(FORMAT_TMP)?;
-        file.append(format.to_text().as_bytes())?;
-        file.sync()?;
-        disk.rename(FORMAT_TMP, FORMAT)?;
-        disk.sync_dir("")
-    };
-    write().map_err(|error| StorageError::making(&path.join(FORMAT).display().to_string(), &error))?;
-    Ok(*format)
+/// Removes what a start that was cut off has left, and begins one.
+fn begin(disk: &dyn Disk, listing: &Listing, fresh: &Format) -> io::Result<()> {
+    if listing.has_temporary {
+        listing.labels.iter().try_for_each(|label| disk.remove_dir_all(label))?;
+        // Nodes without a FORMAT.tmp would be nobody's: they are gone for good before it goes.
+        disk.sync_dir("")?;
+        disk.remove(FORMAT_TMP)?;
+    }
+    let file = disk.create(FORMAT_TMP)?;
+    file.append(fresh.to_text().as_bytes())?;
+    file.sync()?;
+    disk.sync_dir("")
+}
+
+/// Ends what the last process left undone in a directory that was founded.
+fn settle(disk: &dyn Disk, listing: &Listing) -> io::Result<()> {
+    if listing.has_temporary {
+        disk.remove(FORMAT_TMP)?;
+    }
+    // A process killed while it founded the directory may not have come to this, and a power loss would give FORMAT
+    // its old name again, under which everything is taken for the remains of a start.
+    disk.sync_dir("")
 }
 
 const LOCK: &str = "LOCK";

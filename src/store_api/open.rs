@@ -45,6 +45,10 @@ pub(super) fn on_disk(path: &Path, options: Options, asked: &Builder) -> Result<
     };
     let (directory, labels) = Directory::open(path, &fresh)?;
     directory.check(asked.copies_asked(), asked.tokens_asked())?;
+    if directory.is_new {
+        // It begins without servers: there is nothing to wait for.
+        directory.found()?;
+    }
     let Format { copies, vnodes: tokens, .. } = directory.format;
     recover(Home::Directory(directory), &labels, Options { copies, tokens, ..options })
 }

@@ -41,7 +41,7 @@ impl Home {
     pub(super) fn disk(&self) -> Arc<dyn Disk> {
         match self {
             Home::Memory(disk) => Arc::clone(disk),
-            Home::Directory(directory) => Arc::clone(&directory.disk) as Arc<dyn Disk>,
+            Home::Directory(directory) => Arc::clone(&directory.disk),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::disk::{FaultyDisk, MemoryDisk};
-use super::super::log::testing::{crash_everywhere, images};
+use super::super::log::testing::{crash_states, images};
 use super::*;
 
 const FRESH: Format = Format { clock: ClockKind::Virtual, copies: 3, vnodes: 128, cluster_uid: 0x00ab_cdef_0123_4567 };
@@ -18,12 +18,20 @@ fn names(path: &Path) -> BTreeSet<String> {
     fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
+/// The directory at `path`, new and founded without nodes.
+fn founded(path: &Path) -> Directory {
+    let (directory, _) = Directory::open(path, &FRESH).unwrap();
+    directory.found().unwrap();
+    directory
+}
+
 #[test]
 fn a_missing_or_empty_directory_is_new_and_then_it_is_not() {
     let root = tempfile::tempdir().unwrap();
     for path in [root.path().to_owned(), root.path().join("missing/deeper")] {
         let (directory, labels) = Directory::open(&path, &FRESH).unwrap();
         assert!(directory.is_new && labels.is_empty());
+        directory.found().unwrap();
         drop(directory);
         let other = Format { copies: 5, vnodes: 7, cluster_uid: 9, ..FRESH };
         let (directory, _) = Directory::open(&path, &other).unwrap();
@@ -39,7 +47,7 @@ fn a_missing_or_empty_directory_is_new_and_then_it_is_not() {
 #[test]
 fn its_nodes_are_listed_in_order() {
     let root = tempfile::tempdir().unwrap();
-    let (directory, _) = Directory::open(root.path(), &FRESH).unwrap();
+    let directory = founded(root.path());
     for label in ["node2", "node10", "A.b_c-d"] {
         directory.disk.create_dir(label).unwrap();
     }
@@ -88,7 +96,7 @@ fn a_stale_lock_file_is_no_lock() {
 #[test]
 fn the_other_kind_of_clock_is_refused() {
     let root = tempfile::tempdir().unwrap();
-    drop(Directory::open(root.path(), &FRESH).unwrap());
+    drop(founded(root.path()));
     let error = Directory::open(root.path(), &Format { clock: ClockKind::Wall, ..FRESH }).unwrap_err();
     assert_eq!(error.code(), "KV-E106");
     insta::assert_snapshot!(shown(&error, root.path()), @"KV-E106 DIR holds data in virtual time, not in wall-clock time: nothing was changed; choose another --data-dir");
@@ -132,7 +140,7 @@ fn what_does_not_belong_there_is_refused() {
     ] {
         let root = tempfile::tempdir().unwrap();
         if with_format {
-            drop(Directory::open(root.path(), &FRESH).unwrap());
+            drop(founded(root.path()));
         }
         let path = root.path().join(name);
         if is_dir { fs::create_dir(&path) } else { fs::write(&path, "mine") }.unwrap();
@@ -151,7 +159,7 @@ fn what_does_not_belong_there_is_refused() {
 #[test]
 fn a_format_file_is_believed_only_whole() {
     let root = tempfile::tempdir().unwrap();
-    drop(Directory::open(root.path(), &FRESH).unwrap());
+    drop(founded(root.path()));
     let good = fs::read(root.path().join("FORMAT")).unwrap();
     for (changed, code) in [
         (FRESH.to_text().replace("copies: 3", "copies: 2"), "KV-E101"),
@@ -173,7 +181,7 @@ fn a_format_file_is_believed_only_whole() {
         let mut flipped = good.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
         disk.plant(FORMAT, &flipped);
-        let error = read_format(&disk).unwrap_err();
+        let error = read_format(&disk, FORMAT).unwrap_err();
         assert!(matches!(error.code(), "KV-E101" | "KV-E103" | "KV-E104"), "bit {bit}: {error}");
     }
     fs::write(root.path().join("FORMAT"), FRESH.to_text().replace("copies: 3", "copies: 2")).unwrap();
@@ -208,28 +216,96 @@ fn a_read_only_directory_is_refused() {
     }
 }
 
-#[test]
-fn a_crash_while_creating_it_leaves_it_new_or_whole() {
-    let create = |disk: Arc<FaultyDisk>| {
-        let listing = Listing::read(&*disk, Path::new("data"))?;
-        if listing.has_temporary {
-            disk.remove(FORMAT_TMP).map_err(|error| StorageError::writing(FORMAT_TMP, &error))?;
-        }
-        write_format(&*disk, Path::new("data"), &FRESH)
+/// Opens the directory on `disk`; a new one gets two nodes, whose logs are synced, and is founded. The nodes it has.
+fn start(disk: Arc<FaultyDisk>) -> Result<Vec<String>, StorageError> {
+    let (directory, labels) = Directory::on_disk(disk, &FRESH)?;
+    if !directory.is_new {
+        return Ok(labels);
+    }
+    let make = |label: &str| {
+        directory.disk.create_dir(label)?;
+        directory.disk.sync_dir("")?;
+        let log = directory.disk.create(&format!("{label}/log"))?;
+        log.append(b"the first topology")?;
+        log.sync()?;
+        directory.disk.sync_dir(label)
     };
-    let created = MemoryDisk::new();
-    create(Arc::new(FaultyDisk::new(Arc::new(created.clone())))).unwrap();
-    assert_eq!(read_format(&created.after_power_loss()), Ok(FRESH));
-    crash_everywhere(&MemoryDisk::new(), create, |context, _, below, _| {
-        for (name, image) in images(below) {
-            let disk = Arc::new(FaultyDisk::new(Arc::new(image)));
-            let listing = Listing::read(&*disk, Path::new("data")).unwrap();
-            if !listing.has_format {
-                create(Arc::clone(&disk)).unwrap();
-            }
-            assert_eq!(read_format(&*disk), Ok(FRESH), "{context}, {name}");
+    for label in ["node1", "node2"] {
+        make(label).map_err(|error| StorageError::writing(label, &error))?;
+    }
+    directory.found()?;
+    Ok(vec!["node1".to_owned(), "node2".to_owned()])
+}
+
+#[test]
+fn a_start_that_is_cut_off_twice_begins_anew_or_is_whole() {
+    let states = crash_states(&MemoryDisk::new(), start, start, 2);
+    assert!(states.len() > 20, "{} states", states.len());
+    let (mut new, mut whole) = (0, 0);
+    for (context, image) in states {
+        let names = image.list("").unwrap();
+        if names.contains(&FORMAT.to_owned()) {
+            whole += 1;
+        } else {
+            new += 1;
         }
-    });
+        let labels = start(Arc::new(FaultyDisk::new(Arc::new(image.clone())))).unwrap();
+        assert_eq!(labels, ["node1", "node2"], "{context}");
+        // What was served is there however the next loss of power goes.
+        for (name, image) in images(&image) {
+            let (directory, labels) = Directory::on_disk(Arc::new(image.clone()), &FRESH).unwrap();
+            assert!(!directory.is_new, "{context}; then {name}");
+            assert_eq!(labels, ["node1", "node2"], "{context}; then {name}");
+            for label in labels {
+                assert_eq!(image.dump()[&format!("{label}/log")], b"the first topology", "{context}; then {name}");
+            }
+        }
+    }
+    assert!(new > 0 && whole > 0, "{new} new, {whole} whole");
+}
+
+#[test]
+fn only_a_whole_format_says_that_nodes_are_the_remains_of_a_start() {
+    let text = FRESH.to_text();
+    for (temporary, is_ours) in [
+        (Some(text.clone()), true),
+        (Some(text[..text.len() - 1].to_owned()), false),
+        (Some(text.replace("copies: 3", "copies: 2")), false),
+        (Some(text.replace("format: 1", "format: 2")), false),
+        (Some(String::new()), false),
+        (None, false),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("node1")).unwrap();
+        fs::write(root.path().join("node1/00000000000000000001.wal"), "mine").unwrap();
+        if let Some(temporary) = &temporary {
+            fs::write(root.path().join(FORMAT_TMP), temporary).unwrap();
+        }
+        let before = names(root.path());
+        match Directory::open(root.path(), &Format { copies: 2, ..FRESH }) {
+            Ok((directory, labels)) => {
+                assert!(is_ours && directory.is_new && labels.is_empty(), "{temporary:?}");
+                assert_eq!(directory.format.copies, 2, "the new start says how");
+                assert!(!root.path().join("node1").exists());
+            }
+            Err(error) => {
+                assert!(!is_ours, "{temporary:?}");
+                assert_eq!(error.code(), "KV-E103", "{temporary:?}");
+                assert_eq!(names(root.path()), before, "{temporary:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_torn_format_without_nodes_is_removed() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join(FORMAT_TMP), "kvsim da").unwrap();
+    drop(founded(root.path()));
+    assert_eq!(names(root.path()), BTreeSet::from(["FORMAT".to_owned(), "LOCK".to_owned()]));
+    fs::write(root.path().join(FORMAT_TMP), "kvsim da").unwrap();
+    assert!(!Directory::open(root.path(), &FRESH).unwrap().0.is_new);
+    assert!(!root.path().join(FORMAT_TMP).exists());
 }
 
 #[test]
