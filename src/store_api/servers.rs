@@ -95,7 +95,7 @@ impl KeyValueStore {
             return Ok(false);
         };
         if topology.record().members.len() == 1 {
-            shared.remove_last(&topology, member)?;
+            shared.remove_last(&topology, label)?;
         } else {
             shared.change(&topology, Change::Remove(member.id))?;
         }
@@ -197,7 +197,7 @@ impl KeyValueStore {
         let _alone = shared.begin_change()?;
         let topology = shared.settled_topology()?;
         let members = topology.record().members.clone();
-        shared.fence_members(&topology, Vec::new())?;
+        shared.fence_out(&topology)?;
         for member in members {
             shared.retire(member.id, &member.label);
         }
@@ -268,29 +268,24 @@ impl Shared {
         failure.map_or(Error::ChangeAborted { label }, Error::Storage)
     }
 
-    /// The last server goes only without keys. Writes are shut out before the count that decides.
-    fn remove_last(&self, topology: &Arc<Topology>, member: &Member) -> Result<(), Error> {
-        let label = &member.label;
+    /// The last server goes only without keys. No write is under way from the count to the fence: the count decides,
+    /// and where it refuses nobody has seen anything. Writes that waited are refused by the fence.
+    fn remove_last(&self, topology: &Topology, label: &str) -> Result<(), Error> {
+        let _alone = self.stripes.own_all();
         match listing::count(self) {
             0 => {}
-            keys => return Err(Error::LastCopy { label: label.to_string(), keys }),
+            keys => return Err(Error::LastCopy { label: label.to_owned(), keys }),
         }
-        self.fence_members(topology, Vec::new())?;
-        match listing::count(self) {
-            0 => Ok(()),
-            keys => {
-                let emptied = Arc::clone(&self.inline.topology());
-                self.fence_members(&emptied, vec![member.clone()])?;
-                Err(Error::LastCopy { label: label.to_string(), keys })
-            }
-        }
+        // A log that has failed could not hold the word that its server is gone.
+        self.sync()?;
+        self.fence_out(topology)
     }
 
-    /// Publishes a topology of `members` at once, without moving anything, and brings every node to it.
-    fn fence_members(&self, topology: &Topology, members: Vec<Member>) -> Result<(), Error> {
+    /// Publishes a topology without members at once, without moving anything, and brings every node to it.
+    fn fence_out(&self, topology: &Topology) -> Result<(), Error> {
         let record = topology.record();
         let epoch = Epoch(record.epoch.0 + 1);
-        let next = Arc::new(Topology::new(TopologyRecord { epoch, members, ..record.clone() }));
+        let next = Arc::new(Topology::new(TopologyRecord { epoch, members: Vec::new(), ..record.clone() }));
         self.inline.fence(&next).map_err(|node| self.aborted(node, topology))
     }
 
