@@ -136,6 +136,41 @@ fn the_last_server_is_removed_or_keeps_what_was_acknowledged() {
     }
 }
 
+#[test]
+fn no_write_fails_while_all_data_is_cleared() {
+    let store = store();
+    let (writes, done) = (AtomicU64::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (store, writes, done) = (&store, &writes, &done);
+            scope.spawn(move || {
+                for key in 0.. {
+                    if done.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let key = format!("key{}", key % 50);
+                    if thread % 4 == 0 {
+                        store.set_many([(&key, "x"), (&format!("{thread}"), "x")]).unwrap();
+                    } else {
+                        store.set(&key, "x").unwrap();
+                    }
+                    writes.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        // Until many writes ran beside each of many clearings: no timing decides.
+        for clearing in 1..=200 {
+            while writes.load(Ordering::Relaxed) < clearing * 20 {
+                thread::yield_now();
+            }
+            store.clear_data().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    store.set("key0", "after").unwrap();
+    assert_eq!(store.get("key0").unwrap().as_deref(), Some(&b"after"[..]));
+}
+
 /// How much is done.
 struct Scenario {
     /// Calls in all, at least.
