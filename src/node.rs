@@ -105,6 +105,29 @@ impl Replica {
         self.recovering.load(Ordering::Acquire)
     }
 
+    /// Notes, durably, that data acknowledged here may be gone: until it is restored the node answers no reads.
+    pub fn mark_recovering(&self) -> Result<(), StorageError> {
+        self.recovering.store(true, Ordering::Release);
+        self.store.set_recovering(true).map_err(storage_error)?;
+        self.store.sync()
+    }
+
+    /// Notes, durably, in which `boot` of the machine this process runs, if it acknowledges writes before they are
+    /// synced (`unsynced`). Where an earlier process did so in another boot, and has not said that it ended well, the
+    /// machine went down with its last writes: the node is recovering from here on.
+    pub fn begin_boot(&self, boot: u128, unsynced: bool) -> Result<(), StorageError> {
+        let noted = self.store.noted_boot();
+        if noted.is_some_and(|noted| noted != boot) {
+            self.mark_recovering()?;
+        }
+        let noting = unsynced.then_some(boot);
+        if noting == noted {
+            return Ok(());
+        }
+        self.store.note_boot(noting).map_err(storage_error)?;
+        self.store.sync()
+    }
+
     /// Applies and buffers `request`; no I/O but reads. `now` judges stamps of the future and expiry.
     pub fn stage(&self, now: Time, request: &Request) -> Result<Staged, Refusal> {
         let (reply, durability) = match request {

@@ -209,3 +209,49 @@ fn a_server_whose_log_was_taken_away_is_missed() {
         assert_eq!(code(KeyValueStore::builder().directory(directory.path()).build()), "KV-E102");
     }
 }
+
+#[test]
+fn what_precedes_the_damage_is_kept_where_that_is_wanted() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    for label in ["node1", "node2", "node3"] {
+        store.add_server(label).unwrap();
+    }
+    store.set_many((0..100).map(|i| (format!("key{i}"), "x"))).unwrap();
+    drop(store);
+    let node = directory.path().join("node2");
+    let segment = node.join("00000000000000000001.wal");
+    let mut bytes = fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    let builder = || KeyValueStore::builder().directory(directory.path());
+    assert_eq!(code(builder().recover_prefix(false).build()), "KV-E101");
+    let store = builder().recover_prefix(true).build().unwrap();
+    let [aside, merged] = store.recovery_notes() else { panic!("{:?}", store.recovery_notes()) };
+    assert!(aside.contains("node2: set the damaged file aside"), "{aside}");
+    assert_eq!(merged, "note: node2: merged what was lost from the other copies.");
+    assert_eq!(store.keys_for_server("node2").unwrap().len(), 100);
+    assert_eq!(fs::read(node.join("00000000000000000001.wal.damaged-1")).unwrap(), bytes);
+    drop(store);
+    assert!(open(directory.path()).recovery_notes().is_empty());
+}
+
+#[test]
+fn all_that_is_left_of_the_only_server_is_never_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.add_server("node1").unwrap();
+    store.set("key", "x").unwrap();
+    drop(store);
+    let segment = directory.path().join("node1/00000000000000000001.wal");
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    let aside = directory.path().join("node1/00000000000000000001.wal.damaged-1");
+    for _ in 0..2 {
+        let opened = KeyValueStore::builder().directory(directory.path()).recover_prefix(true).build();
+        assert_eq!(code(opened), "KV-E102");
+        assert_eq!(fs::read(&aside).unwrap(), bytes);
+    }
+}

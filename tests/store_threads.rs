@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a call that fails fails its test")]
 
 use std::collections::BTreeMap;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
@@ -80,6 +81,94 @@ fn a_second_ring_change_is_refused_with_its_progress() {
         }
     });
     assert_eq!(store.len(), 5_000);
+}
+
+#[test]
+fn the_last_server_is_removed_or_keeps_what_was_acknowledged() {
+    let (mut removed, mut kept) = (0, 0);
+    // Until both have happened several times: no timing decides.
+    for round in 0.. {
+        let store = KeyValueStore::builder().tokens(1).build().unwrap();
+        store.add_server("node1").unwrap();
+        store.set("gone", "x").unwrap();
+        store.remove("gone").unwrap();
+        let (ended, start) = (AtomicBool::new(false), Barrier::new(3));
+        let (removal, written, missed) = thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut missed = 0;
+                start.wait();
+                while !ended.load(Ordering::Relaxed) {
+                    missed += u64::from(code(&store.get("gone")) == "KV-E135");
+                }
+                missed
+            });
+            let writer = scope.spawn(|| {
+                start.wait();
+                match round % 3 {
+                    0 => store.set("key", "x"),
+                    1 => store.set_many((0..300).map(|key| (format!("key{key}"), "x"))),
+                    _ => store.set("other", "x").and_then(|()| store.remove("other")).map(|_| ()),
+                }
+            });
+            start.wait();
+            let removal = store.remove_server("node1");
+            let written = writer.join().unwrap();
+            ended.store(true, Ordering::Relaxed);
+            (removal, written, reader.join().unwrap())
+        });
+        match &removal {
+            Ok(true) => {
+                removed += 1;
+                // Only a removed key can have been there before.
+                assert!(round % 3 == 2 || code(&written) == "KV-E135", "{written:?}");
+                assert_eq!(store.server_count(), 0);
+            }
+            refused => {
+                kept += 1;
+                assert_eq!(code(refused), "KV-E302");
+                assert_eq!((code(&written), missed), ("", 0), "a refused removal was seen");
+                assert_eq!(store.len(), [1, 300, 0][round % 3]);
+            }
+        }
+        if removed >= 20 && kept >= 20 {
+            break;
+        }
+    }
+}
+
+#[test]
+fn no_write_fails_while_all_data_is_cleared() {
+    let store = store();
+    let (writes, done) = (AtomicU64::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (store, writes, done) = (&store, &writes, &done);
+            scope.spawn(move || {
+                for key in 0.. {
+                    if done.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let key = format!("key{}", key % 50);
+                    if thread % 4 == 0 {
+                        store.set_many([(&key, "x"), (&format!("{thread}"), "x")]).unwrap();
+                    } else {
+                        store.set(&key, "x").unwrap();
+                    }
+                    writes.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        // Until many writes ran beside each of many clearings: no timing decides.
+        for clearing in 1..=200 {
+            while writes.load(Ordering::Relaxed) < clearing * 20 {
+                thread::yield_now();
+            }
+            store.clear_data().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    store.set("key0", "after").unwrap();
+    assert_eq!(store.get("key0").unwrap().as_deref(), Some(&b"after"[..]));
 }
 
 /// How much is done.

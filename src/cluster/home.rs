@@ -92,8 +92,7 @@ impl Home {
 
     /// Removes a node's directory. Its files must be closed.
     pub(super) fn remove(&self, label: &str) -> Result<(), StorageError> {
-        let removed = self.disk().remove_dir_all(label).and_then(|()| self.disk().sync_dir(""));
-        removed.map_err(|error| StorageError::Permission { path: label.to_owned(), why: error.to_string() })
+        Log::remove(&*self.disk(), label)
     }
 
     fn identity(&self, label: &str) -> LogIdentity {

@@ -26,7 +26,7 @@ use crate::topology::{NoPlan, Topology};
 use crate::types::{Entry, Key, Level, NodeId, Time};
 
 pub use flight::Flight;
-use flight::{plan_get, plan_put};
+use flight::{is_cleared, plan_get, plan_put, stamp_above};
 use round::Round;
 
 /// The nodes of one process under one topology. Thread-safe; see the module's page.
@@ -75,8 +75,7 @@ impl Inline {
 
     /// Writes one version at `level`. Its stamp is of this driver's clock.
     pub fn put(&self, key: Key, entry: Entry, level: Level) -> Result<Outcome, NoPlan> {
-        let plan = plan_put(&self.topology.load(), key.token(), level)?;
-        let mut flight = Flight::put(plan, key, entry, level);
+        let mut flight = self.start_put(key, entry, level)?;
         self.run(std::slice::from_mut(&mut flight));
         flight.take_outcome()
     }
@@ -89,9 +88,15 @@ impl Inline {
         flight.take_outcome()
     }
 
-    /// A put that has a plan and waits for [`Inline::run`]. Its stamp is of this driver's clock.
-    pub fn start_put(&self, key: Key, entry: Entry, level: Level) -> Result<Flight, NoPlan> {
-        let plan = plan_put(&self.topology.load(), key.token(), level)?;
+    /// A put that has a plan and waits for [`Inline::run`]. Its stamp is of this driver's clock; it takes another one
+    /// when all data is cleared meanwhile.
+    #[inline]
+    pub fn start_put(&self, key: Key, mut entry: Entry, level: Level) -> Result<Flight, NoPlan> {
+        let topology = self.topology.load();
+        let plan = plan_put(&topology, key.token(), level)?;
+        if is_cleared(entry.stamp, &topology) {
+            entry.stamp = stamp_above(&topology, &self.clock);
+        }
         Ok(Flight::put(plan, key, entry, level))
     }
 
@@ -185,8 +190,9 @@ impl Inline {
 
     /// Polls a flight until it waits for replies that are held back, or is over.
     fn advance(&self, index: usize, flight: &mut Flight, round: &mut Round<usize>) {
-        let now = flight.begun();
         while !flight.is_over() {
+            // Read anew: a put that takes a new stamp must not be judged by the time of the old one.
+            let now = flight.begun();
             let awaiting = flight.is_awaiting();
             let (to, staged) = match flight.poll() {
                 Step::Send { to, request } => (to, self.stage(to, now, request, round)),
@@ -196,7 +202,7 @@ impl Inline {
                 }
                 Step::Replan(topology) => {
                     self.adopt(topology);
-                    flight.replan(&self.topology.load());
+                    flight.replan(&self.topology.load(), &self.clock);
                     continue;
                 }
                 Step::Restamp { above } => {

@@ -61,6 +61,12 @@ pub enum Body {
         /// From this record on.
         recovering: bool,
     },
+    /// In which boot of the machine the node acknowledges writes before they are synced, from this record on; `None`
+    /// says that all it acknowledged is in the log.
+    Boot {
+        /// The boot's number, not 0.
+        boot: Option<u128>,
+    },
 }
 
 /// A record as read back.
@@ -103,6 +109,7 @@ pub fn encoded_len(body: &Body) -> usize {
             Body::Topology { encoded } => encoded.len(),
             Body::Clock { .. } => 8,
             Body::Recovering { .. } => 1,
+            Body::Boot { .. } => 16,
         }
 }
 
@@ -203,7 +210,7 @@ impl Frame {
     /// Whether the type is one there is, and what was synced comes before the record: a cheap test that random bytes
     /// rarely pass.
     pub(super) fn is_plausible(&self) -> bool {
-        (KIND_VERSION..=KIND_RECOVERING).contains(&self.kind) && self.synced < self.sequence
+        (KIND_VERSION..=KIND_BOOT).contains(&self.kind) && self.synced < self.sequence
     }
 
     /// Whether the checksum is that of `record`, all of its bytes.
@@ -326,6 +333,10 @@ fn encode_body(buffer: &mut Vec<u8>, body: &Body) {
             buffer.extend_from_slice(&time.0.to_le_bytes());
         }
         Body::Recovering { recovering } => buffer.extend_from_slice(&[KIND_RECOVERING, u8::from(*recovering)]),
+        Body::Boot { boot } => {
+            buffer.push(KIND_BOOT);
+            buffer.extend_from_slice(&boot.unwrap_or(NO_BOOT).to_le_bytes());
+        }
     }
 }
 
@@ -357,6 +368,9 @@ fn decode_body(kind: u8, bytes: &[u8]) -> Option<Body> {
         KIND_TOPOLOGY => Body::Topology { encoded: reader.rest().to_vec() },
         KIND_CLOCK => Body::Clock { time: Time(reader.u64()?) },
         KIND_RECOVERING => Body::Recovering { recovering: reader.flag()? },
+        KIND_BOOT => Body::Boot {
+            boot: reader.array().map(u128::from_le_bytes).map(|boot| Some(boot).filter(|boot| *boot != NO_BOOT))?,
+        },
         _ => return None,
     };
     reader.0.is_empty().then_some(body)
@@ -439,6 +453,10 @@ const KIND_FLOOR: u8 = 3;
 const KIND_TOPOLOGY: u8 = 4;
 const KIND_CLOCK: u8 = 5;
 const KIND_RECOVERING: u8 = 6;
+const KIND_BOOT: u8 = 7;
+
+/// Stands for no boot at all.
+const NO_BOOT: u128 = 0;
 
 /// Bits of a version's flags.
 const HAS_VALUE: u8 = 1;

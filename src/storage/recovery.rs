@@ -25,7 +25,7 @@ use self::survey::{Survey, Verdict};
 use super::StorageError;
 use super::disk::{Disk, DiskFile};
 use super::log::files::{self, FileName, Segment};
-use super::log::{Location, LogIdentity, Recovered};
+use super::log::{Location, Log, LogIdentity, Recovered};
 use super::record::{self, Body, HEADER_BYTES, Record, SegmentHeader};
 use crate::types::Epoch;
 
@@ -89,8 +89,11 @@ struct Listing {
 
 impl Listing {
     /// Lists the directory, creating it if need be. A name that no file of a log has is refused: it is either not
-    /// ours to touch or ours and damaged.
+    /// ours to touch or ours and damaged. What is left of a log that was removed goes first.
     fn read(disk: &dyn Disk, directory: &str) -> Result<Listing, StorageError> {
+        if Log::is_removed(disk, directory)? {
+            Log::remove(disk, directory)?;
+        }
         let create = || {
             disk.create_dir(directory)?;
             // Not only when it is new: an earlier start may have been killed between the two.
@@ -106,7 +109,8 @@ impl Listing {
                 Some(FileName::Temporary) => listing.temporaries.push(path),
                 Some(FileName::SetAside) => listing.set_aside.push(path),
                 Some(FileName::Marker) => listing.is_marked = true,
-                None => return Err(StorageError::Foreign { file: path }),
+                // Made since the directory was looked at first: somebody else is at work in it.
+                Some(FileName::Removed) | None => return Err(StorageError::Foreign { file: path }),
             }
         }
         listing.segments.sort_unstable();

@@ -35,6 +35,7 @@ pub struct Builder {
     read_level: Option<Level>,
     write_level: Option<Level>,
     max_value: Option<usize>,
+    recover_prefix: bool,
 }
 
 impl Builder {
@@ -100,6 +101,11 @@ impl Builder {
     ///
     /// All servers share this process and its machine: copies guard against a damaged log, not against the loss of
     /// the disk. In memory nothing survives, whatever the policy.
+    ///
+    /// After a power loss under `Interval` or `Never` each server may lack other writes. Opening the store then merges
+    /// every key from all its copies and says so in its [notes](KeyValueStore::recovery_notes): what any copy still
+    /// has is there, what none has is gone. A power loss is told by the machine's boot id (Linux; elsewhere every
+    /// process that was killed counts as one).
     #[must_use]
     pub fn sync(mut self, policy: SyncPolicy) -> Builder {
         self.sync = Some(policy);
@@ -127,6 +133,34 @@ impl Builder {
     #[must_use]
     pub fn max_value(mut self, bytes: usize) -> Builder {
         self.max_value = Some(bytes);
+        self
+    }
+
+    /// Whether a server's log that is damaged or gone is made do with instead of being refused: the part before the
+    /// damage is kept, the damaged file is set aside, and the server gets the rest from the other copies. Not unless
+    /// said so, because what no other copy has is lost; the [notes](KeyValueStore::recovery_notes) then say so.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path();
+    /// let builder = || kvsim::KeyValueStore::builder().directory(path);
+    /// let store = builder().build()?;
+    /// for label in ["node1", "node2", "node3"] {
+    ///     store.add_server(label)?;
+    /// }
+    /// store.set("apple", "red")?;
+    /// drop(store);
+    /// std::fs::remove_dir_all(path.join("node2")).unwrap();
+    ///
+    /// assert_eq!(builder().build().unwrap_err().code(), "KV-E102");
+    /// let store = builder().recover_prefix(true).build()?;
+    /// assert_eq!(store.recovery_notes().len(), 2);
+    /// assert_eq!(store.keys_for_server("node2")?, [b"apple"]);
+    /// # Ok::<(), kvsim::Error>(())
+    /// ```
+    #[must_use]
+    pub fn recover_prefix(mut self, keep: bool) -> Builder {
+        self.recover_prefix = keep;
         self
     }
 
@@ -168,6 +202,8 @@ impl Builder {
             read_level: self.read_level.unwrap_or(defaults.read_level),
             write_level: self.write_level.unwrap_or(defaults.write_level),
             max_value: self.max_value.unwrap_or(defaults.max_value),
+            recover_prefix: self.recover_prefix,
+            ..defaults
         };
         options.validate()?;
         Ok(options)
@@ -184,6 +220,11 @@ pub(super) struct Options {
     pub(super) read_level: Level,
     pub(super) write_level: Level,
     pub(super) max_value: usize,
+    pub(super) recover_prefix: bool,
+    /// When a segment is full.
+    pub(super) segment_bytes: u32,
+    /// This boot of the machine; `None` for files that are gone after it anyway.
+    pub(super) boot: Option<u128>,
 }
 
 impl Default for Options {
@@ -196,6 +237,9 @@ impl Default for Options {
             read_level: Level::default(),
             write_level: Level::default(),
             max_value: DEFAULT_MAX_VALUE,
+            recover_prefix: false,
+            segment_bytes: SEGMENT_BYTES,
+            boot: None,
         }
     }
 }
@@ -213,10 +257,15 @@ impl Options {
         (1..=usize::from(self.copies)).all(|n| self.read_level.need(n) + self.write_level.need(n) > n)
     }
 
+    /// Whether writes are acknowledged before they are synced.
+    pub(super) fn acknowledges_unsynced(&self) -> bool {
+        self.sync != SyncPolicy::Always
+    }
+
     /// How each server keeps its data.
     pub(super) fn store(&self) -> StoreOptions {
         StoreOptions {
-            log: LogOptions { sync: self.sync, segment_bytes: SEGMENT_BYTES, recover_prefix: false },
+            log: LogOptions { sync: self.sync, segment_bytes: self.segment_bytes, recover_prefix: self.recover_prefix },
             cache_entries: self.cache_entries,
             shards: SHARDS,
         }

@@ -12,6 +12,7 @@
 //! [`Builder::sync`]. The table of every server is in memory: memory grows with keys, the log with data.
 
 mod batch;
+mod boot;
 mod builder;
 mod failure;
 mod listing;
@@ -217,6 +218,17 @@ impl KeyValueStore {
     /// ```
     pub fn sync(&self) -> Result<(), Error> {
         Ok(self.shared().sync()?)
+    }
+
+    /// What opening the store found and did that whoever keeps data in it should know, a sentence each: an incomplete
+    /// last record that was dropped, a damaged file set aside, data that may be lost. Empty after a sound recovery.
+    ///
+    /// ```
+    /// let store = kvsim::KeyValueStore::new();
+    /// assert!(store.recovery_notes().is_empty());
+    /// ```
+    pub fn recovery_notes(&self) -> &[String] {
+        &self.shared().notes
     }
 
     fn write(&self, key: &[u8], value: &[u8], ttl: Option<Time>) -> Result<(), Error> {

@@ -3,29 +3,30 @@
 //! What a directory holds is told by its logs alone. Each node's log holds the last topology the node adopted; the
 //! newest of all is in force, every node is brought to it, and a change that it says is under way is gone on with. A
 //! node's directory that the newest topology does not name is what is left of a removal (or of a join that was never
-//! published) and is removed.
+//! published) and is removed. Then each node hands over what is no longer its own, and gets back what it has lost.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::boot;
 use super::builder::{Builder, Options};
 use super::shared::{Home, Shared};
 use crate::drive::clock::ProcessClock;
 use crate::drive::inline::Inline;
 use crate::error::Error;
 use crate::node::Replica;
-use crate::protocol::ring_change::Change;
+use crate::protocol::ring_change::{Change, RingChange};
 use crate::ring::Member;
 use crate::storage::StorageError;
 use crate::storage::directory::{ClockKind, Directory, Format, node_uid};
 use crate::storage::disk::{Disk, MemoryDisk};
 use crate::storage::log::{Log, LogIdentity, SyncPolicy};
 use crate::storage::record::Body;
-use crate::storage::store::StoreOptions;
+use crate::storage::store::{Restored, StoreOptions};
 use crate::topology::Topology;
-use crate::types::{Epoch, NodeId, Stamp};
+use crate::types::{Epoch, NodeId, Stamp, TokenRange};
 
 /// An empty store whose files are in memory.
 pub(super) fn in_memory(options: Options) -> Shared {
@@ -50,14 +51,18 @@ pub(super) fn on_disk(path: &Path, options: Options, asked: &Builder) -> Result<
         directory.found()?;
     }
     let Format { copies, vnodes: tokens, .. } = directory.format;
-    recover(Home::Directory(directory), &labels, Options { copies, tokens, ..options })
+    let boot = Some(boot::id());
+    recover(Home::Directory(directory), &labels, Options { copies, tokens, boot, ..options })
 }
 
 /// The replica of a node that is about to join.
 pub(super) fn joiner(shared: &Shared, member: &Member, topology: &Arc<Topology>) -> Result<Replica, StorageError> {
     let uid = uid(shared.home.cluster_uid(), &member.label);
     let (disk, store) = (shared.home.disk(), shared.options.store());
+    // What a server of that name has left, because it could not be removed.
+    Log::remove(&*disk, &member.label)?;
     let (replica, _) = Replica::open(disk, member.id, &member.label, uid, store, Arc::clone(topology))?;
+    begin_boot(&replica, &shared.options)?;
     Ok(replica)
 }
 
@@ -69,10 +74,12 @@ fn recover(home: Home, labels: &[String], options: Options) -> Result<Shared, Er
     }
     let newest = recovery.newest();
     recovery.refuse_incomplete(&newest)?;
+    recovery.replace_missing(&newest)?;
     let inline = Inline::new(Arc::clone(&newest));
     inline.clock().observe(recovery.newest_stamp);
-    let Recovery { opened, strays, .. } = recovery;
-    let shared = Shared::new(inline, options, home);
+    let Recovery { opened, strays, removed, notes, .. } = recovery;
+    let mut shared = Shared::new(inline, options, home);
+    shared.notes = notes;
     for (label, replica) in opened {
         let node = replica.id();
         shared.inline.insert(Arc::new(replica));
@@ -80,25 +87,64 @@ fn recover(home: Home, labels: &[String], options: Options) -> Result<Shared, Er
             shared.retire(node, &label);
         }
     }
-    strays.iter().for_each(|label| shared.remove_directory(label));
+    strays.iter().chain(&removed).for_each(|label| shared.remove_directory(label));
+    for replica in shared.inline.nodes().iter() {
+        begin_boot(replica, &shared.options)?;
+    }
     shared.inline.fence(&newest).map_err(|node| shared.aborted(node, &newest))?;
-    shared.settle(&newest)?;
+    let restored = shared.settle()?;
+    shared.notes.extend(restored);
     Ok(shared)
 }
 
+/// Before the first write is acknowledged.
+fn begin_boot(replica: &Replica, options: &Options) -> Result<(), StorageError> {
+    options.boot.map_or(Ok(()), |boot| replica.begin_boot(boot, options.acknowledges_unsynced()))
+}
+
 impl Shared {
-    /// Ends what the last process left undone.
-    fn settle(&self, found: &Arc<Topology>) -> Result<(), Error> {
+    /// Ends what the last process left undone. Gives what there is to tell.
+    fn settle(&self) -> Result<Option<String>, Error> {
         let settled = self.settled_topology()?;
-        for member in found.nodes().iter().filter(|member| settled.label(member.id).is_none()) {
-            self.retire(member.id, &member.label);
+        let replicas: Vec<Arc<Replica>> = self.inline.nodes().iter().cloned().collect();
+        for replica in replicas.iter().filter(|replica| holds_strays(replica, &settled)) {
+            self.change(&settled, Change::Return(replica.id()))?;
         }
         let recovering: Vec<NodeId> =
-            self.inline.nodes().iter().filter(|replica| replica.is_recovering()).map(|replica| replica.id()).collect();
-        for node in recovering {
-            self.change(&settled, Change::Restore(node))?;
+            replicas.iter().filter(|replica| replica.is_recovering()).map(|replica| replica.id()).collect();
+        let mut possible_loss = false;
+        for node in &recovering {
+            let moved = match &recovering[..] {
+                [_] => self.change(&settled, Change::Restore(*node))?,
+                // They would wait for each other to be sound.
+                _ => {
+                    let now = self.inline.clock().now();
+                    self.complete(&settled, RingChange::restore_from_all(Arc::clone(&settled), *node, now))?
+                }
+            };
+            possible_loss |= moved.possible_loss;
         }
-        Ok(())
+        Ok(restored_note(&settled, &recovering, possible_loss))
+    }
+}
+
+/// Whether a node holds what is no longer its own: it could not hand it over while its log had failed.
+fn holds_strays(replica: &Replica, topology: &Topology) -> bool {
+    let foreign = topology.ring().ranges().filter(|(_, owners)| !owners.contains(replica.id()));
+    let foreign: Vec<TokenRange> = foreign.map(|(range, _)| range).collect();
+    !replica.store().versions(&foreign, None, 1).0.is_empty()
+}
+
+fn restored_note(topology: &Topology, restored: &[NodeId], possible_loss: bool) -> Option<String> {
+    let labels: Vec<&str> = restored.iter().filter_map(|node| topology.label(*node)).map(|label| &**label).collect();
+    let labels = labels.join(", ");
+    match (restored, possible_loss) {
+        ([], _) => None,
+        (_, false) => Some(format!("note: {labels}: merged what was lost from the other copies.")),
+        (_, true) => Some(format!(
+            "note: {labels}: the last writes may be lost, as after a power loss. All copies were merged; what none of \
+             them still had is gone."
+        )),
     }
 }
 
@@ -115,9 +161,12 @@ struct Recovery {
     opened: Vec<(String, Replica)>,
     /// Directories of nodes that no topology names: they never joined.
     strays: Vec<String>,
+    /// Directories whose removal was cut off.
+    removed: Vec<String>,
     /// Directories whose log is incomplete: what is left of a removal that was cut off, or damage.
     incomplete: Vec<(String, StorageError)>,
     newest_stamp: Stamp,
+    notes: Vec<String>,
 }
 
 impl Recovery {
@@ -130,8 +179,10 @@ impl Recovery {
             topologies: Vec::new(),
             opened: Vec::new(),
             strays: Vec::new(),
+            removed: Vec::new(),
             incomplete: Vec::new(),
             newest_stamp: Stamp::ZERO,
+            notes: Vec::new(),
         }
     }
 
@@ -148,6 +199,10 @@ impl Recovery {
     }
 
     fn try_open(&mut self, label: &str) -> Result<(), StorageError> {
+        if Log::is_removed(&*self.disk, label)? {
+            self.removed.push(label.to_owned());
+            return Ok(());
+        }
         // To open it would begin a new log, as sound as one that never had anything.
         if !Log::is_begun(&*self.disk, label)? {
             self.strays.push(label.to_owned());
@@ -157,8 +212,8 @@ impl Recovery {
             self.strays.push(label.to_owned());
             return Ok(());
         };
-        let (disk, uid, store) = (Arc::clone(&self.disk), uid(self.cluster_uid, label), self.store.clone());
-        let (replica, restored) = Replica::open(disk, node, label, uid, store, Arc::clone(&self.nothing))?;
+        let (replica, restored) = self.replica(node, label)?;
+        self.notes.extend(restored.log.note(label));
         let clock = Stamp { time: restored.clock, ..Stamp::ZERO };
         self.newest_stamp = self.newest_stamp.max(clock).max(restored.newest.unwrap_or(Stamp::ZERO));
         self.topologies.push(replica.topology());
@@ -166,20 +221,32 @@ impl Recovery {
         Ok(())
     }
 
+    fn replica(&self, node: NodeId, label: &str) -> Result<(Replica, Restored), StorageError> {
+        let (disk, uid, store) = (Arc::clone(&self.disk), uid(self.cluster_uid, label), self.store.clone());
+        Replica::open(disk, node, label, uid, store, Arc::clone(&self.nothing))
+    }
+
     /// The number of the node called `label`: by a topology met before, or by the last one in its own log.
     fn number(&mut self, label: &str) -> Result<Option<NodeId>, StorageError> {
         if let Some(node) = self.find(label) {
             return Ok(Some(node));
         }
-        let mut last = None;
+        let (mut last, mut has_lost) = (None, false);
         let identity = LogIdentity { directory: label.to_owned(), uid: uid(self.cluster_uid, label) };
-        Log::open(Arc::clone(&self.disk), identity, self.store.log.clone(), &mut |_, record| {
-            if let Body::Topology { encoded } = record.body {
-                last = Some(encoded);
-            }
+        let disk = Arc::clone(&self.disk);
+        let (_, recovered) = Log::open(disk, identity, self.store.log.clone(), &mut |_, record| match record.body {
+            Body::Topology { encoded } => last = Some(encoded),
+            Body::Recovering { recovering } => has_lost = recovering,
+            _ => {}
         })?;
+        // A second reading finds the log as the first has left it.
+        self.notes.extend(recovered.note(label));
         self.topologies.extend(last.as_deref().and_then(Topology::decode).map(Arc::new));
-        Ok(self.find(label))
+        match self.find(label) {
+            // It may have been a member, and what was set aside is all there is of it: not to be removed as a stray.
+            None if has_lost => Err(StorageError::MissingSegment { directory: label.to_owned(), after: 0, next: 1 }),
+            found => Ok(found),
+        }
     }
 
     fn find(&self, label: &str) -> Option<NodeId> {
@@ -205,16 +272,39 @@ impl Recovery {
         if let ([], [first, _, ..]) = (&self.topologies[..], &self.strays[..]) {
             return Err(StorageError::MissingSegment { directory: first.clone(), after: 0, next: 1 });
         }
+        match self.missing(newest).first() {
+            Some(gone) if !self.store.log.recover_prefix => {
+                Err(StorageError::MissingSegment { directory: gone.label.to_string(), after: 0, next: 1 })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The nodes that `newest` names and whose log is not there.
+    fn missing(&self, newest: &Topology) -> Vec<Member> {
         // Who is a member has a topology in its log: a log without one is not the one that was left.
         let was_member = |member: &Member| newest.record().members.contains(member);
-        let is_gone = |member: &&Member| {
+        let is_gone = |member: &Member| {
             let found = self.opened.iter().find(|(_, replica)| replica.id() == member.id);
             found.is_none_or(|(_, replica)| was_member(member) && replica.topology().epoch() == Epoch(0))
         };
-        match newest.nodes().iter().find(is_gone) {
-            Some(gone) => Err(StorageError::MissingSegment { directory: gone.label.to_string(), after: 0, next: 1 }),
-            None => Ok(()),
+        newest.nodes().into_iter().filter(is_gone).collect()
+    }
+
+    /// Where it is wanted, a node whose log is gone begins with an empty one, and knows that it has lost what it had.
+    fn replace_missing(&mut self, newest: &Topology) -> Result<(), StorageError> {
+        for Member { id, label, .. } in self.missing(newest) {
+            if !self.opened.iter().any(|(_, replica)| replica.id() == id) {
+                let (replica, _) = self.replica(id, &label)?;
+                self.opened.push((label.to_string(), replica));
+                self.strays.retain(|stray| **stray != *label);
+            }
+            for (_, replica) in self.opened.iter().filter(|(_, replica)| replica.id() == id) {
+                replica.mark_recovering()?;
+            }
+            self.notes.push(format!("note: {label}: its log is gone. The node recovers from the others."));
         }
+        Ok(())
     }
 }
 

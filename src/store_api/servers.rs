@@ -6,8 +6,10 @@ use std::thread;
 use super::shared::Shared;
 use super::{KeyValueStore, listing, open};
 use crate::error::Error;
-use crate::protocol::ring_change::{Change, Ended, RingChange};
+use crate::node::Replica;
+use crate::protocol::ring_change::{Change, Ended, Moved, RingChange};
 use crate::ring::Member;
+use crate::storage::log::Log;
 use crate::topology::{Topology, TopologyRecord};
 use crate::types::{Epoch, Key, MAX_NODES, MAX_VNODES, NodeId, check_label};
 
@@ -49,7 +51,7 @@ impl KeyValueStore {
         check_label(label)?;
         let shared = self.shared();
         let _alone = shared.begin_change()?;
-        let topology = shared.settled_topology()?;
+        let topology = shared.changeable_topology()?;
         if let Some(member) = topology.find(label) {
             return if *member.label == *label { Ok(false) } else { Err(exists(member)) };
         }
@@ -62,7 +64,7 @@ impl KeyValueStore {
         let replica = open::joiner(shared, &member, &topology).inspect_err(|_| shared.remove_directory(label))?;
         shared.inline.insert(Arc::new(replica));
         let node = member.id;
-        shared.change(&topology, Change::Add(member)).inspect_err(|_| shared.retire_if_gone(node, label))?;
+        shared.change(&topology, Change::Add(member)).inspect_err(|_| shared.retire_if_known(node, label))?;
         Ok(true)
     }
 
@@ -90,14 +92,14 @@ impl KeyValueStore {
     pub fn remove_server(&self, label: &str) -> Result<bool, Error> {
         let shared = self.shared();
         let _alone = shared.begin_change()?;
-        let topology = shared.settled_topology()?;
+        let topology = shared.changeable_topology()?;
         let Some(member) = topology.find(label).filter(|member| *member.label == *label) else {
             return Ok(false);
         };
         if topology.record().members.len() == 1 {
-            shared.remove_last(&topology, member)?;
+            shared.remove_last(&topology, label)?;
         } else {
-            shared.change(&topology, Change::Remove(member.id))?;
+            shared.change(&topology, Change::Remove(member.id)).map(drop)?;
         }
         shared.retire(member.id, label);
         Ok(true)
@@ -182,7 +184,7 @@ impl KeyValueStore {
     ///
     /// # Errors
     /// E301: another thread is changing the ring. E136: a server's log has failed, so that it cannot be sure to stay
-    /// removed; call it again, or open the store again.
+    /// removed; opening the store again tells.
     ///
     /// ```
     /// let store = kvsim::KeyValueStore::new();
@@ -195,9 +197,9 @@ impl KeyValueStore {
     pub fn clear(&self) -> Result<(), Error> {
         let shared = self.shared();
         let _alone = shared.begin_change()?;
-        let topology = shared.settled_topology()?;
+        let topology = shared.changeable_topology()?;
         let members = topology.record().members.clone();
-        shared.fence_members(&topology, Vec::new())?;
+        shared.fence_out(&topology)?;
         for member in members {
             shared.retire(member.id, &member.label);
         }
@@ -222,43 +224,59 @@ impl KeyValueStore {
     pub fn clear_data(&self) -> Result<(), Error> {
         let shared = self.shared();
         let _alone = shared.begin_change()?;
-        let topology = shared.settled_topology()?;
+        let topology = shared.changeable_topology()?;
         if topology.record().members.is_empty() {
             return Ok(());
         }
-        shared.change(&topology, Change::Clear(shared.inline.clock().stamp()))
+        shared.change(&topology, Change::Clear(shared.inline.clock().stamp())).map(drop)
     }
 }
 
 impl Shared {
-    /// The topology, with no change under way: one that was interrupted by a panic is ended first. For whoever holds
-    /// the right to change it.
-    pub(super) fn settled_topology(&self) -> Result<Arc<Topology>, Error> {
-        let topology = Arc::clone(&self.inline.topology());
-        if topology.stage().is_none() {
+    /// The topology from which a change may start. An error while a server is kept that no topology names, because no
+    /// log could take down that it is gone: only opening the store again tells whether it is.
+    fn changeable_topology(&self) -> Result<Arc<Topology>, Error> {
+        let topology = self.settled_topology()?;
+        let nodes = self.inline.nodes();
+        let Some(kept) = nodes.iter().find(|replica| topology.label(replica.id()).is_none()) else {
             return Ok(topology);
+        };
+        let failure = nodes.iter().find_map(|replica| replica.store().failure());
+        Err(failure.map_or_else(|| self.aborted(kept.id(), &topology), Error::Storage))
+    }
+
+    /// The topology, with no change under way: one that was interrupted, by a panic or the end of the process, is ended
+    /// first, and the server that it leaves behind goes. For whoever holds the right to change it.
+    pub(super) fn settled_topology(&self) -> Result<Arc<Topology>, Error> {
+        let found = Arc::clone(&self.inline.topology());
+        if found.stage().is_none() {
+            return Ok(found);
         }
-        self.resume(&topology)?;
-        Ok(Arc::clone(&self.inline.topology()))
+        let change = RingChange::resume(Arc::clone(&found), self.inline.clock().now());
+        // Aborted is ended too: the old ring is in force.
+        self.drive(change).map_err(|silent| self.aborted(silent, &found))?;
+        let settled = Arc::clone(&self.inline.topology());
+        for member in found.nodes().iter().filter(|member| settled.label(member.id).is_none()) {
+            self.retire(member.id, &member.label);
+        }
+        Ok(settled)
     }
 
-    /// Ends the change that `topology` says is under way.
-    pub(super) fn resume(&self, topology: &Arc<Topology>) -> Result<(), Error> {
-        let change = RingChange::resume(Arc::clone(topology), self.inline.clock().now());
-        self.drive(change, topology)
+    pub(super) fn change(&self, topology: &Arc<Topology>, change: Change) -> Result<Moved, Error> {
+        self.complete(topology, RingChange::new(Arc::clone(topology), change, self.inline.clock().now()))
     }
 
-    pub(super) fn change(&self, topology: &Arc<Topology>, change: Change) -> Result<(), Error> {
-        let change = RingChange::new(Arc::clone(topology), change, self.inline.clock().now());
-        self.drive(change, topology)
-    }
-
-    fn drive(&self, change: RingChange, topology: &Topology) -> Result<(), Error> {
-        self.set_progress(0);
-        match self.inline.change(change, |change| self.set_progress(change.percent())) {
-            Ok(Ended::Complete(_)) => Ok(()),
+    /// Runs a change of `topology` to its end, which must not be the old ring.
+    pub(super) fn complete(&self, topology: &Topology, change: RingChange) -> Result<Moved, Error> {
+        match self.drive(change) {
+            Ok(Ended::Complete(moved)) => Ok(moved),
             Ok(Ended::Aborted { silent }) | Err(silent) => Err(self.aborted(silent, topology)),
         }
+    }
+
+    fn drive(&self, change: RingChange) -> Result<Ended, NodeId> {
+        self.set_progress(0);
+        self.inline.change(change, |change| self.set_progress(change.percent()))
     }
 
     /// E136, or what the node's log itself has to say.
@@ -268,35 +286,41 @@ impl Shared {
         failure.map_or(Error::ChangeAborted { label }, Error::Storage)
     }
 
-    /// The last server goes only without keys. Writes are shut out before the count that decides.
-    fn remove_last(&self, topology: &Arc<Topology>, member: &Member) -> Result<(), Error> {
-        let label = &member.label;
+    /// The last server goes only without keys. No write is under way from the count to the fence: the count decides,
+    /// and where it refuses nobody has seen anything. Writes that waited are refused by the fence.
+    fn remove_last(&self, topology: &Topology, label: &str) -> Result<(), Error> {
+        let _alone = self.stripes.own_all();
         match listing::count(self) {
             0 => {}
-            keys => return Err(Error::LastCopy { label: label.to_string(), keys }),
+            keys => return Err(Error::LastCopy { label: label.to_owned(), keys }),
         }
-        self.fence_members(topology, Vec::new())?;
-        match listing::count(self) {
-            0 => Ok(()),
-            keys => {
-                let emptied = Arc::clone(&self.inline.topology());
-                self.fence_members(&emptied, vec![member.clone()])?;
-                Err(Error::LastCopy { label: label.to_string(), keys })
-            }
-        }
+        // A log that has failed could not hold the word that its server is gone.
+        self.sync()?;
+        self.fence_out(topology)
     }
 
-    /// Publishes a topology of `members` at once, without moving anything, and brings every node to it.
-    fn fence_members(&self, topology: &Topology, members: Vec<Member>) -> Result<(), Error> {
+    /// Publishes a topology without members at once, without moving anything, and brings every node to it.
+    fn fence_out(&self, topology: &Topology) -> Result<(), Error> {
         let record = topology.record();
         let epoch = Epoch(record.epoch.0 + 1);
-        let next = Arc::new(Topology::new(TopologyRecord { epoch, members, ..record.clone() }));
+        let next = Arc::new(Topology::new(TopologyRecord { epoch, members: Vec::new(), ..record.clone() }));
         self.inline.fence(&next).map_err(|node| self.aborted(node, topology))
     }
 
-    /// After a change that failed: aborted, it has left a node that never joined; stuck, it still needs it.
-    fn retire_if_gone(&self, node: NodeId, label: &str) {
-        if self.inline.topology().label(node).is_none() {
+    /// After a join that failed. Aborted, it has left a node that never joined; but where the other logs could not take
+    /// down the abort they name it, and it must be there when the store is opened again. Stuck, the join needs it.
+    fn retire_if_known(&self, node: NodeId, label: &str) {
+        let topology = Arc::clone(&self.inline.topology());
+        let is_known = || {
+            let nodes = self.inline.nodes();
+            let mut others = nodes.iter().filter(|replica| replica.id() != node).peekable();
+            let knows = |replica: &Arc<Replica>| {
+                let store = replica.store();
+                store.epoch() >= topology.epoch() && store.sync().is_ok()
+            };
+            others.peek().is_none() || others.any(knows)
+        };
+        if topology.label(node).is_none() && is_known() {
             self.retire(node, label);
         }
     }
@@ -315,8 +339,7 @@ impl Shared {
     /// Removes a node's files. One that cannot be removed holds nothing any more, and is removed when the store is
     /// opened again.
     pub(super) fn remove_directory(&self, label: &str) {
-        let disk = self.home.disk();
-        let _ = disk.remove_dir_all(label).and_then(|()| disk.sync_dir(""));
+        let _ = Log::remove(&*self.home.disk(), label);
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) stripes: Stripes,
     pub(super) home: Home,
+    /// What recovery has to tell.
+    pub(super) notes: Vec<String>,
     /// Held by whoever changes the ring: one change at a time.
     changing: Mutex<()>,
     /// How far that change has come, 0 to 100.
@@ -55,7 +57,15 @@ impl Home {
 
 impl Shared {
     pub(super) fn new(inline: Inline, options: Options, home: Home) -> Shared {
-        Shared { inline, options, stripes: Stripes::new(), home, changing: Mutex::new(()), progress: AtomicU8::new(0) }
+        Shared {
+            inline,
+            options,
+            stripes: Stripes::new(),
+            home,
+            notes: Vec::new(),
+            changing: Mutex::new(()),
+            progress: AtomicU8::new(0),
+        }
     }
 
     /// Takes the right to change the ring; E301 while somebody else has it.
@@ -146,17 +156,23 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if self.options.sync == SyncPolicy::Never {
-            return;
-        }
         let now = self.inline.clock().now();
+        let may_sync = self.options.sync != SyncPolicy::Never;
         for replica in self.inline.nodes().iter() {
             let store = replica.store();
             // Nobody is left to be told of a failure. Whoever must know calls `KeyValueStore::sync` before.
-            let _ = store.sync();
-            // One more record, which says that all before it was synced: damage there is then told from a torn tail.
-            let _ = store.note_clock(now);
-            let _ = store.sync();
+            if may_sync {
+                let _ = store.sync();
+                // One more record, which says that all before it was synced: damage there is then told from a torn tail.
+                let _ = store.note_clock(now);
+            }
+            if store.noted_boot() != self.options.boot {
+                // An opening that failed: what an earlier process has left to be told is not its to take back.
+                continue;
+            }
+            // Whoever finds this word behind all others knows that nothing is missing before it, synced or not.
+            let ended = store.note_boot(None);
+            let _ = if may_sync { store.sync() } else { ended.map_or(Ok(()), |end| store.commit(end)) };
         }
     }
 }

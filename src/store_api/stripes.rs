@@ -3,7 +3,7 @@
 //!
 //! A key belongs to the stripe of its token. A write shares its stripe; a read-modify-write holds it alone, so nothing
 //! is written between what it read and what it writes. Reads take no stripe. A batch takes its stripes in ascending
-//! order, each once: two batches cannot wait for each other.
+//! order, each once, and so does whoever shuts all writers out: no two of them can wait for each other.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -40,6 +40,12 @@ impl Stripes {
         self.locks[stripe(token)].write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Against every write there is: when it returns those that had begun are over, and others wait until it is
+    /// dropped. In ascending order, as a batch does.
+    pub(super) fn own_all(&self) -> Vec<RwLockWriteGuard<'_, ()>> {
+        self.locks.iter().map(|lock| lock.write().unwrap_or_else(PoisonError::into_inner)).collect()
+    }
+
     fn share_stripe(&self, stripe: usize) -> RwLockReadGuard<'_, ()> {
         self.locks[stripe].read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,6 +76,15 @@ mod tests {
         assert!(stripes.locks[stripe(elsewhere)].try_write().is_ok(), "another stripe is free");
         drop(owner);
         assert!(stripes.locks[stripe(here)].try_write().is_ok());
+    }
+
+    #[test]
+    fn whoever_owns_all_shuts_every_writer_out() {
+        let stripes = Stripes::new();
+        let all = stripes.own_all();
+        assert!((0..STRIPES).all(|stripe| stripes.locks[stripe].try_read().is_err()));
+        drop(all);
+        assert!((0..STRIPES).all(|stripe| stripes.locks[stripe].try_write().is_ok()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One operation on its way: the machine, what to plan it with again, and how it ended.
 
+use crate::drive::clock::ProcessClock;
 use crate::protocol::message::{Refusal, Reply};
 use crate::protocol::operation::{NodeList, Operation, Outcome, Shortfall, Step};
 use crate::topology::{NoPlan, ReadPlan, Topology, WritePlan};
@@ -14,6 +15,8 @@ pub struct Flight {
     token: Token,
     level: Level,
     begun: Time,
+    /// Of a put: what its version has now.
+    stamp: Stamp,
     /// Replies that are held back until their log is committed.
     awaited: u32,
     /// Whether a replica may hold the put.
@@ -42,13 +45,15 @@ impl Flight {
     /// Begun at the time of its stamp.
     #[inline]
     pub(super) fn put(plan: WritePlan, key: Key, entry: Entry, level: Level) -> Flight {
-        let (token, begun) = (key.token(), entry.stamp.time);
+        let (token, stamp) = (key.token(), entry.stamp);
+        let begun = stamp.time;
         Flight {
             operation: Operation::put(plan, key, entry, begun, begun.plus(TIMEOUT)),
             kind: Kind::Put,
             token,
             level,
             begun,
+            stamp,
             awaited: 0,
             applied: false,
             ended: None,
@@ -65,6 +70,7 @@ impl Flight {
             token,
             level,
             begun,
+            stamp: Stamp::ZERO,
             awaited: 0,
             applied: false,
             ended: None,
@@ -83,7 +89,7 @@ impl Flight {
         self.ended.take().unwrap_or_else(unrun)
     }
 
-    /// When it began: the time at which expiry is judged.
+    /// When it began, or of a put when it took its stamp: the time at which replicas judge its stamp and expiry.
     pub fn begun(&self) -> Time {
         self.begun
     }
@@ -129,13 +135,26 @@ impl Flight {
     }
 
     pub(super) fn restamp(&mut self, stamp: Stamp) {
+        self.take(stamp);
         self.operation.restamp(stamp);
     }
 
-    /// Goes on under `topology`, or ends where the ring has too few members left.
-    pub(super) fn replan(&mut self, topology: &Topology) {
+    fn take(&mut self, stamp: Stamp) {
+        (self.stamp, self.begun) = (stamp, stamp.time);
+    }
+
+    /// Goes on under `topology`, or ends where the ring has too few members left. A put whose stamp the topology has
+    /// cleared takes one of `clock`'s that it has not: some replicas may have taken the old one and dropped it again,
+    /// and the others will not take it. No reply is held back then: it came with one that told of the topology.
+    pub(super) fn replan(&mut self, topology: &Topology, clock: &ProcessClock) {
         let planned = match self.kind {
-            Kind::Put => plan_put(topology, self.token, self.level).map(|plan| self.operation.replan_put(plan)),
+            Kind::Put => plan_put(topology, self.token, self.level).map(|plan| {
+                if self.awaited > 0 || !is_cleared(self.stamp, topology) {
+                    return self.operation.replan_put(plan);
+                }
+                self.take(stamp_above(topology, clock));
+                self.operation.replan_put_above(plan, self.stamp);
+            }),
             Kind::Get => {
                 plan_get(topology, self.token, self.level).map(|(plan, repair)| self.operation.replan_get(plan, repair))
             }
@@ -168,6 +187,17 @@ impl Flight {
     pub(super) fn drain(&mut self) {
         self.drained = true;
     }
+}
+
+/// Whether `topology` has cleared a version of this stamp.
+pub(super) fn is_cleared(stamp: Stamp, topology: &Topology) -> bool {
+    stamp <= topology.record().cleared_before
+}
+
+/// A stamp that `topology` has not cleared.
+pub(super) fn stamp_above(topology: &Topology, clock: &ProcessClock) -> Stamp {
+    clock.observe(topology.record().cleared_before);
+    clock.stamp()
 }
 
 /// What an operation has, as everywhere else. Replicas in the same process answer at once or not at all.

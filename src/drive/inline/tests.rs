@@ -9,8 +9,8 @@ use crate::ring::Member;
 use crate::storage::disk::{FaultyDisk, MemoryDisk};
 use crate::storage::log::{LogOptions, SyncPolicy};
 use crate::storage::store::StoreOptions;
-use crate::topology::Stage;
-use crate::types::Value;
+use crate::topology::{Stage, TopologyRecord};
+use crate::types::{Epoch, Stamp, Value};
 
 /// Nodes 1, 2 and so on, each on a disk of its own.
 struct Cluster {
@@ -198,4 +198,45 @@ fn a_fence_shuts_out_older_plans() {
     cluster.inline.run(std::slice::from_mut(&mut put));
     assert!(matches!(put.land(), Err(NoPlan::NoNodes)));
     assert!(cluster.inline.nodes().iter().all(|replica| replica.store().stats().keys == 0));
+}
+
+/// Brings the nodes after the first to a topology that clears everything, and the driver's own clock past it.
+fn clear_elsewhere(cluster: &Cluster) {
+    let topology = cluster.inline.topology().clone();
+    let record = topology.record().clone();
+    let epoch = Epoch(record.epoch.0 + 1);
+    let cleared_before = cluster.inline.clock().stamp();
+    let next = Arc::new(Topology::new(TopologyRecord { epoch, cleared_before, ..record }));
+    for replica in cluster.inline.nodes().iter().skip(1) {
+        let staged = replica.stage(cluster.inline.clock().now(), &Request::Fence { topology: Arc::clone(&next) });
+        replica.commit(staged.unwrap().durability).unwrap();
+    }
+}
+
+#[test]
+fn a_put_that_a_clearing_overtook_begins_again() {
+    let cluster = Cluster::of(3);
+    let mut flights = [cluster.inline.start_put(key("key"), cluster.entry(), Level::Quorum).unwrap()];
+    // The first node still takes it, the others have cleared it.
+    clear_elsewhere(&cluster);
+    cluster.inline.run(&mut flights);
+    let [flight] = flights;
+    assert!(matches!(flight.land(), Ok(Outcome::Stored { .. })));
+    assert!(cluster.reads("key", Level::All));
+}
+
+#[test]
+fn a_put_that_stood_still_is_judged_by_the_time_of_its_new_stamp() {
+    let cluster = Cluster::of(3);
+    let old = cluster.inline.clock().now().since(Time(2_000_000));
+    let entry = Entry { stamp: Stamp { time: old, ..Stamp::ZERO }, ..cluster.entry() };
+    let mut flights = [cluster.inline.start_put(key("key"), entry.clone(), Level::Quorum).unwrap()];
+    let clear = cluster.change(Change::Clear(cluster.inline.clock().stamp()));
+    assert!(matches!(clear, Ok(Ended::Complete(_))));
+    cluster.inline.run(&mut flights);
+    let [flight] = flights;
+    assert!(matches!(flight.land(), Ok(Outcome::Stored { .. })));
+    // So does one that takes its plan only after the clearing.
+    assert!(matches!(cluster.inline.put(key("other"), entry, Level::Quorum), Ok(Outcome::Stored { .. })));
+    assert!(cluster.reads("key", Level::All) && cluster.reads("other", Level::All));
 }

@@ -221,6 +221,16 @@ impl Operation {
         }
     }
 
+    /// As [`Operation::replan_put`], where the newer topology clears everything at or below the put's stamp: it begins
+    /// again with `stamp`, and no answer stays. As with [`Operation::restamp`], answers to what was sent before must be
+    /// kept back.
+    pub fn replan_put_above(&mut self, plan: WritePlan, stamp: Stamp) {
+        match &mut self.machine {
+            Machine::Put(put) => put.replan_above(plan, stamp),
+            Machine::Get(_) => debug_assert!(false, "a get has no stamp"),
+        }
+    }
+
     /// As [`Operation::replan_put`], for a get.
     pub fn replan_get(&mut self, plan: ReadPlan, repair: WritePlan) {
         match &mut self.machine {

@@ -180,6 +180,16 @@ impl Put {
         }
     }
 
+    pub(super) fn replan_above(&mut self, plan: WritePlan, stamp: Stamp) {
+        if self.phase != Phase::Open {
+            return self.replan(plan);
+        }
+        if plan.epoch > self.write.plan.epoch {
+            self.write.replan_above(plan, stamp);
+            self.replans.adopt(plan.epoch);
+        }
+    }
+
     pub(super) fn replan(&mut self, plan: WritePlan) {
         if plan.epoch > self.write.plan.epoch {
             self.write.replan(plan);

@@ -177,6 +177,17 @@ impl Write {
         self.send_to_all();
     }
 
+    /// Goes on under `plan`, whose topology clears everything at or below the stamp, with the higher stamp `to`. What
+    /// was applied is dropped, so nobody stays counted; but it may have been seen before.
+    pub(super) fn replan_above(&mut self, plan: WritePlan, to: Stamp) {
+        self.left_behind |= !self.is_untouched();
+        self.plan = plan;
+        if let Request::Put { epoch, .. } = &mut self.request {
+            *epoch = plan.epoch;
+        }
+        self.restamp(to);
+    }
+
     /// Takes a higher stamp; nobody has taken the old one.
     pub(super) fn restamp(&mut self, to: Stamp) {
         self.stamp = to;

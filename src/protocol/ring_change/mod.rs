@@ -129,6 +129,8 @@ pub struct RingChange {
     streams: Streams,
     /// Whether copying was begun before: what arrives again is not counted again.
     copied_before: bool,
+    /// Whether a node is restored from all its fellow replicas, sound or not.
+    from_all: bool,
     moved: Moved,
 }
 
@@ -216,6 +218,15 @@ impl RingChange {
         change
     }
 
+    /// As [`Change::Restore`] where too few fellow replicas of `node` are sound, because they have lost data too: merges
+    /// what each of them still has. Done for every node that lost data, it leaves all replicas equal; what none of them
+    /// has any more is gone ([`Moved::possible_loss`]).
+    pub fn restore_from_all(topology: Arc<Topology>, node: NodeId, now: Time) -> RingChange {
+        let mut change = RingChange::start(Goal::Restore(node), topology, Phase::Fence, now);
+        change.from_all = true;
+        change
+    }
+
     fn start(goal: Goal, topology: Arc<Topology>, phase: Phase, now: Time) -> RingChange {
         let dead = if let Goal::Ring { dead } = &goal { *dead } else { None };
         let mut change = RingChange {
@@ -228,6 +239,7 @@ impl RingChange {
             silent: dead.into_iter().collect(),
             streams: Streams::default(),
             copied_before: false,
+            from_all: false,
             moved: Moved::default(),
         };
         if phase == Phase::Fence {

@@ -99,6 +99,19 @@ pub(super) fn repairs(topology: &Topology, silent: &BTreeSet<NodeId>) -> Vec<Str
     streams(plan)
 }
 
+/// What `node` merges where too few of its fellow replicas are sound: each of its ranges from all the others, the
+/// recovering ones too, so that nothing any of them still has is missed.
+pub(super) fn reunions(topology: &Topology, node: NodeId, silent: &BTreeSet<NodeId>) -> Vec<Stream> {
+    let mut plan = Plan::new();
+    for (range, owners) in topology.ring().ranges().filter(|(_, owners)| owners.contains(node)) {
+        for donor in owners.as_slice().iter().filter(|owner| **owner != node && !silent.contains(owner)) {
+            // A recovering node gives no pages with values, for those would pass for a sound node's.
+            add(&mut plan, *donor, node, Kind::Push, range);
+        }
+    }
+    streams(plan)
+}
+
 /// Ranges that `node` gives up, ascending.
 pub(super) fn lost_ranges(moves: &[RangeMove], node: NodeId) -> Arc<[TokenRange]> {
     let lost = moves.iter().filter(|moved| moved.old.contains(node) && !moved.new.contains(node));

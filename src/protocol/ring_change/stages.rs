@@ -105,7 +105,10 @@ impl RingChange {
     }
 
     pub(super) fn start_restoring(&mut self, node: NodeId) {
-        let (streams, short) = plan::restores(&self.topology, node, &self.silent);
+        let (streams, short) = match self.from_all {
+            false => plan::restores(&self.topology, node, &self.silent),
+            true => (plan::reunions(&self.topology, node, &self.silent), true),
+        };
         self.moved.possible_loss = short;
         self.enter_streams(streams);
     }

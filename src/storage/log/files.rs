@@ -37,6 +37,8 @@ pub(in crate::storage) enum FileName {
     SetAside,
     /// Says that `--recover prefix` has begun and is not yet noted in the log.
     Marker,
+    /// Says that the log here was removed, whatever is left of it.
+    Removed,
 }
 
 impl FileName {
@@ -44,6 +46,9 @@ impl FileName {
     pub(in crate::storage) fn parse(name: &str) -> Option<FileName> {
         if name == MARKER {
             return Some(FileName::Marker);
+        }
+        if name == REMOVED {
+            return Some(FileName::Removed);
         }
         let (digits, rest) = name.split_at_checked(DIGITS)?;
         if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -76,6 +81,11 @@ pub(in crate::storage) fn marker_name(directory: &str) -> String {
     format!("{directory}/{MARKER}")
 }
 
+/// The name that marks a directory whose log is being removed.
+pub(in crate::storage) fn removal_name(directory: &str) -> String {
+    format!("{directory}/{REMOVED}")
+}
+
 /// Creates an empty segment. It gets its name only once its header is synced, so a segment without a whole header is
 /// damage and never the trace of a crash.
 pub(in crate::storage) fn create_segment(
@@ -101,3 +111,4 @@ pub(in crate::storage) fn create_segment(
 /// Digits of a sequence number in a file's name: enough for every `u64`, so names sort as numbers.
 const DIGITS: usize = 20;
 const MARKER: &str = "RECOVERING";
+const REMOVED: &str = "REMOVED";

@@ -32,6 +32,7 @@ use crate::types::{Epoch, Time};
 
 pub(super) mod files;
 mod merge;
+mod removal;
 mod rescan;
 pub(super) mod scan;
 mod segments;
@@ -303,11 +304,12 @@ impl Log {
     }
 
     /// Whether `directory` holds a log, or anything else that [`Log::open`] has to judge. What a start that was cut
-    /// short leaves, or a log whose segments someone took away, is none: to open it begins a new one.
+    /// short leaves, a log whose segments someone took away, or what is left of one that was removed, is none: to open
+    /// it begins a new one.
     pub fn is_begun(disk: &dyn Disk, directory: &str) -> Result<bool, StorageError> {
         let names = disk.list(directory).map_err(|error| StorageError::reading(directory, 0, &error))?;
         let is_rest = |name: &String| matches!(FileName::parse(name), Some(FileName::Temporary | FileName::SetAside));
-        Ok(!names.iter().all(is_rest))
+        Ok(!names.iter().all(is_rest) && !Log::is_removed(disk, directory)?)
     }
 
     /// The error that failed the log, told again to everyone who asks for an acknowledgement.

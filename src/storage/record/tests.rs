@@ -42,6 +42,7 @@ fn the_bytes_of_every_type_are_pinned() {
     insta::assert_snapshot!(shown(&Body::Topology { encoded: vec![1, 2, 3] }), @"921550cf2f1e0108 28000000 6500000000000000 6300000000000000 0500000000000000 04 010203");
     insta::assert_snapshot!(shown(&Body::Clock { time: Time(6) }), @"b15f1c720fe8523f 2d000000 6500000000000000 6300000000000000 0500000000000000 05 0600000000000000");
     insta::assert_snapshot!(shown(&Body::Recovering { recovering: true }), @"ff05d68040d0edeb 26000000 6500000000000000 6300000000000000 0500000000000000 06 01");
+    insta::assert_snapshot!(shown(&Body::Boot { boot: Some(0x0123) }), @"62a4eebbb3a23699 35000000 6500000000000000 6300000000000000 0500000000000000 07 23010000000000000000000000000000");
 }
 
 #[test]
@@ -212,6 +213,7 @@ fn any_body() -> impl Strategy<Value = Body> {
         vec(any::<u8>(), 0..300).prop_map(|encoded| Body::Topology { encoded }),
         any::<u64>().prop_map(|time| Body::Clock { time: Time(time) }),
         any::<bool>().prop_map(|recovering| Body::Recovering { recovering }),
+        any::<Option<std::num::NonZeroU128>>().prop_map(|boot| Body::Boot { boot: boot.map(Into::into) }),
     ]
 }
 

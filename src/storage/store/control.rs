@@ -18,6 +18,8 @@ pub(super) struct Control {
     pub(super) clock: Option<(Location, Time)>,
     /// The newest record of whether the node is recovering, and what it says.
     pub(super) recovering: Option<(Location, bool)>,
+    /// The newest record of the boot, and what it says.
+    pub(super) boot: Option<(Location, Option<u128>)>,
     /// Bytes of control records that count, by segment. Those of discards and floors all do until a merge drops them;
     /// discards of everything are the droppable ones.
     usage: BTreeMap<u32, Usage>,
@@ -37,6 +39,7 @@ impl Control {
             topology: None,
             clock: None,
             recovering: None,
+            boot: None,
             usage: BTreeMap::new(),
             floors: 0,
             position: start.into(),
@@ -52,6 +55,7 @@ impl Control {
             Body::Topology { .. } => self.topology.replace(at),
             Body::Clock { time } => self.clock.replace((at, *time)).map(|(old, _)| old),
             Body::Recovering { recovering } => self.recovering.replace((at, *recovering)).map(|(old, _)| old),
+            Body::Boot { boot } => self.boot.replace((at, *boot)).map(|(old, _)| old),
             Body::Discard { .. } | Body::Floor { .. } => {
                 self.changes += 1;
                 None
@@ -69,6 +73,7 @@ impl Control {
             Body::Topology { .. } => self.topology.as_mut(),
             Body::Clock { .. } => self.clock.as_mut().map(|(at, _)| at),
             Body::Recovering { .. } => self.recovering.as_mut().map(|(at, _)| at),
+            Body::Boot { .. } => self.boot.as_mut().map(|(at, _)| at),
             Body::Discard { .. } | Body::Floor { .. } | Body::Version { .. } => None,
         };
         match place {
@@ -206,6 +211,22 @@ impl Store {
             return Ok(control.position);
         }
         Ok(self.note(&mut control, self.epoch(), Body::Recovering { recovering })?)
+    }
+
+    /// The boot of the machine in which writes were last acknowledged before they were synced, unless it is known that
+    /// none of them was lost.
+    pub fn noted_boot(&self) -> Option<u128> {
+        self.control().boot.and_then(|(_, boot)| boot)
+    }
+
+    /// Notes in the log that writes are acknowledged before they are synced, in this `boot` (not 0); with `None` that
+    /// all that were are in the log before this note. To be synced before the next acknowledgement.
+    pub fn note_boot(&self, boot: Option<u128>) -> Result<LogPosition, StoreRefusal> {
+        let mut control = self.control();
+        if control.boot.and_then(|(_, noted)| noted) == boot {
+            return Ok(control.position);
+        }
+        Ok(self.note(&mut control, self.epoch(), Body::Boot { boot })?)
     }
 
     /// Notes in the log how far time has come. A time that is noted already is not noted again.

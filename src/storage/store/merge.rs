@@ -156,6 +156,7 @@ impl Store {
             Body::Topology { .. } => self.control().topology == Some(at),
             Body::Clock { .. } => self.control().clock.is_some_and(|(newest, _)| newest == at),
             Body::Recovering { .. } => self.control().recovering.is_some_and(|(newest, _)| newest == at),
+            Body::Boot { .. } => self.control().boot.is_some_and(|(newest, _)| newest == at),
         };
         merge.floor_kept |= counts && matches!(body, Body::Floor { .. });
         if counts {

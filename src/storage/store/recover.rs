@@ -43,7 +43,7 @@ impl<'a> Fold<'a> {
                 self.epoch = epoch;
                 self.restored.topology = Some(encoded.clone());
             }
-            Body::Clock { .. } | Body::Recovering { .. } => {}
+            Body::Clock { .. } | Body::Recovering { .. } | Body::Boot { .. } => {}
         }
         self.control.note(at, &body);
     }

@@ -80,6 +80,7 @@ struct Naive {
     topology: Option<Location>,
     clock: Option<(Location, Time)>,
     recovering: Option<(Location, bool)>,
+    boot: Option<(Location, Option<u128>)>,
     /// Discards and floors.
     lasting: Vec<(Location, Body)>,
 }
@@ -118,6 +119,7 @@ impl Naive {
             }
             Body::Clock { time } => self.clock = Some((at, time)),
             Body::Recovering { recovering } => self.recovering = Some((at, recovering)),
+            Body::Boot { boot } => self.boot = Some((at, boot)),
         }
     }
 
@@ -210,16 +212,19 @@ impl Check<'_> {
     }
 
     fn control(&mut self, epoch: Epoch) {
-        let held = (epoch, self.control.topology, self.control.clock, self.control.recovering);
-        let logged = (self.naive.epoch, self.naive.topology, self.naive.clock, self.naive.recovering);
+        let Control { topology, clock, recovering, boot, .. } = *self.control;
+        let held = (epoch, topology, clock, recovering, boot);
+        let naive = &self.naive;
+        let logged = (naive.epoch, naive.topology, naive.clock, naive.recovering, naive.boot);
         if held != logged {
-            self.differs(format!("epoch, topology, clock and recovering are {held:?}, by the log {logged:?}"));
+            self.differs(format!("epoch, topology, clock, recovering and boot are {held:?}, by the log {logged:?}"));
         }
         let mut again = Control::new();
         for (at, body) in &self.naive.lasting {
             again.note(*at, body);
         }
-        let notes = [self.naive.topology, self.naive.clock.map(|(at, _)| at), self.naive.recovering.map(|(at, _)| at)];
+        let Naive { topology, clock, recovering, boot, .. } = self.naive;
+        let notes = [topology, clock.map(|(at, _)| at), recovering.map(|(at, _)| at), boot.map(|(at, _)| at)];
         let mut logged: BTreeMap<u32, Usage> = again.usage().collect();
         for at in notes.into_iter().flatten() {
             logged.entry(at.segment).or_default().kept += u64::from(at.length);

@@ -229,7 +229,7 @@ fn controls(store: &Store) -> [usize; 5] {
             Body::Discard { upto, .. } if upto < Stamp::MAX => 1,
             Body::Discard { .. } => 2,
             Body::Floor { .. } => 3,
-            Body::Clock { .. } | Body::Recovering { .. } => 4,
+            Body::Clock { .. } | Body::Recovering { .. } | Body::Boot { .. } => 4,
             Body::Version { .. } => 5,
         }] += 1;
     };
