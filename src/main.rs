@@ -3,9 +3,12 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand, value_parser};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
+use kvsim::bench;
 use kvsim::cluster::ClusterConfig;
 use kvsim::command::{escape, grammar, units};
 use kvsim::shell::{self, Format, Input, Options, ShellError};
@@ -36,6 +39,8 @@ enum Action {
         /// The script; - reads standard input, line by line as it arrives
         file: PathBuf,
     },
+    /// Throughput and latency by the wall clock, on real log files in a scratch directory below TMPDIR
+    Benchmark(bench::Flags),
 }
 
 #[derive(clap::Args, Debug)]
@@ -48,7 +53,7 @@ struct Shared {
     #[arg(long, global = true, conflicts_with = "data_dir")]
     ephemeral: bool,
 
-    /// Nodes of a new cluster, node1 and so on; 0 for none [default: 3]
+    /// Nodes of a new cluster, node1 and so on; 0 for none [default: 3; 5 for benchmark]
     #[arg(long, value_name = "N", global = true, value_parser = value_parser!(u16).range(0..=MAX_NODES as i64))]
     nodes: Option<u16>,
 
@@ -88,9 +93,9 @@ struct Shared {
     #[arg(long, value_name = "SIZE", global = true, default_value = "1MiB", value_parser = max_value)]
     max_value: usize,
 
-    /// text or json (one object a line)
+    /// text, json (one object a line) or, for benchmark, csv
     #[arg(long, value_name = "FORMAT", global = true, default_value = "text", value_parser = format)]
-    format: Format,
+    format: bench::Format,
 
     /// Stop a script at its first error
     #[arg(long, global = true)]
@@ -102,18 +107,44 @@ const DEFAULT_DIRECTORY: &str = "./kvsim-data";
 /// Cached values a node: more would take gigabytes for the bookkeeping alone.
 const MAX_CACHE_ENTRIES: i64 = 10_000_000;
 
+/// Shared flags without a meaning for a benchmark: its files are scratch files, its caches belong to the results.
+const NOT_FOR_BENCHMARK: &[&str] =
+    &["data_dir", "ephemeral", "cache_entries", "timeout", "recover", "max_value", "bail"];
+/// Set by whoever wants a benchmark to stop.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
 /// Virtual time is played event by event: a request that nobody answers takes as long as this.
 const MAX_TIMEOUT: Time = Time(3_600 * Time::SECOND.0);
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse().and_then(Arguments::checked) {
+    let matches = Arguments::command().try_get_matches();
+    let arguments = match matches.and_then(|matches| Arguments::from_arg_matches(&matches)?.checked(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
     };
+    if let Some(Action::Benchmark(flags)) = arguments.action {
+        return benchmark(&arguments.shared.settings(flags));
+    }
     let options = arguments.options();
     match shell::run(&options).map_err(anyhow::Error::from) {
         Ok(ending) => ExitCode::from(ending.exit_code()),
         Err(error) => fail(&error, options.format),
+    }
+}
+
+fn benchmark(settings: &bench::Settings) -> ExitCode {
+    // Without a handler Ctrl-C ends the process at once, and the scratch files stay.
+    let _ = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed));
+    match bench::run(settings, &INTERRUPTED, &mut io::stdout(), &mut io::stderr()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            match settings.format {
+                bench::Format::Json => drop(io::stderr().write_all(&error.json())),
+                bench::Format::Text | bench::Format::Csv => say(&error.to_string()),
+            }
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -140,26 +171,44 @@ fn refuse(error: &clap::Error) -> ExitCode {
 }
 
 impl Arguments {
-    /// What clap cannot say: `-c` stands instead of a command, and only what has a directory recovers.
-    fn checked(self) -> Result<Arguments, clap::Error> {
+    /// The arguments, unless clap has let something pass that cannot be meant.
+    fn checked(self, matches: &ArgMatches) -> Result<Arguments, clap::Error> {
+        match self.problem(matches) {
+            Some((kind, problem)) => Err(Arguments::command().error(kind, problem)),
+            None => Ok(self),
+        }
+    }
+
+    /// What clap cannot say: `-c` stands instead of a command, only what has a directory recovers, and which flags a
+    /// command does without.
+    fn problem(&self, matches: &ArgMatches) -> Option<(ErrorKind, String)> {
         let is_script = self.commands.is_some() || self.action.is_some();
-        let problem = if self.commands.is_some() && self.action.is_some() {
-            "-c stands instead of a command: give one of the two"
-        } else if self.shared.recover.is_some() && self.shared.data_dir.is_none() && is_script {
-            "--recover needs a directory: give --data-dir too"
-        } else {
-            return Ok(self);
-        };
-        Err(Arguments::command().error(ErrorKind::ArgumentConflict, problem))
+        match &self.action {
+            Some(_) if self.commands.is_some() => {
+                Some((ErrorKind::ArgumentConflict, "-c stands instead of a command: give one of the two".to_owned()))
+            }
+            Some(Action::Benchmark(flags)) => given_in_vain(matches).or_else(|| {
+                let invalid = self.shared.settings(flags.clone()).validate().err()?;
+                Some((ErrorKind::InvalidValue, invalid))
+            }),
+            _ if self.shared.format == bench::Format::Csv => {
+                Some((ErrorKind::InvalidValue, "only benchmark has --format csv".to_owned()))
+            }
+            _ if self.shared.recover.is_some() && self.shared.data_dir.is_none() && is_script => {
+                Some((ErrorKind::ArgumentConflict, "--recover needs a directory: give --data-dir too".to_owned()))
+            }
+            _ => None,
+        }
     }
 
     fn options(self) -> Options {
-        let Shared { ephemeral, data_dir, nodes, replicas, vnodes, format, bail, .. } = self.shared;
+        let Shared { ephemeral, data_dir, nodes, replicas, vnodes, bail, .. } = self.shared;
+        let format = if self.shared.format == bench::Format::Json { Format::Json } else { Format::Text };
         let input = match (self.action, self.commands) {
             (_, Some(commands)) => Input::Text(commands),
             (Some(Action::Run { file }), None) if file.as_os_str() == "-" => Input::Piped,
             (Some(Action::Run { file }), None) => Input::File(file),
-            (None, None) => Input::Standard,
+            (None | Some(Action::Benchmark(_)), None) => Input::Standard,
         };
         let directory = match input {
             _ if ephemeral => None,
@@ -183,6 +232,31 @@ impl Arguments {
     }
 }
 
+impl Shared {
+    /// The settings of a benchmark: those of the shared flags that it takes.
+    fn settings(&self, flags: bench::Flags) -> bench::Settings {
+        let defaults = bench::Settings::new(flags);
+        bench::Settings {
+            nodes: self.nodes.map_or(defaults.nodes, usize::from),
+            copies: self.replicas.unwrap_or(defaults.copies),
+            vnodes: self.vnodes.unwrap_or(defaults.vnodes),
+            sync: self.sync,
+            level: self.consistency,
+            seed: self.seed,
+            format: self.format,
+            ..defaults
+        }
+    }
+}
+
+/// A shared flag that was given to `benchmark` and means nothing there.
+fn given_in_vain(matches: &ArgMatches) -> Option<(ErrorKind, String)> {
+    let inner = matches.subcommand_matches("benchmark").unwrap_or(matches);
+    let given = |id: &str| [matches, inner].iter().any(|from| from.value_source(id) == Some(ValueSource::CommandLine));
+    let id = NOT_FOR_BENCHMARK.iter().find(|id| given(id))?;
+    Some((ErrorKind::ArgumentConflict, format!("benchmark does not take --{}", id.replace('_', "-"))))
+}
+
 /// Only the prompt, or what is piped into it, looks at the environment: a script says where its data is.
 fn default_directory() -> PathBuf {
     let named = std::env::var_os("KVSIM_DATA_DIR").filter(|name| !name.is_empty());
@@ -202,11 +276,12 @@ fn level(text: &str) -> Result<Level, String> {
     grammar::level(text).ok_or_else(|| "it is one of one, two, three, quorum, all".to_owned())
 }
 
-fn format(text: &str) -> Result<Format, String> {
+fn format(text: &str) -> Result<bench::Format, String> {
     match text {
-        "text" => Ok(Format::Text),
-        "json" => Ok(Format::Json),
-        _ => Err("it is one of text, json".to_owned()),
+        "text" => Ok(bench::Format::Text),
+        "json" => Ok(bench::Format::Json),
+        "csv" => Ok(bench::Format::Csv),
+        _ => Err("it is one of text, json, csv".to_owned()),
     }
 }
 
