@@ -158,10 +158,20 @@ impl Cluster {
     }
 
     fn check_no_change(&self) -> Result<(), Error> {
-        match self.ring_change() {
-            Some((_, percent)) => Err(Error::ChangeInProgress { percent }),
-            None => Ok(()),
+        match (self.ring_change(), self.blocked()) {
+            (None, _) => Ok(()),
+            (Some(_), Some(blocked)) => Err(blocked),
+            (Some((_, percent)), None) => Err(Error::ChangeInProgress { percent }),
         }
+    }
+
+    /// The change under way needs a node that only its operator can bring back.
+    pub(super) fn blocked(&self) -> Option<Error> {
+        let machine = &self.changes.running.as_ref()?.machine;
+        let node = machine.waits_for()?;
+        let process = self.nodes.get(&node)?.process.as_ref();
+        let needs_restart = process.is_none_or(|process| process.replica.store().failure().is_some());
+        needs_restart.then(|| Error::ChangeBlocked { label: self.label(node), percent: machine.percent() })
     }
 
     /// The tokens of a node of `weight`; E401 when there are none or too many.
@@ -186,11 +196,14 @@ impl Cluster {
         }
     }
 
-    /// Plays events until no change is under way or waiting. A change that waits for a node to come back is left
-    /// under way after a while: nobody could bring the node back meanwhile.
+    /// Plays events until no change is under way or waiting. A change that needs a node to come back is left under way:
+    /// nobody could bring the node back meanwhile.
     pub(super) fn finish_changes(&mut self) -> Result<(), Error> {
         let give_up = self.now.plus(CHANGE_PATIENCE);
         while let Some((_, percent)) = self.ring_change() {
+            if let Some(blocked) = self.blocked() {
+                return Err(blocked);
+            }
             if self.now > give_up {
                 return Err(Error::ChangeInProgress { percent });
             }
@@ -337,7 +350,7 @@ impl Cluster {
                 return self.finish_retirement();
             }
             (Purpose::Add(_) | Purpose::Remove { .. }, Ended::Aborted { silent }) => {
-                self.changes.ended = Some(Err(Error::ChangeAborted { label: self.label(*silent) }));
+                self.changes.ended = Some(Err(self.called_off(*silent)));
             }
             (Purpose::Return(node) | Purpose::Restore(node), _) => self.serve_clients(node),
             (Purpose::Clear | Purpose::Resume, _) => {}
@@ -347,6 +360,14 @@ impl Cluster {
         }
         self.drop_strangers();
         self.start_next_change();
+    }
+
+    /// Why a change ended with the old ring.
+    fn called_off(&self, silent: NodeId) -> Error {
+        let label = self.label(silent);
+        let keys = self.live_keys(silent).len() as u64;
+        let is_last = matches!(&self.topology.record().members[..], [member] if member.id == silent);
+        if is_last && keys > 0 { Error::LastCopy { label, keys } } else { Error::ChangeAborted { label } }
     }
 
     /// A node that has left the ring stops once no client waits for it, and the change is over.

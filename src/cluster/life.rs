@@ -45,8 +45,26 @@ impl Cluster {
     }
 
     /// Brings a started node to where it serves: it hands over what it lost, and gets back what it lacks. Nodes that
-    /// could not hand over before, because a receiver was down, try again.
+    /// could not hand over before, because a receiver was down, try again. Behind a change that needs yet another node
+    /// it waits, up but without clients, until that one is back.
     pub(super) fn settle(&mut self, id: NodeId, notes: &mut Vec<String>) -> Result<(), Error> {
+        match self.try_settle(id, notes) {
+            Err(Error::ChangeBlocked { label: needed, percent }) => {
+                if self.nodes.get(&id).is_some_and(|node| node.is_recovering()) {
+                    self.request_change(Purpose::Restore(id));
+                }
+                let label = self.label(id);
+                notes.push(format!(
+                    "{label} is up and serves no clients yet: it waits behind a ring change ({percent} %) that needs \
+                     {needed}; restart {needed}"
+                ));
+                Ok(())
+            }
+            settled => settled,
+        }
+    }
+
+    fn try_settle(&mut self, id: NodeId, notes: &mut Vec<String>) -> Result<(), Error> {
         let others: Vec<NodeId> = self.nodes.keys().copied().filter(|other| *other != id).collect();
         for node in std::iter::once(id).chain(others) {
             self.changes.last = None;
@@ -57,8 +75,7 @@ impl Cluster {
                 notes.push(format!("{node} holds keys that are no longer its own: {silent} does not answer"));
             }
         }
-        let process = self.nodes.get(&id).and_then(|node| node.process.as_ref());
-        if process.is_none_or(|process| !process.replica.is_recovering()) {
+        if self.nodes.get(&id).is_none_or(|node| !node.is_recovering()) {
             return Ok(());
         }
         self.request_change(Purpose::Restore(id));

@@ -344,6 +344,45 @@ fn deaths_in_the_middle_of_a_change_lose_nothing() {
     }
 }
 
+/// From ReadBoth on a change cannot be called off. Whoever returns while it needs another is told so, and at once.
+#[test]
+fn a_node_that_returns_behind_a_blocked_change_says_for_whom_it_waits() {
+    for stage in ["reading both", "retiring"] {
+        let mut cluster = cluster_of(4, small(1));
+        fill(&mut cluster, 40);
+        cluster.start_remove_node("node4", false).unwrap();
+        while cluster.ring_change().unwrap().0 != stage {
+            assert!(cluster.step());
+        }
+        for node in ["node1", "node2", "node3"] {
+            cluster.kill(node).unwrap();
+        }
+        cluster.advance(Time(5 * Time::SECOND.0));
+        let before = cluster.now();
+        let error = cluster.add_node("node5", 1.0).unwrap_err();
+        assert!(matches!(&error, Error::ChangeBlocked { label, .. } if label == "node1"), "{stage}: {error}");
+        let percent = cluster.ring_change().unwrap().1;
+        let waits = |node, needed| {
+            format!(
+                "{node} is up and serves no clients yet: it waits behind a ring change ({percent} %) that needs \
+                 {needed}; restart {needed}"
+            )
+        };
+        assert_eq!(cluster.restart("node3").unwrap().notes, [waits("node3", "node1")], "{stage}");
+        assert!(cluster.now().since(before) < Time::SECOND, "{stage}: nobody can help meanwhile");
+        let via = |node: &str| RequestOptions { via: Some(node.to_owned()), ..PLAIN };
+        assert_eq!(cluster.get(b"key1", &via("node3")).unwrap_err().code(), "KV-E136");
+        // Once a majority is back all goes on, and everybody serves.
+        assert_eq!(cluster.restart("node1").unwrap().notes, Vec::<String>::new(), "{stage}");
+        assert_eq!(cluster.ring_change(), None);
+        assert!(cluster.get(b"key1", &via("node3")).is_ok() && cluster.get(b"key1", &via("node1")).is_ok());
+        cluster.restart("node2").unwrap();
+        assert_eq!(cluster.nodes().len(), 3);
+        assert_filled(&mut cluster, 40);
+        assert_sound(&mut cluster);
+    }
+}
+
 #[test]
 fn an_answer_is_of_the_kind_that_was_asked_for() {
     let mut cluster = cluster_of(1, small(1));

@@ -13,6 +13,9 @@
 //! upon. Until ReadBoth is published the change can abort: the old ring is published again. After that it only goes
 //! forward. Copying is a merge by stamp, so it races harmlessly with writes and can be started again at any time.
 //!
+//! The last node leaves only if it holds nothing: once it is fenced its keys are looked at, and if there is one the old
+//! ring comes back. Nobody else could have been asked meanwhile, so this is the one way back after ReadBoth.
+//!
 //! The same machine clears all data (a topology entry), takes back a node that missed changes, and refills one that
 //! lost data: publish, fence and streams are all they need.
 //!
@@ -155,6 +158,8 @@ enum Phase {
     Fence,
     /// Streams are at work.
     Stream,
+    /// The last node is asked for what it still holds.
+    Count,
     /// Receivers make what they absorbed durable.
     Sync,
     /// Discards, or the word that a node is restored.
@@ -307,6 +312,14 @@ impl RingChange {
             (None, _) => 95,
         };
         u8::try_from(percent).unwrap_or(100)
+    }
+
+    /// The node without which nothing can go on: all that is asked of others was answered, and it is silent.
+    pub fn waits_for(&self) -> Option<NodeId> {
+        let mut asked = self.calls.receivers();
+        let first = asked.next()?;
+        let all_silent = self.silent.contains(&first) && asked.all(|node| self.silent.contains(&node));
+        all_silent.then_some(first)
     }
 
     fn send(&mut self, to: NodeId, request: Request, stream: Option<usize>) {
