@@ -40,6 +40,7 @@ impl Cluster {
         let restored = self.start_process(id)?;
         let mut notes: Vec<String> = restored.log.note(label).into_iter().collect();
         self.note(TraceEvent { node: Some(id), number: restored.log.records, ..self.event("restart") });
+        self.keep_in_change(id);
         self.settle(id, &mut notes)?;
         Ok(RestartReport { node: label.to_owned(), records: restored.log.records, notes })
     }
@@ -65,7 +66,7 @@ impl Cluster {
     }
 
     fn try_settle(&mut self, id: NodeId, notes: &mut Vec<String>) -> Result<(), Error> {
-        let others: Vec<NodeId> = self.nodes.keys().copied().filter(|other| *other != id).collect();
+        let others: Vec<NodeId> = self.owing().into_iter().filter(|other| *other != id).collect();
         for node in std::iter::once(id).chain(others) {
             self.changes.last = None;
             self.request_change(Purpose::Return(node));

@@ -1,6 +1,6 @@
 //! Nodes that are killed, stay away, return, or are given up.
 
-use kvsim::cluster::{Answer, ClusterConfig, RequestOptions};
+use kvsim::cluster::{Answer, Cluster, ClusterConfig, RequestOptions};
 use kvsim::error::Error;
 use kvsim::sim::rng::Rng;
 use kvsim::types::{Level, Time};
@@ -231,6 +231,43 @@ fn a_node_whose_heirs_are_down_keeps_what_nobody_takes() {
         let read = cluster.get(format!("key{key}").as_bytes(), &at(Level::All)).unwrap();
         assert_eq!(read.value, Some(format!("value{key}").into_bytes()));
     }
+}
+
+/// What a returned node could not hand over nobody else has. A change that would give it the range again, and is called
+/// off, takes nothing from it; when the heirs are back it hands over.
+#[test]
+fn a_forced_removal_of_an_heir_takes_nothing_from_who_waits_for_it() {
+    let mut cluster = cluster_of(3, small(3));
+    cluster.kill("node2").unwrap();
+    cluster.kill("node3").unwrap();
+    for key in 0..20 {
+        cluster.put(format!("key{key}").as_bytes(), format!("value{key}").as_bytes(), &at(Level::One)).unwrap();
+    }
+    cluster.advance(Time::SECOND);
+    cluster.kill("node1").unwrap();
+    cluster.restart("node2").unwrap();
+    cluster.restart("node3").unwrap();
+    cluster.add_node("node4", 2.0).unwrap();
+    for node in ["node2", "node3", "node4"] {
+        cluster.kill(node).unwrap();
+    }
+    let holds = |cluster: &Cluster| cluster.keys(Some("node1")).unwrap().len();
+    assert_eq!(cluster.restart("node1").unwrap().notes.len(), 1);
+    assert_eq!(cluster.restart("node3").unwrap().notes.len(), 1, "one heir of three is no majority");
+    assert_eq!(holds(&cluster), 20);
+    let error = cluster.remove_node("node2", true).unwrap_err();
+    assert!(matches!(&error, Error::ChangeAborted { label } if label == "node4"), "{error}");
+    assert_eq!(holds(&cluster), 20, "what nobody else has");
+    assert_sound(&mut cluster);
+    assert_eq!(cluster.restart("node4").unwrap().notes, Vec::<String>::new());
+    // Both heirs that are left are up: the one that is gone can be given up.
+    cluster.remove_node("node2", true).unwrap();
+    for key in 0..20 {
+        let read = cluster.get(format!("key{key}").as_bytes(), &at(Level::All)).unwrap();
+        assert_eq!(read.value, Some(format!("value{key}").into_bytes()));
+    }
+    assert_sound(&mut cluster);
+    assert_eq!(cluster.check().notes, Vec::<String>::new());
 }
 
 #[test]

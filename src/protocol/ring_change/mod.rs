@@ -126,6 +126,8 @@ pub struct RingChange {
     fenced: BTreeSet<NodeId>,
     silent: BTreeSet<NodeId>,
     streams: Streams,
+    /// Nodes that keep what they hold of ranges they gain if the change is called off: see [`RingChange::keep`].
+    keepers: BTreeSet<NodeId>,
     /// Whether copying was begun before: what arrives again is not counted again.
     copied_before: bool,
     moved: Moved,
@@ -226,6 +228,7 @@ impl RingChange {
             fenced: BTreeSet::new(),
             silent: dead.into_iter().collect(),
             streams: Streams::default(),
+            keepers: BTreeSet::new(),
             copied_before: false,
             moved: Moved::default(),
         };
@@ -233,6 +236,12 @@ impl RingChange {
             change.start_fence();
         }
         change
+    }
+
+    /// `node` holds versions that it has yet to hand over, perhaps in ranges that it gains here: if the change is called
+    /// off it must not discard those.
+    pub fn keep(&mut self, node: NodeId) {
+        self.keepers.insert(node);
     }
 
     /// What to do next.
@@ -314,12 +323,10 @@ impl RingChange {
         u8::try_from(percent).unwrap_or(100)
     }
 
-    /// The node without which nothing can go on: all that is asked of others was answered, and it is silent.
-    pub fn waits_for(&self) -> Option<NodeId> {
-        let mut asked = self.calls.receivers();
-        let first = asked.next()?;
-        let all_silent = self.silent.contains(&first) && asked.all(|node| self.silent.contains(&node));
-        all_silent.then_some(first)
+    /// The nodes without which nothing can go on: they are silent, and all that was asked of others is answered.
+    pub fn waits_for(&self) -> BTreeSet<NodeId> {
+        let asked: BTreeSet<NodeId> = self.calls.receivers().collect();
+        if asked.is_subset(&self.silent) { asked } else { BTreeSet::new() }
     }
 
     fn send(&mut self, to: NodeId, request: Request, stream: Option<usize>) {

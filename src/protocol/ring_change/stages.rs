@@ -274,7 +274,7 @@ impl RingChange {
         let mut record = next_record(&self.topology);
         record.change = None;
         let moves = self.topology.moves();
-        let members = record.members.iter().map(|member| member.id);
+        let members = record.members.iter().map(|member| member.id).filter(|node| !self.keepers.contains(node));
         let gains = members.map(|node| (node, plan::gained_ranges(moves, node))).collect();
         self.goal = Goal::Abort { silent, gains };
         self.publish(record);
