@@ -109,6 +109,16 @@ pub enum Error {
         /// How far it has come.
         percent: u8,
     },
+    /// E301: the change under way cannot go on, nor be called off. It stays as it is; nothing else was changed.
+    #[error(
+        "KV-E301 the ring change under way ({percent} %) needs node '{label}', which is down or has stopped: it goes on when that is back; restart it (at the prompt: restart {label})"
+    )]
+    ChangeBlocked {
+        /// The node.
+        label: String,
+        /// How far it has come.
+        percent: u8,
+    },
     /// E302. Nothing was changed.
     #[error("KV-E302 '{label}' is the last node and holds {keys} {}: nothing was changed; add another node first, or delete the keys", if *.keys == 1 { "key" } else { "keys" })]
     LastCopy {
@@ -156,7 +166,7 @@ impl Error {
             Error::NoQuorum { .. } => "KV-E201",
             Error::WriteTimeout { .. } | Error::ReadTimeout { .. } => "KV-E202",
             Error::Busy { .. } | Error::ClientsAtWork { .. } => "KV-E203",
-            Error::ChangeInProgress { .. } | Error::ChangeGoesOn { .. } => "KV-E301",
+            Error::ChangeInProgress { .. } | Error::ChangeGoesOn { .. } | Error::ChangeBlocked { .. } => "KV-E301",
             Error::LastCopy { .. } => "KV-E302",
             Error::Setting { .. } => "KV-E401",
             Error::Storage(error) => error.code(),

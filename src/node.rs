@@ -54,6 +54,7 @@ pub struct Replica {
     /// only the value it saw at its start: one that began before the raise was staged proves nothing about it.
     unsynced_raise: AtomicU64,
     recovering: AtomicBool,
+    owing: AtomicBool,
 }
 
 impl Replica {
@@ -78,6 +79,7 @@ impl Replica {
             adopting: Mutex::new(()),
             unsynced_raise: AtomicU64::new(0),
             recovering: AtomicBool::new(restored.recovering),
+            owing: AtomicBool::new(restored.log.records > 0),
         };
         if topology.epoch() > replica.store.epoch() {
             replica.adopt(&topology).and_then(|()| replica.commit_now(Durability::Synced)).map_err(storage_error)?;
@@ -126,6 +128,18 @@ impl Replica {
         }
         self.store.note_boot(noting).map_err(storage_error)?;
         self.store.sync()
+    }
+
+    /// Whether it may hold versions outside its own ranges that it has not handed over, so that nobody else may have
+    /// them. A ring change that gives it such a range again lets it keep them; otherwise they are leftovers, and are
+    /// dropped. So it is from its opening until the driver knows better, unless its log was empty.
+    pub fn is_owing(&self) -> bool {
+        self.owing.load(Ordering::Acquire)
+    }
+
+    /// Says that all was handed over, or that it could not be.
+    pub fn set_owing(&self, owing: bool) {
+        self.owing.store(owing, Ordering::Release);
     }
 
     /// Applies and buffers `request`; no I/O but reads. `now` judges stamps of the future and expiry.
@@ -210,7 +224,7 @@ impl Replica {
         if topology.epoch() <= before {
             return Ok(());
         }
-        let discard = gained_ranges(self.id, before, topology);
+        let discard = if self.is_owing() { Vec::new() } else { gained_ranges(self.id, before, topology) };
         let raise = topology.epoch().0 * 2;
         self.unsynced_raise.store(raise, Ordering::Release);
         self.topology.store(Arc::clone(topology));

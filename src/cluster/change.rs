@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::account::Account;
 use super::event::{About, Body, Event, LEADER};
 use super::look::Holdings;
+use super::node::Node;
 use super::report::{PairReport, RingChangeReport};
 use super::{Cluster, NodeId};
 use crate::error::Error;
@@ -176,10 +177,23 @@ impl Cluster {
     }
 
     pub(super) fn check_no_change(&self) -> Result<(), Error> {
-        match self.ring_change() {
-            Some((_, percent)) => Err(Error::ChangeInProgress { percent }),
-            None => Ok(()),
+        match (self.ring_change(), self.blocked()) {
+            (None, _) => Ok(()),
+            (Some(_), Some(blocked)) => Err(blocked),
+            (Some((_, percent)), None) => Err(Error::ChangeInProgress { percent }),
         }
+    }
+
+    /// The change under way needs a node that only its operator can bring back.
+    pub(super) fn blocked(&self) -> Option<Error> {
+        let machine = &self.changes.running.as_ref()?.machine;
+        let silent = machine.waits_for();
+        let needs_restart = |id: &NodeId| {
+            let process = self.nodes.get(id).and_then(|node| node.process.as_ref());
+            process.is_none_or(|process| process.replica.store().failure().is_some())
+        };
+        let first = silent.first().filter(|_| silent.iter().all(needs_restart))?;
+        Some(Error::ChangeBlocked { label: self.label(*first), percent: machine.percent() })
     }
 
     /// The tokens of a node of `weight`; E401 when there are none or too many.
@@ -204,12 +218,15 @@ impl Cluster {
         }
     }
 
-    /// Plays events until no change is under way or waiting. A change that waits for a node to come back is left
-    /// under way after a while: nobody could bring the node back meanwhile. An interrupted one is too, but for
-    /// `clear`, which is short and has to be accounted for here.
+    /// Plays events until no change is under way or waiting. A change that needs a node to come back is left under way:
+    /// nobody could bring the node back meanwhile. An interrupted one is too, but for `clear`, which is short and has to
+    /// be accounted for here.
     pub(super) fn finish_changes(&mut self) -> Result<(), Error> {
         let give_up = self.now.plus(CHANGE_PATIENCE);
         while let Some((_, percent)) = self.ring_change() {
+            if let Some(blocked) = self.blocked() {
+                return Err(blocked);
+            }
             let is_clear = self.changes.running.as_ref().is_some_and(|running| running.purpose == Purpose::Clear);
             if self.now > give_up || (self.is_interrupted() && !is_clear) {
                 return Err(Error::ChangeGoesOn { percent });
@@ -229,7 +246,10 @@ impl Cluster {
         while self.changes.running.is_none() {
             let Some(purpose) = self.changes.waiting.pop_front() else { return };
             match purpose {
-                Purpose::Return(node) if !self.has_strays(node) => self.serve_clients(node),
+                Purpose::Return(node) if !self.has_strays(node) => {
+                    self.set_owing(node, false);
+                    self.serve_clients(node);
+                }
                 Purpose::Return(node) => self.start_change(purpose, Change::Return(node)),
                 Purpose::Restore(node) => self.start_change(purpose, Change::Restore(node)),
                 Purpose::Resume => {
@@ -247,7 +267,8 @@ impl Cluster {
         self.run_change(purpose, machine, account);
     }
 
-    fn run_change(&mut self, purpose: Purpose, machine: RingChange, account: Option<RingAccount>) {
+    fn run_change(&mut self, purpose: Purpose, mut machine: RingChange, account: Option<RingAccount>) {
+        self.owing().into_iter().for_each(|node| machine.keep(node));
         self.changes.serial += 1;
         let (serial, started) = (self.changes.serial, self.now);
         self.changes.running = Some(Running { machine, purpose, account, serial, started, timer: None, report: None });
@@ -357,16 +378,31 @@ impl Cluster {
                 return self.finish_retirement();
             }
             (Purpose::Add(_) | Purpose::Remove { .. }, Ended::Aborted { silent }) => {
-                self.changes.ended = Some(Err(Error::ChangeAborted { label: self.label(*silent) }));
+                self.changes.ended = Some(Err(self.called_off(*silent)));
             }
-            (Purpose::Return(node) | Purpose::Restore(node), _) => self.serve_clients(node),
+            (Purpose::Return(node), ended) => {
+                self.set_owing(node, !matches!(ended, Ended::Complete(_)));
+                self.serve_clients(node);
+            }
+            (Purpose::Restore(node), _) => self.serve_clients(node),
             (Purpose::Clear | Purpose::Repair | Purpose::Resume, _) => {}
         }
         if running.account.is_none() {
             self.changes.last = Some(ended);
         }
         self.drop_strangers();
+        if running.account.is_some() {
+            self.return_again();
+        }
         self.start_next_change();
+    }
+
+    /// Why a change ended with the old ring.
+    fn called_off(&self, silent: NodeId) -> Error {
+        let label = self.label(silent);
+        let keys = self.live_keys(silent).len() as u64;
+        let is_last = matches!(&self.topology.record().members[..], [member] if member.id == silent);
+        if is_last && keys > 0 { Error::LastCopy { label, keys } } else { Error::ChangeAborted { label } }
     }
 
     /// A node that has left the ring stops once no client waits for it, and the change is over.
@@ -381,7 +417,33 @@ impl Cluster {
             self.changes.ended = running.report.take().map(|report| Ok(RingChangeReport { took, ..report }));
         }
         self.drop_strangers();
+        self.return_again();
         self.start_next_change();
+    }
+
+    /// After a change of the ring, which may have brought other heirs: who could not hand over tries again.
+    fn return_again(&mut self) {
+        let owing = self.owing();
+        self.changes.waiting.extend(owing.into_iter().map(Purpose::Return));
+    }
+
+    /// Nodes that are up and have not handed over everything that is not their own.
+    pub(super) fn owing(&self) -> Vec<NodeId> {
+        let is_owing = |node: &Node| node.process.as_ref().is_some_and(|process| process.replica.is_owing());
+        self.nodes.iter().filter(|(_, node)| is_owing(node)).map(|(id, _)| *id).collect()
+    }
+
+    fn set_owing(&self, id: NodeId, owing: bool) {
+        if let Some(process) = self.nodes.get(&id).and_then(|node| node.process.as_ref()) {
+            process.replica.set_owing(owing);
+        }
+    }
+
+    /// A node started while a change is under way: what it has yet to hand over outlives that change.
+    pub(super) fn keep_in_change(&mut self, id: NodeId) {
+        if let Some(running) = &mut self.changes.running {
+            running.machine.keep(id);
+        }
     }
 
     /// What only the removed node held: the operator is told, once.

@@ -40,14 +40,30 @@ impl Cluster {
         let restored = self.start_process(id)?;
         let mut notes: Vec<String> = restored.log.note(label).into_iter().collect();
         self.note(TraceEvent { node: Some(id), number: restored.log.records, ..self.event("restart") });
+        self.keep_in_change(id);
         self.settle(id, &mut notes)?;
         Ok(RestartReport { node: label.to_owned(), records: restored.log.records, notes })
     }
 
     /// Brings a started node to where it serves: it hands over what it lost, and gets back what it lacks. Nodes that
-    /// could not hand over before, because a receiver was down, try again.
+    /// could not hand over before, because a receiver was down, try again. Behind a change that needs yet another node
+    /// it waits, up but without clients, until that one is back.
     pub(super) fn settle(&mut self, id: NodeId, notes: &mut Vec<String>) -> Result<(), Error> {
-        let others: Vec<NodeId> = self.nodes.keys().copied().filter(|other| *other != id).collect();
+        match self.try_settle(id, notes) {
+            Err(Error::ChangeBlocked { label: needed, percent }) => {
+                let label = self.label(id);
+                notes.push(format!(
+                    "{label} is up and serves no clients yet: it waits behind a ring change ({percent} %) that needs \
+                     {needed}; restart {needed}"
+                ));
+                Ok(())
+            }
+            settled => settled,
+        }
+    }
+
+    fn try_settle(&mut self, id: NodeId, notes: &mut Vec<String>) -> Result<(), Error> {
+        let others: Vec<NodeId> = self.owing().into_iter().filter(|other| *other != id).collect();
         let mut nodes = std::iter::once(id).chain(others);
         while let Some(node) = nodes.next() {
             self.changes.last = None;
@@ -87,8 +103,7 @@ impl Cluster {
     }
 
     fn is_recovering(&self, id: NodeId) -> bool {
-        let process = self.nodes.get(&id).and_then(|node| node.process.as_ref());
-        process.is_some_and(|process| process.replica.is_recovering())
+        self.nodes.get(&id).is_some_and(Node::is_recovering)
     }
 
     /// Makes a node that is to join, with an empty log.

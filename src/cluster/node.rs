@@ -58,6 +58,11 @@ impl Node {
         self.process.as_mut().filter(|_| self.life == life)
     }
 
+    /// Whether it is up and has yet to get back what it lost.
+    pub(super) fn is_recovering(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.replica.is_recovering())
+    }
+
     pub(super) fn is_serving(&self) -> bool {
         self.process.as_ref().is_some_and(|process| process.is_serving)
     }

@@ -15,6 +15,25 @@ fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> &'static str {
 }
 
 #[test]
+fn the_first_nodes_come_in_one_step() {
+    for nodes in [0, 1, 3, 40] {
+        let (mut cluster, opened) = Cluster::open(ClusterConfig { nodes, ..small(1) }, Backing::Memory).unwrap();
+        assert!(opened.is_new);
+        assert_eq!((cluster.nodes().len(), cluster.now()), (nodes, Time(0)));
+        assert!(cluster.nodes().iter().all(|node| node.state == "up"));
+        assert_sound(&mut cluster);
+        let label = format!("node{}", nodes + 1);
+        cluster.add_node(&label, 1.0).unwrap();
+        fill(&mut cluster, 10);
+        assert_sound(&mut cluster);
+    }
+    let many = ClusterConfig { nodes: 1_025, ..small(1) };
+    assert_eq!(Cluster::open(many, Backing::Memory).unwrap_err().code(), "KV-E401");
+    let no_tokens = ClusterConfig { nodes: 1, vnodes: 0, ..small(1) };
+    assert_eq!(Cluster::open(no_tokens, Backing::Memory).unwrap_err().code(), "KV-E401");
+}
+
+#[test]
 fn what_is_put_is_got_and_what_is_deleted_is_gone() {
     let mut cluster = cluster_of(3, ClusterConfig::default());
     let written = cluster.put(b"apple", b"1", &PLAIN).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kvsim::cluster::{Backing, Cluster, ClusterConfig, Opened, RequestOptions};
-use kvsim::storage::disk::{Disk, FaultyDisk, MemoryDisk};
+use kvsim::storage::disk::{CrashEffect, Disk, FaultyDisk, MemoryDisk};
 use kvsim::types::{Level, Time};
 
 use crate::workload::{Workload, assert_sound, none};
@@ -17,6 +17,37 @@ fn on(disk: &MemoryDisk) -> Backing {
 
 fn reopen(config: &ClusterConfig, disk: &MemoryDisk) -> (Cluster, Opened) {
     Cluster::open(config.clone(), on(disk)).unwrap()
+}
+
+/// A kill or a loss of power at any step of the very first start: the next finds every node, or begins anew.
+#[test]
+fn a_first_start_that_is_cut_off_leaves_nothing_half_made() {
+    let config = ClusterConfig { nodes: 3, ..small(1) };
+    let start =
+        |disk: &Arc<FaultyDisk>| Cluster::open(config.clone(), Backing::Disk(Arc::clone(disk) as Arc<dyn Disk>));
+    let whole = Arc::new(FaultyDisk::new(Arc::new(MemoryDisk::new())));
+    start(&whole).unwrap();
+    let mut found = [0; 2];
+    for step in 0..whole.steps() {
+        for effect in [CrashEffect::Nothing, CrashEffect::Half, CrashEffect::Whole] {
+            let below = MemoryDisk::new();
+            let disk = Arc::new(FaultyDisk::new(Arc::new(below.clone())));
+            disk.crash_at(step, effect);
+            start(&disk).unwrap_err();
+            for image in [below.after_kill(), below.after_power_loss(), below.after_power_loss_keeping_names()] {
+                let (mut cluster, opened) = reopen(&config, &image);
+                found[usize::from(opened.is_new)] += 1;
+                assert_eq!(cluster.nodes().len(), 3, "step {step}, {effect:?}");
+                fill(&mut cluster, 3);
+                cluster.close().unwrap();
+                let (mut cluster, opened) = reopen(&config, &image.after_power_loss());
+                assert!(!opened.is_new && opened.recovered.len() == 3, "step {step}, {effect:?}: {opened:?}");
+                assert_filled(&mut cluster, 3);
+                assert_sound(&mut cluster);
+            }
+        }
+    }
+    assert!(found[0] > 0 && found[1] > 0, "found whole, begun anew: {found:?}");
 }
 
 #[test]

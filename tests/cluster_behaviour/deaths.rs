@@ -1,6 +1,6 @@
 //! Nodes that are killed, stay away, return, or are given up.
 
-use kvsim::cluster::{Answer, ClusterConfig, RequestOptions};
+use kvsim::cluster::{Answer, Cluster, ClusterConfig, RequestOptions};
 use kvsim::error::Error;
 use kvsim::sim::rng::Rng;
 use kvsim::types::{Level, Time};
@@ -233,6 +233,43 @@ fn a_node_whose_heirs_are_down_keeps_what_nobody_takes() {
     }
 }
 
+/// What a returned node could not hand over nobody else has. A change that would give it the range again, and is called
+/// off, takes nothing from it; when the heirs are back it hands over.
+#[test]
+fn a_forced_removal_of_an_heir_takes_nothing_from_who_waits_for_it() {
+    let mut cluster = cluster_of(3, small(3));
+    cluster.kill("node2").unwrap();
+    cluster.kill("node3").unwrap();
+    for key in 0..20 {
+        cluster.put(format!("key{key}").as_bytes(), format!("value{key}").as_bytes(), &at(Level::One)).unwrap();
+    }
+    cluster.advance(Time::SECOND);
+    cluster.kill("node1").unwrap();
+    cluster.restart("node2").unwrap();
+    cluster.restart("node3").unwrap();
+    cluster.add_node("node4", 2.0).unwrap();
+    for node in ["node2", "node3", "node4"] {
+        cluster.kill(node).unwrap();
+    }
+    let holds = |cluster: &Cluster| cluster.keys(Some("node1")).unwrap().len();
+    assert_eq!(cluster.restart("node1").unwrap().notes.len(), 1);
+    assert_eq!(cluster.restart("node3").unwrap().notes.len(), 1, "one heir of three is no majority");
+    assert_eq!(holds(&cluster), 20);
+    let error = cluster.remove_node("node2", true).unwrap_err();
+    assert!(matches!(&error, Error::ChangeAborted { label } if label == "node4"), "{error}");
+    assert_eq!(holds(&cluster), 20, "what nobody else has");
+    assert_sound(&mut cluster);
+    assert_eq!(cluster.restart("node4").unwrap().notes, Vec::<String>::new());
+    // Both heirs that are left are up: the one that is gone can be given up.
+    cluster.remove_node("node2", true).unwrap();
+    for key in 0..20 {
+        let read = cluster.get(format!("key{key}").as_bytes(), &at(Level::All)).unwrap();
+        assert_eq!(read.value, Some(format!("value{key}").into_bytes()));
+    }
+    assert_sound(&mut cluster);
+    assert_eq!(cluster.check().notes, Vec::<String>::new());
+}
+
 #[test]
 fn a_dead_node_is_removed_by_force_only() {
     let mut cluster = cluster_of(4, small(2));
@@ -340,6 +377,45 @@ fn deaths_in_the_middle_of_a_change_lose_nothing() {
         clients.finish(&mut cluster);
         clients.judge();
         assert_filled(&mut cluster, 30);
+        assert_sound(&mut cluster);
+    }
+}
+
+/// From ReadBoth on a change cannot be called off. Whoever returns while it needs another is told so, and at once.
+#[test]
+fn a_node_that_returns_behind_a_blocked_change_says_for_whom_it_waits() {
+    for stage in ["reading both", "retiring"] {
+        let mut cluster = cluster_of(4, small(1));
+        fill(&mut cluster, 40);
+        cluster.start_remove_node("node4", false).unwrap();
+        while cluster.ring_change().unwrap().0 != stage {
+            assert!(cluster.step());
+        }
+        for node in ["node1", "node2", "node3"] {
+            cluster.kill(node).unwrap();
+        }
+        cluster.advance(Time(5 * Time::SECOND.0));
+        let before = cluster.now();
+        let error = cluster.add_node("node5", 1.0).unwrap_err();
+        assert!(matches!(&error, Error::ChangeBlocked { label, .. } if label == "node1"), "{stage}: {error}");
+        let percent = cluster.ring_change().unwrap().1;
+        let waits = |node, needed| {
+            format!(
+                "{node} is up and serves no clients yet: it waits behind a ring change ({percent} %) that needs \
+                 {needed}; restart {needed}"
+            )
+        };
+        assert_eq!(cluster.restart("node3").unwrap().notes, [waits("node3", "node1")], "{stage}");
+        assert!(cluster.now().since(before) < Time::SECOND, "{stage}: nobody can help meanwhile");
+        let via = |node: &str| RequestOptions { via: Some(node.to_owned()), ..PLAIN };
+        assert_eq!(cluster.get(b"key1", &via("node3")).unwrap_err().code(), "KV-E136");
+        // Once a majority is back all goes on, and everybody serves.
+        assert_eq!(cluster.restart("node1").unwrap().notes, Vec::<String>::new(), "{stage}");
+        assert_eq!(cluster.ring_change(), None);
+        assert!(cluster.get(b"key1", &via("node3")).is_ok() && cluster.get(b"key1", &via("node1")).is_ok());
+        cluster.restart("node2").unwrap();
+        assert_eq!(cluster.nodes().len(), 3);
+        assert_filled(&mut cluster, 40);
         assert_sound(&mut cluster);
     }
 }

@@ -1,10 +1,12 @@
 //! How much a ring change moves: what it must, counted at the receivers, and nothing between the others.
 
 use kvsim::cluster::{Cluster, ClusterConfig, RequestOptions, RingChangeReport};
-use kvsim::types::Level;
+use kvsim::types::{Level, Time};
 
 use crate::workload::assert_sound;
 use crate::{assert_filled, at, cluster_of, fill, small};
+
+const PLAIN: RequestOptions = RequestOptions { level: None, via: None, ttl: None };
 
 #[track_caller]
 fn assert_minimal(report: &RingChangeReport) {
@@ -16,6 +18,62 @@ fn assert_minimal(report: &RingChangeReport) {
 
 fn held(cluster: &Cluster, node: &str) -> u64 {
     cluster.keys(Some(node)).unwrap().len() as u64
+}
+
+/// E302 is decided behind the last write: whenever a put comes, it finds no node, or the node stays with it.
+#[test]
+fn the_last_node_stays_with_what_was_put_while_it_was_leaving() {
+    let (mut stayed, mut left) = (0, 0);
+    for events in 0.. {
+        let mut cluster = cluster_of(1, small(events));
+        cluster.start_remove_node("node1", false).unwrap();
+        (0..events).for_each(|_| {
+            cluster.step();
+        });
+        let is_over = cluster.ring_change().is_none();
+        let put = cluster.start_put(b"k", b"v", &PLAIN);
+        while cluster.ring_change().is_some() {
+            assert!(cluster.step());
+        }
+        cluster.advance(Time(2 * Time::SECOND.0));
+        let ended = cluster.take_ring_change().unwrap();
+        let answer = put.and_then(|put| cluster.take_answer(put).unwrap());
+        match (answer, ended) {
+            (Ok(_), Err(error)) => {
+                stayed += 1;
+                assert_eq!(error.code(), "KV-E302", "{events} events");
+                assert_eq!(cluster.get(b"k", &PLAIN).unwrap().value, Some(b"v".to_vec()));
+                cluster.add_node("node2", 1.0).unwrap();
+                cluster.remove_node("node1", false).unwrap();
+                assert_eq!(cluster.get(b"k", &PLAIN).unwrap().value, Some(b"v".to_vec()));
+            }
+            (Err(error), Ok(_)) => {
+                left += 1;
+                assert_eq!(error.code(), "KV-E135", "{events} events");
+                assert!(cluster.nodes().is_empty());
+            }
+            (answer, ended) => panic!("{events} events: {answer:?}, {ended:?}"),
+        }
+        assert_sound(&mut cluster);
+        if is_over {
+            break;
+        }
+    }
+    assert!(stayed > 0 && left > 0, "stayed {stayed}, left {left}");
+}
+
+#[test]
+fn the_last_node_leaves_with_tombstones_and_what_has_expired() {
+    let mut cluster = cluster_of(1, small(1));
+    cluster.put(b"deleted", b"v", &PLAIN).unwrap();
+    cluster.delete(b"deleted", &PLAIN).unwrap();
+    let brief = RequestOptions { ttl: Some(Time::SECOND), ..PLAIN };
+    cluster.put(b"expired", b"v", &brief).unwrap();
+    assert_eq!(cluster.remove_node("node1", false).unwrap_err().code(), "KV-E302");
+    cluster.advance(Time::SECOND);
+    cluster.remove_node("node1", false).unwrap();
+    assert!(cluster.nodes().is_empty());
+    assert_sound(&mut cluster);
 }
 
 #[test]

@@ -86,6 +86,11 @@ impl Calls {
         self.open.values().filter_map(|call| call.stream.or_else(|| call.then.as_ref()?.stream))
     }
 
+    /// Whose answers are waited for.
+    pub(super) fn receivers(&self) -> impl Iterator<Item = NodeId> {
+        self.open.values().map(|call| call.to)
+    }
+
     pub(super) fn wake_at(&self) -> Time {
         self.open.values().map(|call| call.last_sent.plus(RESEND_AFTER)).min().unwrap_or(Time(u64::MAX))
     }

@@ -13,6 +13,9 @@
 //! upon. Until ReadBoth is published the change can abort: the old ring is published again. After that it only goes
 //! forward. Copying is a merge by stamp, so it races harmlessly with writes and can be started again at any time.
 //!
+//! The last node leaves only if it holds nothing: once it is fenced its keys are looked at, and if there is one the old
+//! ring comes back. Nobody else could have been asked meanwhile, so this is the one way back after ReadBoth.
+//!
 //! The same machine clears all data (a topology entry), takes back a node that missed changes, refills one that lost
 //! data, and makes all replicas equal: publish, fence and streams are all they need.
 //!
@@ -127,6 +130,8 @@ pub struct RingChange {
     fenced: BTreeSet<NodeId>,
     silent: BTreeSet<NodeId>,
     streams: Streams,
+    /// Nodes that keep what they hold of ranges they gain if the change is called off: see [`RingChange::keep`].
+    keepers: BTreeSet<NodeId>,
     /// Whether copying was begun before: what arrives again is not counted again.
     copied_before: bool,
     /// Whether a node is restored from all its fellow replicas, sound or not.
@@ -162,6 +167,8 @@ enum Phase {
     Fence,
     /// Streams are at work.
     Stream,
+    /// The last node is asked for what it still holds.
+    Count,
     /// Receivers make what they absorbed durable.
     Sync,
     /// Discards, or the word that a node is restored.
@@ -238,6 +245,7 @@ impl RingChange {
             fenced: BTreeSet::new(),
             silent: dead.into_iter().collect(),
             streams: Streams::default(),
+            keepers: BTreeSet::new(),
             copied_before: false,
             from_all: false,
             moved: Moved::default(),
@@ -246,6 +254,12 @@ impl RingChange {
             change.start_fence();
         }
         change
+    }
+
+    /// `node` holds versions that it has yet to hand over, perhaps in ranges that it gains here: if the change is called
+    /// off it must not discard those.
+    pub fn keep(&mut self, node: NodeId) {
+        self.keepers.insert(node);
     }
 
     /// What to do next.
@@ -325,6 +339,12 @@ impl RingChange {
             (None, _) => 95,
         };
         u8::try_from(percent).unwrap_or(100)
+    }
+
+    /// The nodes without which nothing can go on: they are silent, and all that was asked of others is answered.
+    pub fn waits_for(&self) -> BTreeSet<NodeId> {
+        let asked: BTreeSet<NodeId> = self.calls.receivers().collect();
+        if asked.is_subset(&self.silent) { asked } else { BTreeSet::new() }
     }
 
     fn send(&mut self, to: NodeId, request: Request, stream: Option<usize>) {

@@ -14,7 +14,7 @@ impl RingChange {
         let receives = self.unfinished_streams().any(|index| self.streams.all[index].receiver == node);
         let donates = self.unfinished_streams().any(|index| self.streams.all[index].donor == node);
         match (&self.phase, self.topology.stage(), &self.goal) {
-            (Phase::Fence | Phase::Publish | Phase::Publishing | Phase::Over(_), ..) => {}
+            (Phase::Fence | Phase::Publish | Phase::Publishing | Phase::Count | Phase::Over(_), ..) => {}
             (_, None, Goal::Return(subject) | Goal::Restore(subject)) if *subject == node => self.give_up(node),
             (Phase::Stream, Some(Stage::Copying), _) if receives => self.abort(node),
             (Phase::Stream, Some(Stage::Copying), _) if donates && newly => self.start_copying(),

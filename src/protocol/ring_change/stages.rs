@@ -8,13 +8,13 @@ use super::stream::{Next, Stream};
 use super::{Ended, Goal, MAX_STREAMS, PairMoved, Phase, RingChange, Streams, next_record};
 use crate::protocol::message::{Reply, Request};
 use crate::topology::{Stage, Topology, TopologyRecord};
-use crate::types::{NodeId, TokenRange};
+use crate::types::{Entry, Key, NodeId, TokenRange};
 
 impl RingChange {
     /// Goes to the next phase if this one is complete. Returns whether anything changed.
     pub(super) fn advance(&mut self) -> bool {
         match self.phase {
-            Phase::Publish | Phase::Publishing | Phase::Over(_) => false,
+            Phase::Publish | Phase::Publishing | Phase::Count | Phase::Over(_) => false,
             Phase::Fence => self.all_heard() && self.after_fence(),
             Phase::Stream => self.start_streams(),
             Phase::Sync | Phase::Finish if !self.calls.is_empty() => false,
@@ -56,6 +56,10 @@ impl RingChange {
             (Some(Stage::Fencing), _) => self.publish_stage(Stage::Copying),
             (Some(Stage::Copying), _) => self.start_copying(),
             (Some(Stage::ReadBoth), _) => self.publish_stage(Stage::Retiring),
+            (Some(Stage::Retiring), _) if self.empties_the_ring() => {
+                self.enter(Phase::Count);
+                self.ask_for_keys(None);
+            }
             (Some(Stage::Retiring), _) => {
                 let streams = plan::pushes(&self.topology, &self.silent);
                 self.enter_streams(streams);
@@ -92,6 +96,33 @@ impl RingChange {
             (Some(Stage::ReadBoth | Stage::Retiring) | None, _) => return false,
         }
         true
+    }
+
+    /// Whether the last node leaves, and is there to be asked.
+    fn empties_the_ring(&self) -> bool {
+        let next = self.topology.record().change.as_ref();
+        next.is_some_and(|(_, members)| members.is_empty()) && !self.is_forced()
+    }
+
+    /// The fence is behind every write there was and before any other, so what this finds is final.
+    fn ask_for_keys(&mut self, after: Option<Key>) {
+        let epoch = self.topology.epoch();
+        for node in self.nodes() {
+            let ranges = Arc::from([TokenRange::ALL]);
+            self.send(node, Request::Page { epoch, ranges, after: after.clone(), values: true }, None);
+        }
+    }
+
+    /// Part of what the last node holds. A value among it keeps the node.
+    fn on_last_keys(&mut self, node: NodeId, entries: &[(Key, Entry)], more: bool) {
+        let last = entries.last().map(|(key, _)| key.clone());
+        if entries.iter().any(|(_, entry)| entry.visible(self.now).is_some()) {
+            self.abort(node);
+        } else if more && last.is_some() {
+            self.ask_for_keys(last);
+        } else {
+            self.enter_streams(Vec::new());
+        }
     }
 
     pub(super) fn start_copying(&mut self) {
@@ -147,6 +178,9 @@ impl RingChange {
             (Some(index), reply) => self.on_stream_reply(index, &call.request, reply),
             (None, Reply::Done) if self.phase == Phase::Finish => {
                 self.moved.owing.remove(&from);
+            }
+            (None, Reply::Page { entries, more }) if self.phase == Phase::Count => {
+                self.on_last_keys(from, &entries, more);
             }
             (None, Reply::Fenced { epoch }) if epoch >= self.topology.epoch() => {
                 self.fenced.insert(from);
@@ -245,12 +279,13 @@ impl RingChange {
         self.enter(Phase::Over(Ended::Complete(self.moved.clone())));
     }
 
-    /// Publishes the old ring again. Only before ReadBoth: afterwards reads may have seen what only new owners hold.
+    /// Publishes the old ring again. Only before ReadBoth, afterwards reads may have seen what only new owners hold; or
+    /// where there are no new owners.
     pub(super) fn abort(&mut self, silent: NodeId) {
         let mut record = next_record(&self.topology);
         record.change = None;
         let moves = self.topology.moves();
-        let members = record.members.iter().map(|member| member.id);
+        let members = record.members.iter().map(|member| member.id).filter(|node| !self.keepers.contains(node));
         let gains = members.map(|node| (node, plan::gained_ranges(moves, node))).collect();
         self.goal = Goal::Abort { silent, gains };
         self.publish(record);
