@@ -2,8 +2,8 @@
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use super::Page;
 use super::figures::{bytes, counted, grouped, percent, ratio, shares};
+use super::{Look, Page};
 use crate::cluster::{NodeReport, StatsReport};
 
 pub(super) fn nodes(page: &mut Page, nodes: &[NodeReport]) {
@@ -18,37 +18,44 @@ pub(super) fn nodes(page: &mut Page, nodes: &[NodeReport]) {
 }
 
 /// A bar a node, as long as the copies it holds beside the fullest one's.
-pub(super) fn show(page: &mut Page, stats: &StatsReport, width: usize) {
+pub(super) fn show(page: &mut Page, stats: &StatsReport, look: Look) {
     if stats.nodes.is_empty() {
         return nodes(page, &[]);
     }
     let fullest = stats.nodes.iter().map(|node| node.keys).max().unwrap_or(0);
     let shares = shares(&stats.nodes.iter().map(|node| node.share).collect::<Vec<_>>());
-    let figures: Vec<[String; 4]> = std::iter::zip(&stats.nodes, shares)
+    let mut figures: Vec<[String; 4]> = std::iter::zip(&stats.nodes, shares)
         .map(|(node, share)| {
             let state = if node.state == "up" { String::new() } else { node.state.to_owned() };
             [counted(node.keys, "copy"), counted(node.primaries, "primary"), share, state]
         })
         .collect();
-    let widest = |column: usize| figures.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
     let label = stats.nodes.iter().map(|node| node.id.len()).max().unwrap_or(0);
-    let taken = label + widest(0) + widest(1) + widest(2) + widest(3) + 10;
-    let bar = width.saturating_sub(taken).clamp(8, 40);
+    let taken = |figures: &[[String; 4]]| label + (0..4).map(|column| widest(figures, column) + 2).sum::<usize>() + 2;
+    // What a narrow window has no room for beside the bars is left to `stats`.
+    for column in [1, 2] {
+        if look.terminal && taken(&figures) + SHORTEST_BAR > look.width {
+            figures.iter_mut().filter_map(|row| row.get_mut(column)).for_each(String::clear);
+        }
+    }
+    let bar = look.width.saturating_sub(taken(&figures)).clamp(SHORTEST_BAR, LONGEST_BAR);
     for (node, [copies, primaries, share, state]) in std::iter::zip(&stats.nodes, &figures) {
         let filled = filled(node.keys, fullest, bar);
-        let line = format!(
-            "{:<label$}  {}{}  {copies:>c$}  {primaries:>p$}  {share:>s$}  {state}",
-            node.id,
-            "█".repeat(filled),
-            " ".repeat(bar - filled),
-            c = widest(0),
-            p = widest(1),
-            s = widest(2),
-        );
-        page.line(line.trim_end());
+        let mut line = format!("{:<label$}  {}{}", node.id, "█".repeat(filled), " ".repeat(bar - filled));
+        for (column, figure) in
+            [copies, primaries, share].into_iter().enumerate().filter(|(_, figure)| !figure.is_empty())
+        {
+            line += &format!("  {figure:>width$}", width = widest(&figures, column));
+        }
+        line += &format!("  {state}");
+        page.row(line.trim_end());
     }
     page.dim(&format!("{}, {}", counted(stats.keys, "key"), counted(stats.copies, "copy")));
     page.dim("next: stats");
+}
+
+fn widest(figures: &[[String; 4]], column: usize) -> usize {
+    figures.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0)
 }
 
 /// Cells of a bar of `width`: at least one for a node that holds anything.
@@ -58,7 +65,7 @@ fn filled(keys: u64, fullest: u64, width: usize) -> usize {
     usize::try_from(filled).unwrap_or(width).clamp(usize::from(keys > 0), width)
 }
 
-pub(super) fn stats(page: &mut Page, stats: &StatsReport) {
+pub(super) fn stats(page: &mut Page, stats: &StatsReport, look: Look) {
     if stats.nodes.is_empty() {
         return nodes(page, &[]);
     }
@@ -76,7 +83,13 @@ pub(super) fn stats(page: &mut Page, stats: &StatsReport) {
         ]
     });
     let header = ["node", "state", "copies", "primaries", "share", "cache hits", "misses", "log"];
-    table(page, &header, 2, rows.collect());
+    let mut rows: Vec<Vec<String>> = rows.collect();
+    let mut header = header.to_vec();
+    let hidden = if look.terminal { narrow(&mut header, &mut rows, look.width) } else { Vec::new() };
+    table(page, &header, 2, rows);
+    if !hidden.is_empty() {
+        page.dim(&format!("a wider window shows {}", hidden.join(", ")));
+    }
     let hits: u64 = stats.nodes.iter().map(|node| node.cache_hits).sum();
     let reads = hits + stats.nodes.iter().map(|node| node.cache_misses).sum::<u64>();
     page.line(&format!(
@@ -101,6 +114,23 @@ pub(super) fn stats(page: &mut Page, stats: &StatsReport) {
     page.dim("next: check");
 }
 
+/// Takes columns away from the right, but for the first four, until a row has room. Returns which.
+fn narrow(header: &mut Vec<&'static str>, rows: &mut [Vec<String>], width: usize) -> Vec<&'static str> {
+    let mut hidden = Vec::new();
+    let cell = |row: &Vec<String>, column: usize| row.get(column).map_or(0, String::len);
+    let widest = |rows: &[Vec<String>], column: usize, name: &str| {
+        rows.iter().map(|row| cell(row, column)).max().unwrap_or(0).max(name.len()) + 2
+    };
+    while header.len() > KEPT_COLUMNS
+        && header.iter().enumerate().map(|(column, name)| widest(rows, column, name)).sum::<usize>() > width + 2
+    {
+        hidden.extend(header.pop());
+        rows.iter_mut().for_each(|row| row.truncate(header.len()));
+    }
+    hidden.reverse();
+    hidden
+}
+
 /// A table without lines; columns from `first_figure` on are set to the right.
 fn table(page: &mut Page, header: &[&str], first_figure: usize, rows: Vec<Vec<String>>) {
     let mut table = Table::new();
@@ -112,5 +142,11 @@ fn table(page: &mut Page, header: &[&str], first_figure: usize, rows: Vec<Vec<St
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.lines().for_each(|line| page.line(line.trim_end()));
+    table.lines().for_each(|line| page.row(line.trim_end()));
 }
+
+/// Cells of the bar of the fullest node, at least and at most.
+const SHORTEST_BAR: usize = 8;
+const LONGEST_BAR: usize = 40;
+/// Columns of `stats` that the narrowest window has.
+const KEPT_COLUMNS: usize = 4;

@@ -16,20 +16,20 @@ pub struct Look {
     pub terminal: bool,
     /// Whether colour may be used.
     pub color: bool,
-    /// Columns.
+    /// Columns; as many as can be where nobody knows.
     pub width: usize,
 }
 
 /// The look of a pipe or a file.
 impl Default for Look {
     fn default() -> Look {
-        Look { terminal: false, color: false, width: 80 }
+        Look { terminal: false, color: false, width: TEXT_WIDTH }
     }
 }
 
 /// The text of an answer.
 pub fn render(response: &Response, look: Look) -> Vec<u8> {
-    let mut page = Page::new(look.color);
+    let mut page = Page::new(look);
     match response {
         Response::NodeAdded(report) => ring::added(&mut page, report),
         Response::NodeRemoved(report) => ring::removed(&mut page, report),
@@ -45,7 +45,7 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::Loaded(loaded) => load(&mut page, loaded),
         Response::Where { key, placement } => place(&mut page, key, placement),
         Response::Keys(keys) => {
-            keys.iter().for_each(|key| page.line(&escape::word(key)));
+            keys.iter().for_each(|key| page.row(&escape::word(key)));
             page.dim(&counted(len(keys), "key"));
         }
         Response::Count(count) => page.line(&counted(*count, "key")),
@@ -53,8 +53,8 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::ClearScreen => {}
         Response::Cleared(count) => page.line(&format!("cleared {}", counted(*count, "key"))),
         Response::Nodes(nodes) => tables::nodes(&mut page, nodes),
-        Response::Show(stats) => tables::show(&mut page, stats, look.width),
-        Response::Stats(stats) => tables::stats(&mut page, stats),
+        Response::Show(stats) => tables::show(&mut page, stats, look),
+        Response::Stats(stats) => tables::stats(&mut page, stats, look),
         Response::Killed { node, now } => killed(&mut page, node, *now, look),
         Response::Restarted(report) => {
             page.lead(&format!("{} is up: {} recovered from its log", report.node, counted(report.records, "record")));
@@ -70,14 +70,14 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::Timing { on: true } => page.line("commands are timed from here on, by the wall clock"),
         Response::Timing { on: false } => page.line("commands are no longer timed"),
         Response::History(lines) => {
-            lines.iter().for_each(|(number, line)| page.line(&format!("{number:>5}  {line}")));
+            lines.iter().for_each(|(number, line)| page.row(&format!("{number:>5}  {line}")));
             page.dim(&counted(len(lines), "line"));
         }
         Response::Dumped { keys, bytes: size } => {
             page.line(&format!("dumped {}, {}", counted(*keys, "key"), bytes(*size)))
         }
         Response::Help(about) => {
-            about.map_or_else(help::overview, help::explain).iter().for_each(|line| page.line(line));
+            help::text(*about, look.width).iter().for_each(|line| page.line(line));
         }
         Response::Exit => {}
     }
@@ -87,7 +87,7 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
 
 /// The text of an error: one line, the code first.
 pub fn error(error: &CommandError, line: Option<u64>, look: Look) -> Vec<u8> {
-    let mut page = Page::new(look.color);
+    let mut page = Page::new(look);
     page.error(&error_line(error, line));
     page.into_bytes()
 }
@@ -116,7 +116,7 @@ fn put_line(report: &WriteReport, value: &[u8]) -> String {
 
 fn get(page: &mut Page, read: &ReadReport, quiet: bool, look: Look) {
     match &read.value {
-        Some(value) if look.terminal => page.line(&escape::escaped(value)),
+        Some(value) if look.terminal => page.row(&escape::escaped(value)),
         Some(value) => page.raw(value),
         None => page.line("(nil)"),
     }
@@ -182,7 +182,7 @@ fn list(page: &mut Page, events: &[EventReport]) {
     for event in events {
         let node = event.node.as_deref().unwrap_or("-");
         let at = format!("{}.{:06}", event.at.0 / 1_000_000, event.at.0 % 1_000_000);
-        page.line(format!("{at}  {node:<widest$}  {:<9} {}", event.kind, event.detail).trim_end());
+        page.row(format!("{at}  {node:<widest$}  {:<9} {}", event.kind, event.detail).trim_end());
     }
     page.dim(&counted(len(events), "event"));
 }
@@ -193,7 +193,7 @@ fn checked(page: &mut Page, report: &CheckReport, look: Look) {
     }
     report.violations.iter().for_each(|violation| page.error(violation));
     let each: Vec<String> = report.checked.iter().map(|(name, over)| format!("{name} {}", grouped(*over))).collect();
-    flow("checked ", &each, "; ", look.width).iter().for_each(|line| page.dim(line));
+    flow("checked ", &each, "; ", look.width.min(TEXT_WIDTH)).iter().for_each(|line| page.dim(line));
 }
 
 fn write_line(report: &WriteReport) -> String {
@@ -252,3 +252,6 @@ pub(crate) fn with_prefix(prefix: &str, text: &str) -> String {
 fn len<T>(items: &[T]) -> u64 {
     u64::try_from(items.len()).unwrap_or(u64::MAX)
 }
+
+/// The width of a list in words: an ordinary terminal's.
+const TEXT_WIDTH: usize = 80;

@@ -215,7 +215,7 @@ fn a_crash_while_creating_it_leaves_it_new_or_whole() {
         if listing.has_temporary {
             disk.remove(FORMAT_TMP).map_err(|error| StorageError::writing(FORMAT_TMP, &error))?;
         }
-        write_format(&*disk, &FRESH)
+        write_format(&*disk, Path::new("."), &FRESH)
     };
     let created = MemoryDisk::new();
     create(Arc::new(FaultyDisk::new(Arc::new(created.clone())))).unwrap();
