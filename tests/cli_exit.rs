@@ -293,6 +293,45 @@ fn a_dead_node_introduces_nobody_and_is_removed_by_force_only() {
 }
 
 #[test]
+fn a_dump_is_what_load_reads() {
+    let folder = temporary();
+    let on = |commands: &str| {
+        let output = kvsim(folder.path()).args(["-c", commands, "--format", "json"]).output().expect("the program");
+        (output.status.code(), objects(&output.stdout), objects(&output.stderr))
+    };
+    let (code, answers, _) = on(r#"put a 1; put "b c" " x\ty\r"; put d ""; dump d.tsv"#);
+    assert_eq!((code, &answers[3]["keys"]), (Some(0), &3.into()));
+    let dumped = fs::read(folder.path().join("d.tsv")).expect("the file");
+    assert_eq!(text(&dumped), "a\t1\nb c\t x\ty\r\nd\t\n");
+    let (_, answers, _) = on(r#"load d.tsv; get "b c"; get d; count"#);
+    assert_eq!((&answers[1]["value"], &answers[2]["value"]), (&" x\ty\r".into(), &"".into()));
+    let (code, _, errors) = on("put a 2; dump d.tsv");
+    assert_eq!((code, &errors[0]["code"]), (Some(1), &"KV-E402".into()), "a file that is there stays");
+    assert_eq!(fs::read(folder.path().join("d.tsv")).expect("the file"), dumped);
+    for odd in [r#"put "a\tb" 1"#, r#"put "a\nb" 1"#, r#"put a "1\n2""#] {
+        let (code, _, errors) = on(&format!("put 0 0; {odd}; dump e.tsv"));
+        assert_eq!((code, &errors[0]["code"]), (Some(1), &"KV-E402".into()), "{odd}");
+        assert!(!folder.path().join("e.tsv").exists(), "{odd}: no part of it is left");
+    }
+}
+
+#[test]
+fn a_near_miss_names_the_node() {
+    let said = text(&run("kill nod2", &[]).stderr);
+    assert!(said.ends_with("no node is called 'nod2': nothing was changed; did you mean node2?\n"), "{said}");
+    let said = text(&run("kill zebra", &[]).stderr);
+    assert!(said.ends_with("nothing was changed; there are node1, node2, node3\n"), "{said}");
+}
+
+#[test]
+fn timing_is_told_beside_the_answers() {
+    let output = run("timing on; count; kill zebra; timing OFF; count", &[]);
+    let (out, said) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(said.matches(" wall clock\n").count(), 3, "{said}");
+    assert!(!out.contains("wall clock\n0 keys") && out.contains("0 keys\n"), "{out}");
+}
+
+#[test]
 fn a_refused_name_is_escaped_once() {
     let said = text(&run(r#"addnode "a\x1b[31m""#, &[]).stderr);
     assert!(said.contains(r"KV-E132 line 1: 'a\x1b[31m' cannot name a node"), "{said}");

@@ -273,6 +273,23 @@ fn narrow_windows_shorten_the_bars() {
     assert!(show(narrow).matches('█').count() < show(TERMINAL).matches('█').count());
 }
 
+/// What is longer than a window is broken between words, or leaves out what it has no room for.
+#[test]
+fn nothing_runs_over_the_edge_of_a_narrow_window() {
+    let look = Look { width: 44, ..TERMINAL };
+    let wide = |name: &str| matches!(name, "put" | "get" | "keys" | "events" | "history");
+    for (name, response) in answers().into_iter().filter(|(name, _)| !wide(name)) {
+        let text = String::from_utf8(text::render(&response, look)).expect("text");
+        for line in text.lines() {
+            assert!(line.chars().count() <= 44, "{name}: {line}");
+        }
+    }
+    for spec in kvsim::command::grammar::SPECS {
+        let text = text::render(&Response::Help(Some(spec)), look);
+        assert!(text.split(|byte| *byte == b'\n').all(|line| line.len() <= 44), "{}", spec.name);
+    }
+}
+
 #[test]
 fn json_is_one_object_a_line_with_command_and_ok_first() {
     for (command, response) in answers() {

@@ -10,22 +10,36 @@ const INDENT: usize = 7;
 
 const FOOTER: &str = "help COMMAND explains one, with its flags and an example. ; separates commands, # comments.";
 
+/// The overview, or one command, for a window of `width` columns.
+pub fn text(about: Option<&Spec>, width: usize) -> Vec<String> {
+    let width = width.min(WIDTH);
+    about.map_or_else(|| overview_in(width), |spec| explain_in(spec, width))
+}
+
 /// Every command without its flags, in groups, at most 24 lines of 80 columns.
 pub fn overview() -> Vec<String> {
+    overview_in(WIDTH)
+}
+
+fn overview_in(width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for (group, name) in Group::ALL {
         let usages: Vec<String> = SPECS.iter().filter(|spec| spec.group == group).map(Spec::short_usage).collect();
-        lines.extend(flow(&format!("{name:<INDENT$}"), &usages, "   ", WIDTH));
+        lines.extend(flow(&format!("{name:<INDENT$}"), &usages, "   ", width));
     }
     lines.push(String::new());
-    lines.extend(fold(FOOTER, WIDTH, 0));
+    lines.extend(fold(FOOTER, width, 0));
     lines
 }
 
 /// One command: usage, other names, what it does, flags, and an example that works now.
 pub fn explain(spec: &Spec) -> Vec<String> {
+    explain_in(spec, WIDTH)
+}
+
+fn explain_in(spec: &Spec, width: usize) -> Vec<String> {
     let mut lines = vec![spec.usage()];
-    lines.extend(fold(spec.summary, WIDTH, 0));
+    lines.extend(fold(spec.summary, width, 0));
     if !spec.aliases.is_empty() {
         lines.push(format!("Also: {}", spec.aliases.join(", ")));
     }
@@ -34,7 +48,7 @@ pub fn explain(spec: &Spec) -> Vec<String> {
     }
     let widest = spec.flags.iter().map(|flag| flag.usage().len()).max().unwrap_or(0);
     for flag in spec.flags {
-        lines.extend(fold(&format!("  {:<widest$}  {}", flag.usage(), flag.summary), WIDTH, widest + 4));
+        lines.extend(fold(&format!("  {:<widest$}  {}", flag.usage(), flag.summary), width, widest + 4));
     }
     lines.push(String::new());
     lines.push(format!("Example: {}", spec.example));

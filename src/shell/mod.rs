@@ -92,6 +92,9 @@ pub fn run(options: &Options) -> Result<Ending, ShellError> {
     let interactive =
         matches!(options.input, Input::Standard) && io::stdin().is_terminal() && io::stdout().is_terminal();
     let mut output = Output::standard(options.format, interactive);
+    if let Some(columns) = interactive.then(prompt::columns).flatten() {
+        output.set_width(columns);
+    }
     let (cluster, opened) = open::open(options)?;
     output.notice(&open::opening(&cluster, &opened, options.directory.as_deref()));
     opened.notes.iter().for_each(|note| output.note(note));

@@ -45,6 +45,7 @@ impl Output {
     /// Says how wide the terminal is now.
     pub fn set_width(&mut self, columns: usize) {
         self.results_look.width = columns;
+        self.asides_look.width = columns;
     }
 
     /// Whether answers are coloured.
@@ -91,7 +92,7 @@ impl Output {
 
     /// An opening or closing line.
     pub(super) fn notice(&mut self, text: &str) {
-        let mut page = Page::new(self.asides_look.color);
+        let mut page = Page::new(self.asides_look);
         page.dim(text);
         self.aside(&page.into_bytes());
     }
@@ -115,7 +116,8 @@ impl Output {
 /// Colour only on a terminal that can show it, and never with `NO_COLOR`.
 fn look<S: anstream::stream::RawStream>(stream: &S, terminal: bool) -> Look {
     let color = terminal && AutoStream::choice(stream) != ColorChoice::Never;
-    Look { terminal, color, ..Look::default() }
+    let width = if terminal { usize::MAX } else { Look::default().width };
+    Look { terminal, color, width }
 }
 
 /// Draws on standard error, and only on a terminal.

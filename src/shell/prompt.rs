@@ -14,7 +14,7 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::{Hint, Hinter};
 use rustyline::history::{FileHistory, History, SearchDirection};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{ColorMode, CompletionType, Config, Context, Editor};
+use rustyline::{ColorMode, CompletionType, Config, Context, DefaultEditor, Editor};
 
 use super::ShellError;
 use super::complete::{self, Names};
@@ -27,7 +27,8 @@ const HISTORY_LINES: usize = 1_000;
 
 /// Runs lines until `exit`, Ctrl-D or the end of the terminal.
 pub(super) fn run(session: &mut Session) -> Result<(), ShellError> {
-    let color = if session.output().has_color() { ColorMode::Enabled } else { ColorMode::Disabled };
+    let has_color = session.output().has_color();
+    let color = if has_color { ColorMode::Enabled } else { ColorMode::Disabled };
     let config = Config::builder()
         .max_history_size(HISTORY_LINES)?
         .history_ignore_space(true)
@@ -41,7 +42,8 @@ pub(super) fn run(session: &mut Session) -> Result<(), ShellError> {
         let _ = typing.editor.load_history(path);
     }
     loop {
-        typing.editor.set_helper(Some(Helper { names: session.names(), files: FilenameCompleter::new() }));
+        let files = FilenameCompleter::new();
+        typing.editor.set_helper(Some(Helper { names: session.names(), files, has_hints: has_color }));
         let line = match typing.editor.readline("kvsim> ") {
             Ok(line) => line,
             Err(ReadlineError::Interrupted) => continue,
@@ -58,6 +60,12 @@ pub(super) fn run(session: &mut Session) -> Result<(), ShellError> {
             return Ok(());
         }
     }
+}
+
+/// The terminal's width, before anything is typed.
+pub(super) fn columns() -> Option<usize> {
+    let (columns, _) = DefaultEditor::new().ok()?.dimensions()?;
+    Some(usize::from(columns))
 }
 
 /// The line editor.
@@ -111,6 +119,8 @@ fn create_private(path: &Path) -> io::Result<()> {
 struct Helper {
     names: Names,
     files: FilenameCompleter,
+    /// Without colour a hint could not be told from what is typed.
+    has_hints: bool,
 }
 
 /// Goes on reading while a quote is open.
@@ -152,7 +162,7 @@ impl Hinter for Helper {
     type Hint = ToCome;
 
     fn hint(&self, line: &str, cursor: usize, _: &Context<'_>) -> Option<ToCome> {
-        if cursor < line.len() { None } else { complete::place(line).hint().map(ToCome) }
+        if cursor < line.len() || !self.has_hints { None } else { complete::place(line).hint().map(ToCome) }
     }
 }
 

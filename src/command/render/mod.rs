@@ -2,6 +2,7 @@
 
 mod figures;
 pub mod json;
+mod metrics;
 mod ownership;
 mod page;
 mod ring;

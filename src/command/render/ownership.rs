@@ -8,31 +8,29 @@ use crate::cluster::{RingReport, StatusReport};
 /// As `nodetool status` does, without its data centers.
 pub(super) fn status(page: &mut Page, status: &[StatusReport], look: Look) {
     if status.is_empty() {
-        return nodes(page, &[]);
+        return nodes(page, &[], look);
     }
     page.line("Status=Up/Down");
     page.line("|/ State=Normal/Leaving/Joining/Moving");
-    let with_host = look.width >= 70;
     let rows = status.iter().map(|node| {
-        let mut row = vec![
+        vec![
             format!("{}{}", if node.is_up { 'U' } else { 'D' }, node.phase),
             node.id.clone(),
             if node.is_up { bytes(node.load_bytes) } else { "?".to_owned() },
             grouped(u64::from(node.tokens)),
             format!("{:.1}%", node.owns * 100.0),
-        ];
-        row.extend(with_host.then(|| format!("{:016x}", node.host_id)));
-        row
+            format!("{:016x}", node.host_id),
+        ]
     });
     let header = ["--", "Node", "Load", "Tokens", "Owns (effective)", "Host ID"];
-    table(page, header.get(..5 + usize::from(with_host)).unwrap_or_default(), 2, rows.collect());
+    table(page, &header, 2, rows.collect(), look);
     page.dim("next: ring");
 }
 
 /// The shares, and the ring drawn as a strip; or every token.
 pub(super) fn ring(page: &mut Page, ring: &RingReport, tokens: bool, look: Look) {
     if ring.owners.is_empty() {
-        return nodes(page, &[]);
+        return nodes(page, &[], look);
     }
     if tokens {
         for token in &ring.tokens {
@@ -48,7 +46,7 @@ pub(super) fn ring(page: &mut Page, ring: &RingReport, tokens: bool, look: Look)
                 percent(owner.effective),
             ]
         });
-        table(page, &["", "node", "tokens", "primary", "with copies"], 2, rows.collect());
+        table(page, &["", "node", "tokens", "primary", "with copies"], 2, rows.collect(), look);
         strip(page, ring, look.width);
     }
     let count = u64::try_from(ring.tokens.len()).unwrap_or(u64::MAX);

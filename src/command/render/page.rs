@@ -2,39 +2,47 @@
 
 use anstyle::{AnsiColor, Style};
 
+use super::Look;
 use crate::command::escape;
 
-/// Lines of text, escaped, with restrained colour if it is wanted.
+/// Lines of text, escaped, with restrained colour if it is wanted. On a terminal sentences are broken between words
+/// where they would run over its edge.
 #[derive(Debug, Default)]
 pub struct Page {
     bytes: Vec<u8>,
     color: bool,
+    width: Option<usize>,
 }
 
 impl Page {
-    /// An empty page. `color`: whether dim and red may be used.
-    pub fn new(color: bool) -> Page {
-        Page { bytes: Vec::new(), color }
+    /// An empty page.
+    pub fn new(look: Look) -> Page {
+        Page { bytes: Vec::new(), color: look.color, width: Some(look.width).filter(|_| look.terminal) }
+    }
+
+    /// A line that stays one: a row of a table, or what came from outside.
+    pub fn row(&mut self, text: &str) {
+        self.styled(Style::new(), escape::escaped(text.as_bytes()));
     }
 
     /// A line.
     pub fn line(&mut self, text: &str) {
-        self.styled(Style::new(), text);
+        self.sentence(Style::new(), text);
     }
 
     /// A line that may be overlooked.
     pub fn dim(&mut self, text: &str) {
-        self.styled(Style::new().dimmed(), text);
+        self.sentence(Style::new().dimmed(), text);
     }
 
     /// A line that says what the command did.
     pub fn lead(&mut self, text: &str) {
-        self.styled(Style::new().bold(), text);
+        self.sentence(Style::new().bold(), text);
     }
 
     /// A line that says what went wrong.
     pub fn error(&mut self, text: &str) {
-        self.styled(AnsiColor::Red.on_default(), text);
+        self.sentence(AnsiColor::Red.on_default(), text);
     }
 
     /// A value with a line end, byte for byte. Never for a terminal.
@@ -53,20 +61,27 @@ impl Page {
         self.bytes
     }
 
-    fn styled(&mut self, style: Style, text: &str) {
+    fn sentence(&mut self, style: Style, text: &str) {
         let text = escape::escaped(text.as_bytes());
+        match self.width {
+            Some(width) => fold(&text, width, 0).into_iter().for_each(|line| self.styled(style, line)),
+            None => self.styled(style, text),
+        }
+    }
+
+    fn styled(&mut self, style: Style, text: String) {
         let line = if self.color { format!("{style}{text}{style:#}\n") } else { text + "\n" };
         self.bytes.extend_from_slice(line.as_bytes());
     }
 }
 
-/// Breaks a line between words where it is longer than `width` bytes; the lines after the first are indented. Runs of
+/// Breaks a line between words where it is longer than `width` characters; the lines after the first are indented. Runs of
 /// spaces within a line stay, and a word that is too long by itself.
 pub fn fold(text: &str, width: usize, indent: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest = text.to_owned();
-    while rest.len() > width {
-        let start = rest.get(..=width).unwrap_or_default();
+    while let Some((end, c)) = rest.char_indices().nth(width) {
+        let start = rest.get(..end + c.len_utf8()).unwrap_or_default();
         let Some(at) = start.rfind(' ').filter(|at| *at > indent) else { break };
         let tail = rest.split_off(at);
         lines.push(std::mem::replace(&mut rest, " ".repeat(indent) + tail.trim_start()));

@@ -1,8 +1,8 @@
 //! The story of a ring change: what moved, beside what had to and what `hash mod N` would have moved.
 
-use super::Page;
 use super::figures::{bytes, counted, grouped, lasted, percent, ratio};
 use super::tables::table;
+use super::{Look, Page};
 use crate::cluster::{PairReport, RepairReport, RingChangeReport, RingPlan};
 
 pub(super) fn added(page: &mut Page, report: &RingChangeReport) {
@@ -16,12 +16,12 @@ pub(super) fn removed(page: &mut Page, report: &RingChangeReport) {
 }
 
 /// As Riak's `cluster plan` shows it, then what would move.
-pub(super) fn planned(page: &mut Page, plan: &RingPlan) {
+pub(super) fn planned(page: &mut Page, plan: &RingPlan, look: Look) {
     let rows = plan.members.iter().map(|member| {
         let pending = if member.status == "leaving" { 0.0 } else { member.pending };
         vec![member.status.to_owned(), percent(member.ring), percent(pending), member.id.clone()]
     });
-    table(page, &["status", "ring", "pending", "node"], 4, rows.collect());
+    table(page, &["status", "ring", "pending", "node"], 4, rows.collect(), look);
     let of = |status: &str| plan.members.iter().filter(|member| member.status == status).count();
     page.dim(&format!(
         "Valid:{} / Leaving:{} / Joining:{} / Down:{}",

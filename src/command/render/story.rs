@@ -32,12 +32,12 @@ fn diagram(page: &mut Page, story: &Explanation, width: usize) {
     let column = (longest + 2).clamp(8, 14);
     let fits = TIME_WIDTH + nodes.len() * column + NOTE_WIDTH <= width;
     if fits {
-        page.line(&header(&nodes, column));
+        page.row(&header(&nodes, column));
     }
     for (at, message, again) in condensed(story) {
         let time = lasted(at.since(story.started));
         let note = note(message, story.started) + &again;
-        page.line(&if fits {
+        page.row(&if fits {
             format!("{time:>9}  {}  {note}", row(&nodes, message, column))
         } else if message.from == message.to {
             format!("{time:>9}  {}: {note}", message.from)

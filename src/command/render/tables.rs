@@ -1,54 +1,61 @@
-//! `nodes`, `show`, `stats` and `metrics`. Each ends with the one to look at next.
+//! `nodes`, `show` and `stats`. Each ends with the one to look at next.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use super::Page;
-use super::figures::{bytes, counted, grouped, lasted, percent, ratio, shares};
-use crate::cluster::{ClientsReport, MetricsReport, NodeReport, OperationMetrics, StatsReport};
+use super::figures::{bytes, counted, grouped, percent, ratio, shares};
+use super::{Look, Page};
+use crate::cluster::{NodeReport, StatsReport};
 
-pub(super) fn nodes(page: &mut Page, nodes: &[NodeReport]) {
+pub(super) fn nodes(page: &mut Page, nodes: &[NodeReport], look: Look) {
     if nodes.is_empty() {
         page.line("no nodes");
         page.dim("next: addnode node1");
         return;
     }
     let rows = nodes.iter().map(|node| vec![node.id.clone(), node.state.to_owned(), grouped(node.tokens.into())]);
-    table(page, &["node", "state", "tokens"], 2, rows.collect());
+    table(page, &["node", "state", "tokens"], 2, rows.collect(), look);
     page.dim("next: show");
 }
 
 /// A bar a node, as long as the copies it holds beside the fullest one's.
-pub(super) fn show(page: &mut Page, stats: &StatsReport, width: usize) {
+pub(super) fn show(page: &mut Page, stats: &StatsReport, look: Look) {
     if stats.nodes.is_empty() {
-        return nodes(page, &[]);
+        return nodes(page, &[], look);
     }
     let fullest = stats.nodes.iter().map(|node| node.keys).max().unwrap_or(0);
     let shares = shares(&stats.nodes.iter().map(|node| node.share).collect::<Vec<_>>());
-    let figures: Vec<[String; 4]> = std::iter::zip(&stats.nodes, shares)
+    let mut figures: Vec<[String; 4]> = std::iter::zip(&stats.nodes, shares)
         .map(|(node, share)| {
             let state = if node.state == "up" { String::new() } else { node.state.to_owned() };
             [counted(node.keys, "copy"), counted(node.primaries, "primary"), share, state]
         })
         .collect();
-    let widest = |column: usize| figures.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
     let label = stats.nodes.iter().map(|node| node.id.len()).max().unwrap_or(0);
-    let taken = label + widest(0) + widest(1) + widest(2) + widest(3) + 10;
-    let bar = width.saturating_sub(taken).clamp(8, 40);
+    let taken = |figures: &[[String; 4]]| label + (0..4).map(|column| widest(figures, column) + 2).sum::<usize>() + 2;
+    // What a narrow window has no room for beside the bars is left to `stats`.
+    for column in [1, 2] {
+        if look.terminal && taken(&figures) + SHORTEST_BAR > look.width {
+            figures.iter_mut().filter_map(|row| row.get_mut(column)).for_each(String::clear);
+        }
+    }
+    let bar = look.width.saturating_sub(taken(&figures)).clamp(SHORTEST_BAR, LONGEST_BAR);
     for (node, [copies, primaries, share, state]) in std::iter::zip(&stats.nodes, &figures) {
         let filled = filled(node.keys, fullest, bar);
-        let line = format!(
-            "{:<label$}  {}{}  {copies:>c$}  {primaries:>p$}  {share:>s$}  {state}",
-            node.id,
-            "█".repeat(filled),
-            " ".repeat(bar - filled),
-            c = widest(0),
-            p = widest(1),
-            s = widest(2),
-        );
-        page.line(line.trim_end());
+        let mut line = format!("{:<label$}  {}{}", node.id, "█".repeat(filled), " ".repeat(bar - filled));
+        for (column, figure) in
+            [copies, primaries, share].into_iter().enumerate().filter(|(_, figure)| !figure.is_empty())
+        {
+            line += &format!("  {figure:>width$}", width = widest(&figures, column));
+        }
+        line += &format!("  {state}");
+        page.row(line.trim_end());
     }
     page.dim(&format!("{}, {}", counted(stats.keys, "key"), counted(stats.copies, "copy")));
     page.dim("next: stats");
+}
+
+fn widest(figures: &[[String; 4]], column: usize) -> usize {
+    figures.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0)
 }
 
 /// Cells of a bar of `width`: at least one for a node that holds anything.
@@ -58,9 +65,9 @@ fn filled(keys: u64, fullest: u64, width: usize) -> usize {
     usize::try_from(filled).unwrap_or(width).clamp(usize::from(keys > 0), width)
 }
 
-pub(super) fn stats(page: &mut Page, stats: &StatsReport) {
+pub(super) fn stats(page: &mut Page, stats: &StatsReport, look: Look) {
     if stats.nodes.is_empty() {
-        return nodes(page, &[]);
+        return nodes(page, &[], look);
     }
     let shares = shares(&stats.nodes.iter().map(|node| node.share).collect::<Vec<_>>());
     let rows = std::iter::zip(&stats.nodes, shares).map(|(node, share)| {
@@ -76,7 +83,7 @@ pub(super) fn stats(page: &mut Page, stats: &StatsReport) {
         ]
     });
     let header = ["node", "state", "copies", "primaries", "share", "cache hits", "misses", "log"];
-    table(page, &header, 2, rows.collect());
+    table(page, &header, 2, rows.collect(), look);
     let hits: u64 = stats.nodes.iter().map(|node| node.cache_hits).sum();
     let reads = hits + stats.nodes.iter().map(|node| node.cache_misses).sum::<u64>();
     page.line(&format!(
@@ -101,56 +108,34 @@ pub(super) fn stats(page: &mut Page, stats: &StatsReport) {
     page.dim("next: check");
 }
 
-pub(super) fn metrics(page: &mut Page, metrics: &MetricsReport) {
-    operations(page, &metrics.operations);
-    let messages = metrics.messages;
-    page.line(&format!(
-        "{} between nodes: {} delivered, {} dropped, {} in flight",
-        counted(messages.sent, "message"),
-        grouped(messages.delivered),
-        grouped(messages.dropped),
-        grouped(messages.in_flight),
-    ));
-    let reads = metrics.cache_hits + metrics.cache_misses;
-    page.line(&format!(
-        "{} of values at replicas, {} from the cache",
-        counted(reads, "read"),
-        percent(ratio(metrics.cache_hits, reads)),
-    ));
-    page.line(&format!("{} brought up to date by reads", counted(metrics.read_repairs, "replica")));
-    page.dim("times are virtual, of operations that were answered");
-    page.dim("next: stats");
+/// Takes columns away from the right, but for the first four, until a row has room. Returns which.
+fn narrow(header: &mut Vec<&'static str>, rows: &mut [Vec<String>], width: usize) -> Vec<&'static str> {
+    let mut hidden = Vec::new();
+    let cell = |row: &Vec<String>, column: usize| row.get(column).map_or(0, String::len);
+    let widest = |rows: &[Vec<String>], column: usize, name: &str| {
+        rows.iter().map(|row| cell(row, column)).max().unwrap_or(0).max(name.len()) + 2
+    };
+    while header.len() > KEPT_COLUMNS
+        && header.iter().enumerate().map(|(column, name)| widest(rows, column, name)).sum::<usize>() > width + 2
+    {
+        hidden.extend(header.pop());
+        rows.iter_mut().for_each(|row| row.truncate(header.len()));
+    }
+    hidden.reverse();
+    hidden
 }
 
-/// What simulated clients did.
-pub(super) fn clients(page: &mut Page, report: &ClientsReport) {
-    let sum = |count: fn(&OperationMetrics) -> u64| report.operations.iter().map(count).sum::<u64>();
-    let (ok, failed, unknown) = (sum(|kind| kind.ok), sum(|kind| kind.failed), sum(|kind| kind.indeterminate));
-    let clients = counted(u64::try_from(report.clients).unwrap_or(u64::MAX), "client");
-    page.lead(&format!(
-        "{clients} ended: {} ok, {} failed, {} indeterminate",
-        grouped(ok),
-        grouped(failed),
-        grouped(unknown)
-    ));
-    operations(page, &report.operations);
-    let each_second = ok.saturating_mul(1_000_000) / report.took.0.max(1);
-    page.dim(&format!("{} a second for {}, virtual", counted(each_second, "operation"), lasted(report.took)));
-}
-
-fn operations(page: &mut Page, operations: &[OperationMetrics]) {
-    let rows = operations.iter().map(|kind| {
-        let mut row = vec![kind.name.to_owned(), grouped(kind.ok), grouped(kind.failed), grouped(kind.indeterminate)];
-        let times = [kind.mean, kind.p50, kind.p95, kind.p99, kind.max];
-        row.extend(times.map(|time| if kind.ok == 0 { "-".to_owned() } else { lasted(time) }));
-        row
-    });
-    let header = ["op", "ok", "failed", "indeterminate", "mean", "p50", "p95", "p99", "max"];
-    table(page, &header, 1, rows.collect());
-}
-
-/// A table without lines; columns from `first_figure` on are set to the right.
-pub(super) fn table(page: &mut Page, header: &[&str], first_figure: usize, rows: Vec<Vec<String>>) {
+/// A table without lines; columns from `first_figure` on are set to the right. A terminal that is too narrow does
+/// without the last ones, and says so.
+pub(super) fn table(
+    page: &mut Page,
+    header: &[&'static str],
+    first_figure: usize,
+    mut rows: Vec<Vec<String>>,
+    look: Look,
+) {
+    let mut header = header.to_vec();
+    let hidden = if look.terminal { narrow(&mut header, &mut rows, look.width) } else { Vec::new() };
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.iter().map(Cell::new));
     table.add_rows(rows);
@@ -160,5 +145,14 @@ pub(super) fn table(page: &mut Page, header: &[&str], first_figure: usize, rows:
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.lines().for_each(|line| page.line(line.trim_end()));
+    table.lines().for_each(|line| page.row(line.trim_end()));
+    if !hidden.is_empty() {
+        page.dim(&format!("a wider window shows {}", hidden.join(", ")));
+    }
 }
+
+/// Cells of the bar of the fullest node, at least and at most.
+const SHORTEST_BAR: usize = 8;
+const LONGEST_BAR: usize = 40;
+/// Columns that the narrowest window has.
+const KEPT_COLUMNS: usize = 4;

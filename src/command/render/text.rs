@@ -2,7 +2,7 @@
 
 use super::figures::{bytes, clock, counted, grouped, lasted, percent};
 use super::page::flow;
-use super::{Page, ownership, ring, story, tables};
+use super::{Page, metrics, ownership, ring, story, tables};
 use crate::cluster::{CheckReport, ClientsOptions, EventReport, Placement, ReadReport, WriteReport};
 use crate::command::error::{CommandError, without_code};
 use crate::command::response::{Keyed, Loaded, Response, Written};
@@ -16,24 +16,24 @@ pub struct Look {
     pub terminal: bool,
     /// Whether colour may be used.
     pub color: bool,
-    /// Columns.
+    /// Columns; as many as can be where nobody knows.
     pub width: usize,
 }
 
 /// The look of a pipe or a file.
 impl Default for Look {
     fn default() -> Look {
-        Look { terminal: false, color: false, width: 80 }
+        Look { terminal: false, color: false, width: TEXT_WIDTH }
     }
 }
 
 /// The text of an answer.
 pub fn render(response: &Response, look: Look) -> Vec<u8> {
-    let mut page = Page::new(look.color);
+    let mut page = Page::new(look);
     match response {
         Response::NodeAdded(report) => ring::added(&mut page, report),
         Response::NodeRemoved(report) => ring::removed(&mut page, report),
-        Response::Planned(plan) => ring::planned(&mut page, plan),
+        Response::Planned(plan) => ring::planned(&mut page, plan, look),
         Response::Repaired(report) => ring::repaired(&mut page, report),
         Response::Explained { key, put, explanation } => {
             story::explained(&mut page, key, put.as_deref(), explanation, look);
@@ -50,26 +50,26 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::Loaded(loaded) => load(&mut page, loaded),
         Response::Where { key, placement } => place(&mut page, key, placement),
         Response::Keys(keys) => {
-            keys.iter().for_each(|key| page.line(&escape::word(key)));
+            keys.iter().for_each(|key| page.row(&escape::word(key)));
             page.dim(&counted(len(keys), "key"));
         }
         Response::Count(count) => page.line(&counted(*count, "key")),
         Response::ClearScreen if look.terminal => page.clear_screen(),
         Response::ClearScreen => {}
         Response::Cleared(count) => page.line(&format!("cleared {}", counted(*count, "key"))),
-        Response::Nodes(nodes) => tables::nodes(&mut page, nodes),
-        Response::Show(stats) => tables::show(&mut page, stats, look.width),
-        Response::Stats(stats) => tables::stats(&mut page, stats),
+        Response::Nodes(nodes) => tables::nodes(&mut page, nodes, look),
+        Response::Show(stats) => tables::show(&mut page, stats, look),
+        Response::Stats(stats) => tables::stats(&mut page, stats, look),
         Response::Status(nodes) => ownership::status(&mut page, nodes, look),
         Response::Ring { ring, tokens } => ownership::ring(&mut page, ring, *tokens, look),
-        Response::Metrics(report) => tables::metrics(&mut page, report),
+        Response::Metrics(report) => metrics::metrics(&mut page, report, look),
         Response::Killed { node, now } => killed(&mut page, node, *now, look),
         Response::Restarted(report) => {
             page.lead(&format!("{} is up: {} recovered from its log", report.node, counted(report.records, "record")));
         }
         Response::Advanced { now } => page.line(&format!("virtual time {}", clock(*now))),
         Response::ClientsStarted { options, until } => clients_started(&mut page, options, *until),
-        Response::ClientsEnded(report) => tables::clients(&mut page, report),
+        Response::ClientsEnded(report) => metrics::clients(&mut page, report, look),
         Response::Clock { now, event_hash } => {
             page.line(&format!("virtual time {}, event hash {event_hash:016x}", clock(*now)));
         }
@@ -80,14 +80,14 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::Timing { on: true } => page.line("commands are timed from here on, by the wall clock"),
         Response::Timing { on: false } => page.line("commands are no longer timed"),
         Response::History(lines) => {
-            lines.iter().for_each(|(number, line)| page.line(&format!("{number:>5}  {line}")));
+            lines.iter().for_each(|(number, line)| page.row(&format!("{number:>5}  {line}")));
             page.dim(&counted(len(lines), "line"));
         }
         Response::Dumped { keys, bytes: size } => {
             page.line(&format!("dumped {}, {}", counted(*keys, "key"), bytes(*size)))
         }
         Response::Help(about) => {
-            about.map_or_else(help::overview, help::explain).iter().for_each(|line| page.line(line));
+            help::text(*about, look.width).iter().for_each(|line| page.line(line));
         }
         Response::Exit => {}
     }
@@ -97,7 +97,7 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
 
 /// The text of an error: one line, the code first.
 pub fn error(error: &CommandError, line: Option<u64>, look: Look) -> Vec<u8> {
-    let mut page = Page::new(look.color);
+    let mut page = Page::new(look);
     page.error(&error_line(error, line));
     page.into_bytes()
 }
@@ -126,7 +126,7 @@ fn put_line(report: &WriteReport, value: &[u8]) -> String {
 
 fn get(page: &mut Page, read: &ReadReport, quiet: bool, look: Look) {
     match &read.value {
-        Some(value) if look.terminal => page.line(&escape::escaped(value)),
+        Some(value) if look.terminal => page.row(&escape::escaped(value)),
         Some(value) => page.raw(value),
         None => page.line("(nil)"),
     }
@@ -198,7 +198,7 @@ fn list(page: &mut Page, events: &[EventReport]) {
     for event in events {
         let node = event.node.as_deref().unwrap_or("-");
         let at = format!("{}.{:06}", event.at.0 / 1_000_000, event.at.0 % 1_000_000);
-        page.line(format!("{at}  {node:<widest$}  {:<9} {}", event.kind, event.detail).trim_end());
+        page.row(format!("{at}  {node:<widest$}  {:<9} {}", event.kind, event.detail).trim_end());
     }
     page.dim(&counted(len(events), "event"));
 }
@@ -209,7 +209,7 @@ fn checked(page: &mut Page, report: &CheckReport, look: Look) {
     }
     report.violations.iter().for_each(|violation| page.error(violation));
     let each: Vec<String> = report.checked.iter().map(|(name, over)| format!("{name} {}", grouped(*over))).collect();
-    flow("checked ", &each, "; ", look.width).iter().for_each(|line| page.dim(line));
+    flow("checked ", &each, "; ", look.width.min(TEXT_WIDTH)).iter().for_each(|line| page.dim(line));
 }
 
 fn write_line(report: &WriteReport) -> String {
@@ -268,3 +268,6 @@ pub(crate) fn with_prefix(prefix: &str, text: &str) -> String {
 fn len<T>(items: &[T]) -> u64 {
     u64::try_from(items.len()).unwrap_or(u64::MAX)
 }
+
+/// The width of a list in words: an ordinary terminal's.
+const TEXT_WIDTH: usize = 80;
