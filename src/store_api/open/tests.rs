@@ -152,7 +152,7 @@ fn a_crash_while_servers_are_removed_leaves_all_or_nothing() {
     let small = |sync| Options { segment_bytes: 400, ..options(sync) };
     let set_up = |disk: Arc<dyn Disk>, servers: &[&str]| {
         let store = store_with(disk, small(SyncPolicy::Always));
-        servers.iter().for_each(|label| drop(store.add_server(label).unwrap()));
+        servers.iter().for_each(|label| assert!(store.add_server(label).unwrap()));
         for turn in 0..3 {
             (0..8).for_each(|key| store.set(format!("key{key}"), format!("value {turn}")).unwrap());
         }
@@ -170,7 +170,7 @@ fn a_crash_while_servers_are_removed_leaves_all_or_nothing() {
             let store = set_up(Arc::clone(&faulty) as Arc<dyn Disk>, servers);
             assert!(memory.dump().keys().filter(|name| name.starts_with("a/")).count() > 3);
             if servers.len() == 1 {
-                (0..8).for_each(|key| drop(store.remove(format!("key{key}")).unwrap()));
+                (0..8).for_each(|key| assert!(store.remove(format!("key{key}")).unwrap()));
             }
             faulty.crash_at(faulty.steps() + step, CrashEffect::Whole);
             if servers.len() == 1 {
@@ -209,7 +209,7 @@ fn a_join_that_no_log_could_abort_is_sorted_out_by_the_next_opening() {
         let memory = MemoryDisk::new();
         let faulty = Arc::new(FaultyDisk::new(Arc::new(memory.clone())));
         let store = store_on(Arc::clone(&faulty) as Arc<dyn Disk>, SyncPolicy::Never);
-        ["a", "b"].iter().for_each(|label| drop(store.add_server(label).unwrap()));
+        ["a", "b"].iter().for_each(|label| assert!(store.add_server(label).unwrap()));
         (0..20).for_each(|key| store.set(format!("key{key}"), "x").unwrap());
         faulty.set_room(Some(room));
         let added = store.add_server("c");
@@ -244,7 +244,7 @@ fn a_node_with_keys_that_are_no_longer_its_own_hands_them_over() {
     let memory = MemoryDisk::new();
     let two_copies = || Options { copies: 2, ..options(SyncPolicy::Never) };
     let store = store_with(Arc::new(memory.clone()), two_copies());
-    ["a", "b", "c", "d"].iter().for_each(|label| drop(store.add_server(label).unwrap()));
+    ["a", "b", "c", "d"].iter().for_each(|label| assert!(store.add_server(label).unwrap()));
     (0..20).for_each(|key| store.set(format!("key{key}"), "old").unwrap());
     let shared = store.shared();
     let topology = shared.inline.topology().clone();
@@ -274,7 +274,7 @@ fn a_node_with_keys_that_are_no_longer_its_own_hands_them_over() {
 fn half_lost() -> MemoryDisk {
     let memory = MemoryDisk::new();
     let store = store_on(Arc::new(memory.clone()), SyncPolicy::Never);
-    ["a", "b", "c"].iter().for_each(|label| drop(store.add_server(label).unwrap()));
+    ["a", "b", "c"].iter().for_each(|label| assert!(store.add_server(label).unwrap()));
     store.set("early", "x").unwrap();
     store.sync().unwrap();
     store.set("late", "x").unwrap();
@@ -337,7 +337,7 @@ fn a_killed_process_a_synced_write_and_a_clean_end_need_no_merge() {
     ] {
         let memory = MemoryDisk::new();
         let store = store_on(Arc::new(memory.clone()), sync);
-        ["a", "b"].iter().for_each(|label| drop(store.add_server(label).unwrap()));
+        ["a", "b"].iter().for_each(|label| assert!(store.add_server(label).unwrap()));
         store.set("key", "x").unwrap();
         let killed = memory.after_kill();
         drop(store);
