@@ -29,7 +29,7 @@ const MADE: [&str; 8] = ["d", "d/LOCK", "d/FORMAT.tmp", "d/node1", "d/node2", "d
 #[test]
 fn kill_9_during_the_first_start_leaves_nothing_half_made() {
     let (mut anew, mut whole) = (0, 0);
-    for kill in 0..6 * MADE.len() {
+    for kill in 0..3 * MADE.len() {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let mut child = Command::new(env!("CARGO_BIN_EXE_kvsim"))
             .current_dir(folder.path())
