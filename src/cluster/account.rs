@@ -5,8 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use super::NodeId;
+use super::look::Holdings;
+use super::report::{PairReport, RingChangeReport};
+use super::{Cluster, NodeId};
 use crate::protocol::message::Request;
+use crate::protocol::ring_change::{Change, Moved};
 use crate::ring::Member;
 use crate::ring::naive::NaiveRing;
 use crate::types::{Key, MAX_COPIES, Replicas, Time};
@@ -81,6 +84,109 @@ impl Account {
     }
 }
 
+/// What is known of a change of the ring before it begins.
+#[derive(Debug)]
+pub(super) struct RingAccount {
+    pub(super) counts: Account,
+    pub(super) member: Member,
+    pub(super) copies: u64,
+    pub(super) fair_share: f64,
+}
+
+impl Cluster {
+    /// Opens the account of a change; there is none where the ring stays as it is.
+    pub(super) fn account(&self, change: &Change) -> Option<RingAccount> {
+        let record = self.topology.record();
+        let before = &record.members;
+        let (after, member) = match change {
+            Change::Add(member) => (before.iter().chain([member]).cloned().collect::<Vec<_>>(), member.clone()),
+            Change::Remove(node) | Change::ForceRemove(node) => {
+                let member = before.iter().find(|member| member.id == *node)?.clone();
+                (before.iter().filter(|member| member.id != *node).cloned().collect(), member)
+            }
+            Change::Clear(_) | Change::Return(_) | Change::Restore(_) | Change::Repair => return None,
+        };
+        let Holdings { keys, copies } = self.holdings();
+        let tokens: f64 = before.iter().chain(&after).map(|member| f64::from(member.vnodes)).sum();
+        // Every member is in both rings but the one that comes or goes.
+        let all = (tokens + f64::from(member.vnodes)) / 2.0;
+        let most = before.len().max(after.len());
+        // While there are no more nodes than copies each holds every key, whatever its weight.
+        let everyone_has_all = most <= usize::from(record.copies);
+        let held: u64 = copies.values().sum();
+        let to_be_held = keys.len() * after.len().min(usize::from(record.copies));
+        Some(RingAccount {
+            counts: Account::new(before, &after, record.copies, member.id, &keys),
+            copies: held.max(to_be_held as u64),
+            fair_share: if everyone_has_all { 1.0 / most as f64 } else { f64::from(member.vnodes) / all },
+            member,
+        })
+    }
+
+    /// What is told of a change that is complete.
+    pub(super) fn report(
+        &self,
+        account: &RingAccount,
+        moved: &Moved,
+        mut notes: Vec<String>,
+        took: Time,
+    ) -> RingChangeReport {
+        let record = self.topology.record();
+        let (copies, members) = (usize::from(record.copies), record.members.len());
+        let has_left = record.members.iter().all(|member| member.id != account.member.id);
+        if members < copies && members > 0 && has_left {
+            notes.push(format!("{members} {} a key, {copies} wanted", if members == 1 { "copy" } else { "copies" }));
+        }
+        let caught_up = account.counts.caught_up();
+        if caught_up > 0 {
+            notes.push(format!("{caught_up} copies went to replicas that had missed a write"));
+        }
+        let pairs = self.pair_reports(moved);
+        let copied = pairs.iter().map(|pair| pair.keys).sum();
+        RingChangeReport {
+            node: account.member.label.to_string(),
+            tokens: account.member.vnodes,
+            moved_keys: account.counts.moved_keys,
+            copied,
+            minimum: account.counts.minimum,
+            copies: account.copies.max(self.holdings().copies.values().sum()),
+            fair_share: account.fair_share,
+            modulo_moved: account.counts.modulo_moved,
+            between_others: account.counts.between_others(),
+            pairs,
+            epoch: self.topology.epoch(),
+            notes,
+            took,
+        }
+    }
+
+    /// What each donor gave each receiver, with the nodes' names.
+    pub(super) fn pair_reports(&self, moved: &Moved) -> Vec<PairReport> {
+        let pairs = moved.pairs.iter().map(|((from, to), pair)| PairReport {
+            from: self.label(*from),
+            to: self.label(*to),
+            keys: pair.keys,
+            bytes: pair.bytes,
+        });
+        pairs.collect()
+    }
+
+    /// What only the removed node held: the operator is told, once.
+    pub(super) fn write_off(&mut self, node: NodeId) -> Vec<String> {
+        let held = self.newest_stamps();
+        let lost = self.ledger.destroyed(node, &held, self.now);
+        if lost.is_empty() {
+            return Vec::new();
+        }
+        let named: Vec<String> =
+            lost.iter().take(NAMED_KEYS).map(|key| key.bytes().escape_ascii().to_string()).collect();
+        let more = lost.len() - named.len();
+        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let (keys, label) = (lost.len(), self.label(node));
+        vec![format!("lost with {label}: the newest version of {keys} keys ({}{rest})", named.join(", "))]
+    }
+}
+
 /// The placement that consistent hashing replaced: node `hash mod n` and the ones after it, nodes by label.
 struct Modulo {
     nodes: Vec<NodeId>,
@@ -99,6 +205,9 @@ impl Modulo {
         self.nodes.iter().cycle().skip(first as usize).take(self.copies.min(self.nodes.len())).copied().collect()
     }
 }
+
+/// Lost keys named one by one.
+const NAMED_KEYS: usize = 10;
 
 #[cfg(test)]
 mod tests;

@@ -7,15 +7,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::account::Account;
+use super::account::RingAccount;
 use super::event::{About, Body, Event, LEADER};
-use super::look::Holdings;
 use super::node::Node;
-use super::report::{PairReport, RingChangeReport};
+use super::report::RingChangeReport;
 use super::{Cluster, NodeId};
 use crate::error::Error;
 use crate::protocol::message::{Refusal, Reply};
-use crate::protocol::ring_change::{Change, ChangeStep, Ended, Moved, RingChange};
+use crate::protocol::ring_change::{Change, ChangeStep, Ended, RingChange};
 use crate::ring::Member;
 use crate::sim::queue::Ticket;
 use crate::sim::trace::TraceEvent;
@@ -44,15 +43,6 @@ struct Running {
     timer: Option<Ticket>,
     /// The machine is done; a node that left still coordinates operations.
     report: Option<RingChangeReport>,
-}
-
-/// What is known of a change of the ring before it begins.
-#[derive(Debug)]
-pub(super) struct RingAccount {
-    pub(super) counts: Account,
-    pub(super) member: Member,
-    pub(super) copies: u64,
-    pub(super) fair_share: f64,
 }
 
 /// What a change is for.
@@ -275,34 +265,6 @@ impl Cluster {
         self.drive_change();
     }
 
-    pub(super) fn account(&self, change: &Change) -> Option<RingAccount> {
-        let record = self.topology.record();
-        let before = &record.members;
-        let (after, member) = match change {
-            Change::Add(member) => (before.iter().chain([member]).cloned().collect::<Vec<_>>(), member.clone()),
-            Change::Remove(node) | Change::ForceRemove(node) => {
-                let member = before.iter().find(|member| member.id == *node)?.clone();
-                (before.iter().filter(|member| member.id != *node).cloned().collect(), member)
-            }
-            Change::Clear(_) | Change::Return(_) | Change::Restore(_) | Change::Repair => return None,
-        };
-        let Holdings { keys, copies } = self.holdings();
-        let tokens: f64 = before.iter().chain(&after).map(|member| f64::from(member.vnodes)).sum();
-        // Every member is in both rings but the one that comes or goes.
-        let all = (tokens + f64::from(member.vnodes)) / 2.0;
-        let most = before.len().max(after.len());
-        // While there are no more nodes than copies each holds every key, whatever its weight.
-        let everyone_has_all = most <= usize::from(record.copies);
-        let held: u64 = copies.values().sum();
-        let to_be_held = keys.len() * after.len().min(usize::from(record.copies));
-        Some(RingAccount {
-            counts: Account::new(before, &after, record.copies, member.id, &keys),
-            copies: held.max(to_be_held as u64),
-            fair_share: if everyone_has_all { 1.0 / most as f64 } else { f64::from(member.vnodes) / all },
-            member,
-        })
-    }
-
     /// Does what the change wants until it waits.
     fn drive_change(&mut self) {
         while let Some(running) = self.changes.running.as_mut().filter(|running| running.report.is_none()) {
@@ -365,12 +327,14 @@ impl Cluster {
         self.note(TraceEvent { what, number: self.topology.epoch().0, ..self.event("change") });
         match (running.purpose, &ended) {
             (Purpose::Add(_), Ended::Complete(moved)) => {
-                let report = self.report(&running, moved, Vec::new());
+                let took = self.now.since(running.started);
+                let report = running.account.as_ref().map(|account| self.report(account, moved, Vec::new(), took));
                 self.changes.ended = report.map(Ok);
             }
             (Purpose::Remove { node, is_dead }, Ended::Complete(moved)) => {
                 let lost = if is_dead || moved.owing.contains(&node) { self.write_off(node) } else { Vec::new() };
-                running.report = self.report(&running, moved, lost);
+                let took = self.now.since(running.started);
+                running.report = running.account.as_ref().map(|account| self.report(account, moved, lost, took));
                 if let Some(node) = self.nodes.get_mut(&node) {
                     node.is_retiring = true;
                 }
@@ -445,62 +409,6 @@ impl Cluster {
             running.machine.keep(id);
         }
     }
-
-    /// What only the removed node held: the operator is told, once.
-    fn write_off(&mut self, node: NodeId) -> Vec<String> {
-        let held = self.newest_stamps();
-        let lost = self.ledger.destroyed(node, &held, self.now);
-        if lost.is_empty() {
-            return Vec::new();
-        }
-        let named: Vec<String> =
-            lost.iter().take(NAMED_KEYS).map(|key| key.bytes().escape_ascii().to_string()).collect();
-        let more = lost.len() - named.len();
-        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let (keys, label) = (lost.len(), self.label(node));
-        vec![format!("lost with {label}: the newest version of {keys} keys ({}{rest})", named.join(", "))]
-    }
-
-    fn report(&self, running: &Running, moved: &Moved, mut notes: Vec<String>) -> Option<RingChangeReport> {
-        let account = running.account.as_ref()?;
-        let record = self.topology.record();
-        let (copies, members) = (usize::from(record.copies), record.members.len());
-        if members < copies && members > 0 && matches!(running.purpose, Purpose::Remove { .. }) {
-            notes.push(format!("{members} {} a key, {copies} wanted", if members == 1 { "copy" } else { "copies" }));
-        }
-        let caught_up = account.counts.caught_up();
-        if caught_up > 0 {
-            notes.push(format!("{caught_up} copies went to replicas that had missed a write"));
-        }
-        let pairs = self.pair_reports(moved);
-        let copied = pairs.iter().map(|pair| pair.keys).sum();
-        Some(RingChangeReport {
-            node: account.member.label.to_string(),
-            tokens: account.member.vnodes,
-            moved_keys: account.counts.moved_keys,
-            copied,
-            minimum: account.counts.minimum,
-            copies: account.copies.max(self.holdings().copies.values().sum()),
-            fair_share: account.fair_share,
-            modulo_moved: account.counts.modulo_moved,
-            between_others: account.counts.between_others(),
-            pairs,
-            epoch: self.topology.epoch(),
-            notes,
-            took: self.now.since(running.started),
-        })
-    }
-
-    /// What each donor gave each receiver, with the nodes' names.
-    pub(super) fn pair_reports(&self, moved: &Moved) -> Vec<PairReport> {
-        let pairs = moved.pairs.iter().map(|((from, to), pair)| PairReport {
-            from: self.label(*from),
-            to: self.label(*to),
-            keys: pair.keys,
-            bytes: pair.bytes,
-        });
-        pairs.collect()
-    }
 }
 
 /// A stage, as the operator sees it.
@@ -517,5 +425,3 @@ fn stage_name(stage: Option<Stage>) -> &'static str {
 /// How long a command waits for a change that makes no end, in virtual time: long enough to copy any amount of data
 /// that fits into memory.
 const CHANGE_PATIENCE: Time = Time(600_000_000);
-/// Lost keys named one by one.
-const NAMED_KEYS: usize = 10;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::change::RingAccount;
+use super::account::RingAccount;
 use super::look::{Holdings, balance};
 use super::report::{PairReport, PlannedMember, RingChangeReport, RingPlan};
 use super::{Cluster, NodeId};

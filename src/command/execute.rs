@@ -7,7 +7,7 @@ use super::response::{Keyed, Loaded, Response, Written};
 use super::{dump, load};
 use crate::cluster::{Cluster, ReadReport, RequestOptions};
 use crate::error::Error;
-use crate::types::{Key, LimitError, MAX_VNODES};
+use crate::types::{Key, LimitError, MAX_VNODES, Time};
 
 /// Told how far a `load` has come, now and then. An error stops the command.
 pub type Progress<'a> = &'a mut dyn FnMut(Loaded) -> std::io::Result<()>;
@@ -71,15 +71,7 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
             Response::Killed { node: id, now: cluster.now() }
         }
         Command::Restart { id } => Response::Restarted(stoppable(cluster, "restart", |cluster| cluster.restart(&id))?),
-        Command::Advance { duration } => {
-            let until = cluster.now().plus(duration);
-            cluster.advance(duration);
-            if cluster.now() < until {
-                let holds = format!(" at virtual time {}: what was due until then has happened", clock(cluster.now()));
-                return Err(CommandError::Stopped { command: "advance", holds });
-            }
-            Response::Advanced { now: cluster.now() }
-        }
+        Command::Advance { duration } => advance(cluster, duration)?,
         Command::Clients(options) => {
             cluster.start_clients(options)?;
             Response::ClientsStarted { options, until: cluster.now().plus(options.duration) }
@@ -99,6 +91,16 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
         Command::Help { about } => Response::Help(about),
         Command::Exit => Response::Exit,
     })
+}
+
+fn advance(cluster: &mut Cluster, duration: Time) -> Result<Response, CommandError> {
+    let until = cluster.now().plus(duration);
+    cluster.advance(duration);
+    if cluster.now() < until {
+        let holds = format!(" at virtual time {}: what was due until then has happened", clock(cluster.now()));
+        return Err(CommandError::Stopped { command: "advance", holds });
+    }
+    Ok(Response::Advanced { now: cluster.now() })
 }
 
 /// Runs a change of the ring. One that is interrupted goes on beside the commands that follow.

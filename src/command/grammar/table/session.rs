@@ -1,0 +1,145 @@
+//! Commands that break nodes, move time, and concern the session itself.
+
+use super::NODE;
+use crate::cluster::ClientsOptions;
+use crate::command::grammar::{Argument, Flag, Group, Kind, Spec};
+use crate::command::parse::Command;
+use crate::types::Time;
+
+pub(super) const KILL: Spec = Spec {
+    name: "kill",
+    aliases: &[],
+    group: Group::Break,
+    arguments: &[NODE],
+    repeats: false,
+    flags: &[],
+    summary: "Kills a node's process: it falls silent, its log stays.",
+    example: "kill node2",
+    build: |given| Ok(Command::Kill { id: given.text()? }),
+};
+
+pub(super) const RESTART: Spec = Spec {
+    name: "restart",
+    aliases: &[],
+    group: Group::Break,
+    arguments: &[NODE],
+    repeats: false,
+    flags: &[],
+    summary: "Starts a killed node again: it recovers from its log and serves.",
+    example: "kill node2; restart node2",
+    build: |given| Ok(Command::Restart { id: given.text()? }),
+};
+
+pub(super) const ADVANCE: Spec = Spec {
+    name: "advance",
+    aliases: &[],
+    group: Group::Time,
+    arguments: &[Argument { name: "D", kind: Kind::Duration, optional: false }],
+    repeats: false,
+    flags: &[],
+    summary: "Moves virtual time on, and plays what falls due.",
+    example: "advance 5s",
+    build: |given| Ok(Command::Advance { duration: given.duration()? }),
+};
+
+pub(super) const CLIENTS: Spec = Spec {
+    name: "clients",
+    aliases: &[],
+    group: Group::Time,
+    arguments: &[Argument { name: "N", kind: Kind::Count, optional: false }],
+    repeats: false,
+    flags: &[
+        Flag {
+            name: "--mix",
+            value: Some(Argument { name: "R/W", kind: Kind::Mix, optional: false }),
+            summary: "parts of reads and writes, 50/50 unless told otherwise",
+        },
+        Flag {
+            name: "--for",
+            value: Some(Argument { name: "D", kind: Kind::Lifetime, optional: false }),
+            summary: "how long in virtual time, 1s unless told otherwise",
+        },
+    ],
+    summary: "Sets N simulated clients to work at once while the next commands go on; tells at their end how it went.",
+    example: "addnode node4; clients 50 --mix 90/10 --for 2s",
+    build: |given| {
+        let clients = usize::try_from(given.count()?).unwrap_or(usize::MAX);
+        let (reads, duration) = (given.mix().unwrap_or(0.5), given.flag_duration("--for").unwrap_or(Time::SECOND));
+        Ok(Command::Clients(ClientsOptions { clients, reads, duration }))
+    },
+};
+
+pub(super) const CLOCK: Spec = Spec {
+    name: "clock",
+    aliases: &[],
+    group: Group::Time,
+    arguments: &[],
+    repeats: false,
+    flags: &[],
+    summary: "Shows virtual time and the hash of all events so far: the same commands and seed give the same hash.",
+    example: "clock",
+    build: |_| Ok(Command::Clock),
+};
+
+pub(super) const CONSISTENCY: Spec = Spec {
+    name: "consistency",
+    aliases: &[],
+    group: Group::Time,
+    arguments: &[Argument { name: "L", kind: Kind::Level, optional: true }],
+    repeats: false,
+    flags: &[],
+    summary: "Shows or sets how many replicas have to answer: one, two, three, quorum, all.",
+    example: "consistency quorum",
+    build: |given| Ok(Command::Consistency { level: given.optional_level() }),
+};
+
+pub(super) const TIMING: Spec = Spec {
+    name: "timing",
+    aliases: &[],
+    group: Group::Time,
+    arguments: &[Argument { name: "on|off", kind: Kind::Switch, optional: false }],
+    repeats: false,
+    flags: &[],
+    summary: "Says after each command how long it took by the wall clock, or no longer.",
+    example: "timing on",
+    build: |given| Ok(Command::Timing { on: given.switch()? }),
+};
+
+pub(super) const HISTORY: Spec = Spec {
+    name: "history",
+    aliases: &[],
+    group: Group::Time,
+    arguments: &[Argument { name: "N", kind: Kind::Count, optional: true }],
+    repeats: false,
+    flags: &[],
+    summary: "Shows the lines typed last at the prompt, 20 unless told otherwise.",
+    example: "history 5",
+    build: |given| {
+        let limit = given.optional_count().unwrap_or(20);
+        Ok(Command::History { limit: usize::try_from(limit).unwrap_or(usize::MAX) })
+    },
+};
+
+pub(super) const HELP: Spec = Spec {
+    name: "help",
+    aliases: &[],
+    group: Group::Time,
+    arguments: &[Argument { name: "COMMAND", kind: Kind::Command, optional: true }],
+    repeats: false,
+    flags: &[],
+    summary: "Lists the commands, or explains one.",
+    example: "help put",
+    build: |given| Ok(Command::Help { about: given.optional_command() }),
+};
+
+pub(super) const EXIT: Spec = Spec {
+    name: "exit",
+    aliases: &["quit"],
+    group: Group::Time,
+    arguments: &[],
+    repeats: false,
+    flags: &[],
+    summary: "Syncs the logs and leaves; so does Ctrl-D.",
+    example: "exit",
+    build: |_| Ok(Command::Exit),
+};
