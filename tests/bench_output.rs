@@ -1,6 +1,8 @@
 //! `kvsim benchmark` as a user runs it: what it prints, in which form, what it leaves behind, how it exits. No figure
 //! is judged: they are the machine's.
 
+#![expect(clippy::expect_used, reason = "a test that cannot run the program must say so")]
+
 mod cli;
 
 use std::fs;
