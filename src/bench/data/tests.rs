@@ -4,7 +4,7 @@ use crate::bench::tests::settings;
 #[test]
 fn a_value_is_that_of_its_key_and_round() {
     for value_bytes in [8, 9, 100, 5_000] {
-        let data = Data::new(&Settings { value_bytes, keys: 50, ..settings() });
+        let data = Data::new(&Settings { value_bytes, keys: 60, ..settings() });
         let mut value = Vec::new();
         for (key, round) in [(0, 0), (1, 0), (49, 7), (3, u32::MAX)] {
             data.fill(key, round, &mut value);
