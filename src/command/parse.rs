@@ -209,18 +209,17 @@ pub enum Command {
 
 impl Command {
     /// The keys it is about.
-    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        let (one, pairs, several): (Option<&Vec<u8>>, &[(Vec<u8>, Vec<u8>)], &[Vec<u8>]) = match self {
+    pub fn keys(&self) -> Vec<&[u8]> {
+        match self {
             Command::Put { key, .. }
             | Command::Get { key, .. }
             | Command::Delete { key, .. }
             | Command::Exists { key, .. }
-            | Command::Where { key } => (Some(key), &[], &[]),
-            Command::PutMany { pairs, .. } => (None, pairs, &[]),
-            Command::GetMany { keys, .. } => (None, &[], keys),
-            _ => (None, &[], &[]),
-        };
-        one.into_iter().chain(pairs.iter().map(|(key, _)| key)).chain(several).map(Vec::as_slice)
+            | Command::Where { key } => vec![key],
+            Command::PutMany { pairs, .. } => pairs.iter().map(|(key, _)| key.as_slice()).collect(),
+            Command::GetMany { keys, .. } => keys.iter().map(Vec::as_slice).collect(),
+            _ => Vec::new(),
+        }
     }
 }
 

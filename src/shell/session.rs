@@ -168,7 +168,7 @@ impl Session {
             }
         };
         let Parsed { spec, command } = parsed;
-        command.keys().for_each(|key| self.names.use_key(key));
+        command.keys().into_iter().for_each(|key| self.names.use_key(key));
         let started = self.is_timing.then(now);
         match self.perform(spec.name, command, terminal) {
             Ok(None) => Ok(Flow::Continue),
