@@ -306,4 +306,4 @@ impl Cluster {
 /// A log's segments are closed at 64 MiB.
 const SEGMENT_BYTES: u32 = 64 << 20;
 /// One thread needs no more.
-const TABLE_SHARDS: usize = 16;
+const TABLE_SHARDS: usize = 64;

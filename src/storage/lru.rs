@@ -1,8 +1,9 @@
 //! The value cache: of the values used, the least recently used goes first.
 //!
-//! A shard is a slab of nodes threaded, by index, on one list from the newest to the oldest, and a hash map from key
-//! to index. Every call costs one lock, one or two lookups and a few index writes, whatever the size. The slab is
-//! dense: removing a node moves the last one into its place, so that nothing forgotten stays in memory.
+//! A shard is a slab of values, a list through their places from the newest to the oldest, and a hash table of places.
+//! The list lies apart from the values, so that moving one to its front touches a few small numbers and no other value.
+//! Every call costs one lock, one or two lookups and a few index writes, whatever the size. The slab is dense: removing
+//! a value moves the last one into its place, so that nothing forgotten stays in memory.
 //!
 //! A small cache is one shard and evicts in exact order. A large one is cut by bits of the token that the shards'
 //! maps do not use, each shard with its share of the capacity and its own exact order, so that threads rarely meet;
@@ -11,9 +12,9 @@
 //! Caveats: the capacity counts values, not bytes. Hits and misses are exact, but a count read while others work is
 //! already past. The cache knows nothing of versions: whoever changes the table changes the cache under the same lock.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hashbrown::HashTable;
 
 use crate::types::{Key, Value};
 
@@ -96,7 +97,7 @@ impl Cache {
             let shard = locked(shard);
             stats.hits += shard.hits;
             stats.misses += shard.misses;
-            stats.entries += shard.nodes.len();
+            stats.entries += shard.held.len();
         }
         stats
     }
@@ -115,8 +116,11 @@ impl Cache {
 /// A slab, the order of use through it, and the way in by key.
 #[derive(Debug)]
 struct Shard {
-    places: HashMap<Key, u32, BuildHasherDefault<TokenHasher>>,
-    nodes: Vec<Node>,
+    /// Places in the slab, by token: a uniform hash already.
+    places: HashTable<u32>,
+    held: Vec<(Key, Value)>,
+    /// Of each place, the ones used just after and just before it.
+    links: Vec<Links>,
     newest: u32,
     oldest: u32,
     capacity: usize,
@@ -124,33 +128,38 @@ struct Shard {
     misses: u64,
 }
 
-#[derive(Debug)]
-struct Node {
-    key: Key,
-    value: Value,
+#[derive(Clone, Copy, Debug)]
+struct Links {
     newer: u32,
     older: u32,
 }
 
 impl Shard {
     fn new(capacity: usize) -> Shard {
-        let capacity = capacity.min(NOWHERE as usize);
-        let places = HashMap::default();
-        Shard { places, nodes: Vec::new(), newest: NOWHERE, oldest: NOWHERE, capacity, hits: 0, misses: 0 }
+        Shard {
+            places: HashTable::new(),
+            held: Vec::new(),
+            links: Vec::new(),
+            newest: NOWHERE,
+            oldest: NOWHERE,
+            capacity: capacity.min(NOWHERE as usize),
+            hits: 0,
+            misses: 0,
+        }
     }
 
     fn get(&mut self, key: &Key) -> Option<Value> {
-        let Some(&place) = self.places.get(key) else {
+        let Some(place) = self.place(key) else {
             self.misses += 1;
             return None;
         };
         self.hits += 1;
         self.touch(place);
-        Some(self.node(place).value.clone())
+        Some(self.held[place as usize].1.clone())
     }
 
     fn peek(&self, key: &Key) -> Option<Value> {
-        self.places.get(key).map(|&place| self.node(place).value.clone())
+        self.place(key).map(|place| self.held[place as usize].1.clone())
     }
 
     /// Returns what is no longer held.
@@ -158,52 +167,76 @@ impl Shard {
         if self.capacity == 0 {
             return None;
         }
-        if let Some(&place) = self.places.get(key) {
+        if let Some(place) = self.place(key) {
             self.touch(place);
-            let old = std::mem::replace(&mut self.node_mut(place).value, value);
+            let old = std::mem::replace(&mut self.held[place as usize].1, value);
             return Some((key.clone(), old));
         }
-        let node = Node { key: key.clone(), value, newer: NOWHERE, older: NOWHERE };
-        if self.nodes.len() < self.capacity {
-            let place = self.nodes.len() as u32;
-            self.nodes.push(node);
-            self.places.insert(key.clone(), place);
+        let held = (key.clone(), value);
+        if self.held.len() < self.capacity {
+            let place = self.held.len() as u32;
+            self.held.push(held);
+            self.links.push(Links { newer: NOWHERE, older: NOWHERE });
+            self.enter(key, place);
             self.link_newest(place);
             return None;
         }
-        // The oldest node's place is taken over, so that a full cache allocates nothing.
+        // The oldest one's place is taken over, so that a full cache allocates nothing.
         let place = self.oldest;
         self.unlink(place);
-        let old = std::mem::replace(self.node_mut(place), node);
-        self.places.remove(&old.key);
-        self.places.insert(key.clone(), place);
+        self.leave(place);
+        let old = std::mem::replace(&mut self.held[place as usize], held);
+        self.enter(key, place);
         self.link_newest(place);
-        Some((old.key, old.value))
+        Some(old)
     }
 
     fn remove(&mut self, key: &Key) -> Option<Value> {
-        let place = self.places.remove(key)?;
+        let place = self.place(key)?;
         self.unlink(place);
-        let removed = self.nodes.swap_remove(place as usize);
-        if (place as usize) < self.nodes.len() {
+        self.leave(place);
+        let last = self.held.len() as u32 - 1;
+        if place != last {
+            self.leave(last);
+        }
+        let (_, removed) = self.held.swap_remove(place as usize);
+        self.links.swap_remove(place as usize);
+        if place != last {
             self.moved(place);
         }
-        Some(removed.value)
+        Some(removed)
     }
 
-    /// Tells everyone who pointed at the last node that it is at `place` now.
+    /// Tells everyone who pointed at the last place that what was there is at `place` now.
     fn moved(&mut self, place: u32) {
-        let Node { newer, older, .. } = *self.node(place);
+        let Links { newer, older } = self.links[place as usize];
         match newer {
             NOWHERE => self.newest = place,
-            newer => self.node_mut(newer).older = place,
+            newer => self.links[newer as usize].older = place,
         }
         match older {
             NOWHERE => self.oldest = place,
-            older => self.node_mut(older).newer = place,
+            older => self.links[older as usize].newer = place,
         }
-        if let Some(known) = self.places.get_mut(&self.nodes[place as usize].key) {
-            *known = place;
+        let key = self.held[place as usize].0.clone();
+        self.enter(&key, place);
+    }
+
+    fn place(&self, key: &Key) -> Option<u32> {
+        self.places.find(key.token().0, |place| self.held[*place as usize].0 == *key).copied()
+    }
+
+    /// The key, which is not there, is at `place` from here on.
+    fn enter(&mut self, key: &Key, place: u32) {
+        let held = &self.held;
+        self.places.insert_unique(key.token().0, place, |place| held[*place as usize].0.token().0);
+    }
+
+    /// The key at `place` is found no more.
+    fn leave(&mut self, place: u32) {
+        let token = self.held[place as usize].0.token().0;
+        if let Ok(entry) = self.places.find_entry(token, |known| *known == place) {
+            entry.remove();
         }
     }
 
@@ -215,64 +248,35 @@ impl Shard {
     }
 
     fn unlink(&mut self, place: u32) {
-        let Node { newer, older, .. } = *self.node(place);
+        let Links { newer, older } = self.links[place as usize];
         match newer {
             NOWHERE => self.newest = older,
-            newer => self.node_mut(newer).older = older,
+            newer => self.links[newer as usize].older = older,
         }
         match older {
             NOWHERE => self.oldest = newer,
-            older => self.node_mut(older).newer = newer,
+            older => self.links[older as usize].newer = newer,
         }
     }
 
     fn link_newest(&mut self, place: u32) {
         let older = self.newest;
-        let node = self.node_mut(place);
-        node.newer = NOWHERE;
-        node.older = older;
+        self.links[place as usize] = Links { newer: NOWHERE, older };
         match older {
             NOWHERE => self.oldest = place,
-            older => self.node_mut(older).newer = place,
+            older => self.links[older as usize].newer = place,
         }
         self.newest = place;
     }
 
     fn contents(&self) -> Vec<(Key, Value)> {
-        let mut contents = Vec::with_capacity(self.nodes.len());
+        let mut contents = Vec::with_capacity(self.held.len());
         let mut place = self.newest;
         while place != NOWHERE {
-            let node = self.node(place);
-            contents.push((node.key.clone(), node.value.clone()));
-            place = node.older;
+            contents.push(self.held[place as usize].clone());
+            place = self.links[place as usize].older;
         }
         contents
-    }
-
-    fn node(&self, place: u32) -> &Node {
-        &self.nodes[place as usize]
-    }
-
-    fn node_mut(&mut self, place: u32) -> &mut Node {
-        &mut self.nodes[place as usize]
-    }
-}
-
-/// Passes a key's token through: it is a uniform hash already.
-#[derive(Debug, Default)]
-struct TokenHasher(u64);
-
-impl Hasher for TokenHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        debug_assert!(false, "a key hashes as one u64, not as {} bytes", bytes.len());
-    }
-
-    fn write_u64(&mut self, token: u64) {
-        self.0 = token;
     }
 }
 

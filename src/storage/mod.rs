@@ -12,5 +12,6 @@ pub mod record;
 mod recovery;
 pub mod store;
 mod table;
+mod token_hash;
 
 pub use error::StorageError;

@@ -1,23 +1,21 @@
-//! Where the newest record of each key is: ordered shards with digests.
+//! Where the newest record of each key is: shards with digests.
 //!
 //! The table is cut by the token's top bits into shards, each behind its own lock, so that walking the shards in turn
-//! walks all keys in (token, key) order: pages, cursors and digests need no other order. A shard keeps beside its keys
-//! what would be expensive to count again: keys and tombstones, the sum of its versions' digests, the bytes of live
-//! records in each log segment, and the floors of its tokens. A digest of a range takes whole shards at their sum and
-//! walks only the two at its edges.
+//! walks the tokens in order. Within a shard keys lie by their hash, because nearly every call looks one key up; a page
+//! puts them in (token, key) order. A shard keeps beside its keys what would be expensive to count again: keys and
+//! tombstones, the sum of its versions' digests, the bytes of live records in each log segment, and the floors of its
+//! tokens. A digest of a range takes whole shards at their sum and walks only the two at its edges.
 //!
 //! Caveats: the table holds every key in memory, its values nowhere. A page or a digest over several shards locks
 //! them one by one: it is exact for each shard, not for one moment. Nothing here does I/O.
 
-use std::borrow::Borrow;
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::log::Location;
+use super::token_hash::ByToken;
 use crate::types::{Key, Stamp, Time, Token, TokenRange};
 use floors::Floors;
 pub(super) use floors::clip;
@@ -79,16 +77,21 @@ impl Table {
     }
 
     /// At most `limit` versions in `ranges` (ascending, disjoint) after the key `after`, in (token, key) order, and
-    /// whether more follow.
+    /// whether more follow. O(keys of the shards it takes), however many ranges there are.
     pub(super) fn page(&self, ranges: &[TokenRange], after: Option<&Key>, limit: usize) -> (Vec<(Key, Slot)>, bool) {
         let mut page = Vec::new();
-        let parts = ranges.iter().filter(|range| after.is_none_or(|after| after.token() <= range.last));
-        for (index, part) in parts.flat_map(|range| self.parts(*range)) {
-            for (key, slot) in self.lock_shard(index).after(part, after) {
-                if page.len() == limit {
-                    return (page, true);
-                }
-                page.push((key.clone(), *slot));
+        let first = after.map_or(Token(0), Key::token);
+        for index in self.index(first)..self.shards.len() {
+            let bounds = self.bounds(index);
+            let start = ranges.partition_point(|range| range.last < bounds.first);
+            let end = ranges.partition_point(|range| range.first <= bounds.last);
+            let Some(ranges) = ranges.get(start..end).filter(|ranges| !ranges.is_empty()) else { continue };
+            // One more than wanted tells whether more follow.
+            let wanted = (limit - page.len()).saturating_add(1);
+            page.extend(self.lock_shard(index).first(ranges, after, wanted));
+            if page.len() > limit {
+                page.truncate(limit);
+                return (page, true);
             }
         }
         (page, false)
@@ -101,7 +104,7 @@ impl Table {
             if part == self.bounds(index) {
                 return shard.digest;
             }
-            shard.after(part, None).fold(0, |sum: u64, (key, slot)| sum.wrapping_add(digest_of(key, slot.stamp)))
+            shard.within(part).fold(0, |sum: u64, (key, slot)| sum.wrapping_add(digest_of(key, slot.stamp)))
         });
         digests.fold(0, u64::wrapping_add)
     }
@@ -135,7 +138,7 @@ impl Table {
 /// A range of tokens: its keys, and what is counted of them.
 #[derive(Debug)]
 pub(super) struct Shard {
-    slots: BTreeMap<Key, Slot>,
+    slots: HashMap<Key, Slot, ByToken<SHARD_BITS_BETWEEN>>,
     tombstones: u64,
     digest: u64,
     /// By segment, ascending; none is zero.
@@ -170,7 +173,7 @@ impl Usage {
 impl Shard {
     fn empty() -> Shard {
         Shard {
-            slots: BTreeMap::new(),
+            slots: HashMap::default(),
             tombstones: 0,
             digest: 0,
             usage: Vec::new(),
@@ -207,12 +210,14 @@ impl Shard {
         }
     }
 
-    /// Forgets what is held of `range` with a stamp at or below `upto`, and returns its keys. Everything
+    /// Forgets what is held of `range` with a stamp at or below `upto`, and returns its keys in
+    /// order. Everything
     /// (`Stamp::MAX`) is what a node does that loses the range: its floors go too, for they were the range's. Less is
     /// a clearing: it stays a floor for good.
     pub(super) fn discard(&mut self, range: TokenRange, upto: Stamp) -> Vec<Key> {
-        let doomed = self.after(range, None).filter(|(_, slot)| slot.stamp <= upto);
-        let doomed: Vec<Key> = doomed.map(|(key, _)| key.clone()).collect();
+        let doomed = self.within(range).filter(|(_, slot)| slot.stamp <= upto);
+        let mut doomed: Vec<Key> = doomed.map(|(key, _)| key.clone()).collect();
+        doomed.sort_unstable();
         for key in &doomed {
             self.remove(key);
         }
@@ -224,18 +229,24 @@ impl Shard {
         doomed
     }
 
-    /// The keys of `range` after the key `after`, in order.
-    pub(super) fn after(&self, range: TokenRange, after: Option<&Key>) -> impl Iterator<Item = (&Key, &Slot)> {
-        let first = Edge(range.first);
-        let past = range.last.0.checked_add(1).map(|past| Edge(Token(past)));
-        let from: Bound<&dyn Place> = match after {
-            Some(after) if after.token() >= range.first => Bound::Excluded(after),
-            _ => Bound::Included(&first),
+    /// The versions in `range`, in no order.
+    pub(super) fn within(&self, range: TokenRange) -> impl Iterator<Item = (&Key, &Slot)> {
+        self.slots.iter().filter(move |(key, _)| range.contains(key.token()))
+    }
+
+    /// The first `limit` versions in `ranges` (ascending, disjoint) after the key `after`, in order.
+    fn first(&self, ranges: &[TokenRange], after: Option<&Key>, limit: usize) -> Vec<(Key, Slot)> {
+        let is_wanted = |key: &Key| {
+            let range = ranges.get(ranges.partition_point(|range| range.last < key.token()));
+            range.is_some_and(|range| range.contains(key.token())) && after.is_none_or(|after| key > after)
         };
-        let to: Bound<&dyn Place> = past.as_ref().map_or(Bound::Unbounded, |past| Bound::Excluded(past));
-        // An `after` beyond the range would be a start behind the end, which the map does not take.
-        let beyond = after.is_some_and(|after| after.token() > range.last);
-        (!beyond).then(|| self.slots.range::<dyn Place, _>((from, to))).into_iter().flatten()
+        let mut found: Vec<(&Key, &Slot)> = self.slots.iter().filter(|(key, _)| is_wanted(key)).collect();
+        if limit < found.len() {
+            found.select_nth_unstable_by_key(limit, |(key, _)| *key);
+            found.truncate(limit);
+        }
+        found.sort_unstable_by_key(|(key, _)| *key);
+        found.into_iter().map(|(key, slot)| (key.clone(), *slot)).collect()
     }
 
     /// Versions at or below this are refused for a key of this token that is not held.
@@ -256,7 +267,7 @@ impl Shard {
     /// Raises the floor of `range`, O(keys in it).
     pub(super) fn raise_floor(&mut self, range: TokenRange, floor: Stamp) {
         // The floor decides which tombstones are droppable, so they are counted out before it moves, and in after.
-        let tombstones = self.after(range, None).filter(|(_, slot)| slot.tombstone);
+        let tombstones = self.within(range).filter(|(_, slot)| slot.tombstone);
         let tombstones: Vec<(Key, Slot)> = tombstones.map(|(key, slot)| (key.clone(), *slot)).collect();
         for (key, slot) in &tombstones {
             self.uncount(key, *slot);
@@ -271,7 +282,7 @@ impl Shard {
     pub(super) fn would_discard(&self, range: TokenRange, upto: Stamp) -> bool {
         match upto {
             Stamp::MAX => {
-                self.after(range, None).next().is_some()
+                self.within(range).next().is_some()
                     || self.floors.pieces(range).iter().any(|(_, floor)| *floor > Stamp::ZERO)
             }
             upto => self.cleared.pieces(range).iter().any(|(_, cleared)| *cleared < upto),
@@ -329,63 +340,8 @@ impl Shard {
     }
 }
 
-/// A point in the order of keys: a key, or the edge of a token before its first key. What ranges of the map are
-/// bounded by.
-trait Place {
-    fn token(&self) -> Token;
-    fn bytes(&self) -> &[u8];
-}
-
-struct Edge(Token);
-
-impl Place for Edge {
-    fn token(&self) -> Token {
-        self.0
-    }
-
-    /// Below every key, for a key is not empty.
-    fn bytes(&self) -> &[u8] {
-        &[]
-    }
-}
-
-impl Place for Key {
-    fn token(&self) -> Token {
-        Key::token(self)
-    }
-
-    fn bytes(&self) -> &[u8] {
-        Key::bytes(self)
-    }
-}
-
-impl<'a> Borrow<dyn Place + 'a> for Key {
-    fn borrow(&self) -> &(dyn Place + 'a) {
-        self
-    }
-}
-
-/// The order of [`Key`].
-impl Ord for dyn Place + '_ {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.token().cmp(&other.token()).then_with(|| self.bytes().cmp(other.bytes()))
-    }
-}
-
-impl PartialOrd for dyn Place + '_ {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for dyn Place + '_ {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for dyn Place + '_ {}
-
+/// Shards are cut by the token's top bits: turned by half, these lie between the low bits and the top ones.
+const SHARD_BITS_BETWEEN: u32 = 32;
 /// More would only cost memory: each shard is some hundred bytes when empty.
 const MAX_SHARDS: usize = 65_536;
 

@@ -144,7 +144,7 @@ fn a_key_spread_over_the_table_spreads_over_the_cache() {
     for key in (0..200_000).map(key).filter(|key| key.token().0 >> 56 == 7) {
         cache.put(&key, value(0));
     }
-    assert!(cache.shards.iter().all(|shard| !locked(shard).nodes.is_empty()));
+    assert!(cache.shards.iter().all(|shard| !locked(shard).held.is_empty()));
 }
 
 #[test]

@@ -158,7 +158,7 @@ impl Check<'_> {
     fn versions(&mut self) {
         let mut table = BTreeMap::new();
         for shard in self.shards {
-            table.extend(shard.after(TokenRange::ALL, None).map(|(key, slot)| (key.clone(), *slot)));
+            table.extend(shard.within(TokenRange::ALL).map(|(key, slot)| (key.clone(), *slot)));
         }
         let log = std::mem::take(&mut self.naive.versions);
         for (key, slot) in &log {
