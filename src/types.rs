@@ -4,12 +4,16 @@
 //! Nothing here does I/O, reads a clock or holds a lock. All types are cheap to copy or to clone: a `Key` and a
 //! `Value` are reference-counted, so the three copies of a value inside one process share its bytes.
 
+mod token_hash;
+
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
+
+pub use token_hash::{ByToken, TokenHasher};
 
 /// A node's number: given once by the topology, never reused, never shown. People see the node's label.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]

@@ -7,17 +7,17 @@
 //! Caveats: memory grows by eight bytes a write. After a reopening it knows only what recovery found: the newest
 //! version of each key then counts as acknowledged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::protocol::operation::NodeList;
-use crate::types::{Entry, Key, NodeId, Replicas, Stamp, Time};
+use crate::types::{ByToken, Entry, Key, NodeId, Replicas, Stamp, Time};
 
 /// The account.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    keys: BTreeMap<Key, Account>,
+    keys: HashMap<Key, Account, ByToken<0>>,
     /// Reads that returned what nobody wrote.
     unwritten_reads: Vec<String>,
     reads: u64,
@@ -122,33 +122,36 @@ impl Ledger {
 
     /// Everything at or below `before` was deleted by an operator.
     pub(super) fn cleared(&mut self, before: Stamp) {
-        for account in self.keys.values_mut() {
+        self.keys.values_mut().for_each(|account| {
             account.acknowledged.take_if(|acknowledged| acknowledged.stamp <= before);
-        }
+        });
     }
 
     /// `node` was removed with all it held. What nobody else holds is lost: `held` is the newest version of each key
-    /// that is left. Returns the keys that were lost, which the operator is told and no check asks for again.
+    /// that is left. Returns, in order, the keys that were lost, which the operator is told and no check asks for again.
     pub(super) fn destroyed(&mut self, node: NodeId, held: &BTreeMap<Key, Stamp>, now: Time) -> Vec<Key> {
         let mut lost = Vec::new();
-        for (key, account) in &mut self.keys {
-            let Some(acknowledged) = &mut account.acknowledged else { continue };
+        self.keys.iter_mut().for_each(|(key, account)| {
+            let Some(acknowledged) = &mut account.acknowledged else { return };
             acknowledged.confirmed =
                 acknowledged.confirmed.as_slice().iter().filter(|at| **at != node).copied().collect();
             if held.get(key).is_some_and(|held| *held >= acknowledged.stamp) {
-                continue;
+                return;
             }
             if !acknowledged.is_tombstone && !acknowledged.is_expired(now) {
                 lost.push(key.clone());
             }
             account.acknowledged = None;
-        }
+        });
+        lost.sort_unstable();
         lost
     }
 
-    /// Every key ever written, with what is known of it.
+    /// Every key ever written, in order, with what is known of it.
     pub(super) fn keys(&self) -> impl Iterator<Item = (&Key, &Account)> {
-        self.keys.iter()
+        let mut keys: Vec<_> = self.keys.iter().collect();
+        keys.sort_unstable_by_key(|(key, _)| *key);
+        keys.into_iter()
     }
 
     /// What is known of one key.

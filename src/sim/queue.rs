@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::types::Time;
 
-/// The events to come.
+/// The events to come. The order is kept apart from the events, which are large and would be moved with it.
 #[derive(Debug)]
 pub struct EventQueue<E> {
-    events: BTreeMap<Ticket, E>,
+    /// Where in `events` each is.
+    order: BTreeMap<Ticket, usize>,
+    events: Vec<Option<E>>,
+    /// Places in `events` that are free.
+    free: Vec<usize>,
     next_sequence: u64,
 }
 
@@ -28,35 +32,48 @@ impl Ticket {
 impl<E> EventQueue<E> {
     /// No events.
     pub fn new() -> EventQueue<E> {
-        EventQueue { events: BTreeMap::new(), next_sequence: 0 }
+        EventQueue { order: BTreeMap::new(), events: Vec::new(), free: Vec::new(), next_sequence: 0 }
     }
 
     /// Adds an event, after all others of the same time. O(log events).
     pub fn schedule(&mut self, at: Time, event: E) -> Ticket {
         let ticket = Ticket { at, sequence: self.next_sequence };
         self.next_sequence += 1;
-        self.events.insert(ticket, event);
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.events.push(None);
+            self.events.len() - 1
+        });
+        if let Some(free) = self.events.get_mut(place) {
+            *free = Some(event);
+        }
+        self.order.insert(ticket, place);
         ticket
     }
 
     /// Calls an event off. False when it has happened already.
     pub fn cancel(&mut self, ticket: Ticket) -> bool {
-        self.events.remove(&ticket).is_some()
+        self.order.remove(&ticket).and_then(|place| self.take(place)).is_some()
     }
 
     /// When the next event falls due.
     pub fn next_at(&self) -> Option<Time> {
-        self.events.first_key_value().map(|(ticket, _)| ticket.at)
+        self.order.first_key_value().map(|(ticket, _)| ticket.at)
     }
 
     /// The next event and its time.
     pub fn pop(&mut self) -> Option<(Time, E)> {
-        self.events.pop_first().map(|(ticket, event)| (ticket.at, event))
+        let (ticket, place) = self.order.pop_first()?;
+        Some((ticket.at, self.take(place)?))
     }
 
     /// All events to come, in order.
     pub fn iter(&self) -> impl Iterator<Item = &E> {
-        self.events.values()
+        self.order.values().filter_map(|place| self.events.get(*place)?.as_ref())
+    }
+
+    fn take(&mut self, place: usize) -> Option<E> {
+        self.free.push(place);
+        self.events.get_mut(place)?.take()
     }
 }
 

@@ -4,8 +4,6 @@
 //! seed, so two runs have equal hashes only if every event was equal. The bytes hold virtual time, node numbers, fixed
 //! words, keys and digests of contents; never a path, a process number or anything else of the machine.
 
-use std::collections::VecDeque;
-
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::types::{Key, NodeId, Stamp, Time};
@@ -13,7 +11,8 @@ use crate::types::{Key, NodeId, Stamp, Time};
 /// The trace of one run.
 #[derive(Debug, Default)]
 pub struct Trace {
-    kept: VecDeque<TraceEvent>,
+    /// The latest; once it is full, the oldest is at `total` modulo its length.
+    kept: Vec<TraceEvent>,
     hash: u64,
     total: u64,
     scratch: Vec<u8>,
@@ -72,11 +71,12 @@ impl Trace {
         self.scratch.clear();
         event.write_canonical(&mut self.scratch);
         self.hash = xxh3_64_with_seed(&self.scratch, self.hash);
-        self.total += 1;
-        if self.kept.len() == KEPT_EVENTS {
-            self.kept.pop_front();
+        if self.kept.len() < KEPT_EVENTS {
+            self.kept.push(event);
+        } else if let Some(oldest) = self.kept.get_mut(self.total as usize % KEPT_EVENTS) {
+            *oldest = event;
         }
-        self.kept.push_back(event);
+        self.total += 1;
     }
 
     /// The hash of every event so far.
@@ -95,14 +95,16 @@ impl Trace {
         let wanted = |event: &&TraceEvent| {
             (node.is_none() || event.node == node) && kind.is_none_or(|kind| kind.eq_ignore_ascii_case(event.kind))
         };
-        let mut events: Vec<_> = self.kept.iter().rev().filter(wanted).take(limit).collect();
+        let start = if self.kept.len() < KEPT_EVENTS { 0 } else { self.total as usize % KEPT_EVENTS };
+        let (newer, older) = self.kept.split_at(start);
+        let mut events: Vec<_> = newer.iter().rev().chain(older.iter().rev()).filter(wanted).take(limit).collect();
         events.reverse();
         events
     }
 }
 
-/// How many events are kept for people: about 2 MB, the last second or so of a busy run.
-pub const KEPT_EVENTS: usize = 20_000;
+/// How many events are kept for people: about 1 MB, the last part of a second of a busy run.
+pub const KEPT_EVENTS: usize = 8_192;
 
 #[cfg(test)]
 mod tests;

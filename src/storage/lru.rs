@@ -163,14 +163,13 @@ impl Shard {
     }
 
     /// Returns what is no longer held.
-    fn put(&mut self, key: &Key, value: Value) -> Option<(Key, Value)> {
+    fn put(&mut self, key: &Key, value: Value) -> (Option<Key>, Option<Value>) {
         if self.capacity == 0 {
-            return None;
+            return (None, Some(value));
         }
         if let Some(place) = self.place(key) {
             self.touch(place);
-            let old = std::mem::replace(&mut self.held[place as usize].1, value);
-            return Some((key.clone(), old));
+            return (None, Some(std::mem::replace(&mut self.held[place as usize].1, value)));
         }
         let held = (key.clone(), value);
         if self.held.len() < self.capacity {
@@ -179,16 +178,16 @@ impl Shard {
             self.links.push(Links { newer: NOWHERE, older: NOWHERE });
             self.enter(key, place);
             self.link_newest(place);
-            return None;
+            return (None, None);
         }
         // The oldest one's place is taken over, so that a full cache allocates nothing.
         let place = self.oldest;
         self.unlink(place);
         self.leave(place);
-        let old = std::mem::replace(&mut self.held[place as usize], held);
+        let (key_held, value_held) = std::mem::replace(&mut self.held[place as usize], held);
         self.enter(key, place);
         self.link_newest(place);
-        Some(old)
+        (Some(key_held), Some(value_held))
     }
 
     fn remove(&mut self, key: &Key) -> Option<Value> {

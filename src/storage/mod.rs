@@ -12,6 +12,5 @@ pub mod record;
 mod recovery;
 pub mod store;
 mod table;
-mod token_hash;
 
 pub use error::StorageError;

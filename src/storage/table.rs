@@ -12,11 +12,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::log::Location;
-use super::token_hash::ByToken;
-use crate::types::{Key, Stamp, Time, Token, TokenRange};
+use crate::types::{ByToken, Key, Stamp, Time, Token, TokenRange};
 use floors::Floors;
 pub(super) use floors::clip;
 
@@ -191,8 +190,12 @@ impl Shard {
     /// Holds this version of `key` in place of any other.
     pub(super) fn insert(&mut self, key: &Key, slot: Slot) {
         self.count(key, slot);
-        if let Some(old) = self.slots.insert(key.clone(), slot) {
-            self.uncount(key, old);
+        match self.slots.get_mut(key) {
+            Some(held) => {
+                let old = std::mem::replace(held, slot);
+                self.uncount(key, old);
+            }
+            None => drop(self.slots.insert(key.clone(), slot)),
         }
     }
 
@@ -345,12 +348,12 @@ const SHARD_BITS_BETWEEN: u32 = 32;
 /// More would only cost memory: each shard is some hundred bytes when empty.
 const MAX_SHARDS: usize = 65_536;
 
-/// One version's part of a digest. A sum of these does not depend on order, and a version can be taken out again.
+/// One version's part of a digest; its key is told by its token. A sum of these does not depend on order, and a version can be taken out again.
 pub(super) fn digest_of(key: &Key, stamp: Stamp) -> u64 {
     let Stamp { time, coordinator, counter } = stamp;
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&time.0.to_le_bytes());
     bytes[8..12].copy_from_slice(&coordinator.0.to_le_bytes());
     bytes[12..].copy_from_slice(&counter.to_le_bytes());
-    xxh3_64_with_seed(key.bytes(), xxh3_64(&bytes))
+    xxh3_64_with_seed(&bytes, key.token().0)
 }

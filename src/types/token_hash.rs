@@ -7,11 +7,11 @@
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// Makes the hashers of a map.
-pub(super) type ByToken<const ROTATE: u32> = BuildHasherDefault<TokenHasher<ROTATE>>;
+pub type ByToken<const ROTATE: u32> = BuildHasherDefault<TokenHasher<ROTATE>>;
 
 /// Passes the token on, turned to the left by so many bits.
 #[derive(Debug, Default)]
-pub(super) struct TokenHasher<const ROTATE: u32>(u64);
+pub struct TokenHasher<const ROTATE: u32>(u64);
 
 impl<const ROTATE: u32> Hasher for TokenHasher<ROTATE> {
     fn finish(&self) -> u64 {
