@@ -169,6 +169,13 @@ impl Replica {
         self.commit_now(durability).map_err(|refusal| self.refusal(Epoch(0), refusal))
     }
 
+    /// As [`Replica::commit`], but `None` instead of waiting for another writer of the log.
+    pub fn try_commit(&self, durability: Durability) -> Option<Result<(), Refusal>> {
+        let Durability::Policy(position) = durability else { return Some(self.commit(durability)) };
+        let committed = self.store.try_commit(position)?;
+        Some(committed.map_err(|error| self.refusal(Epoch(0), StoreRefusal::Log(error))))
+    }
+
     fn commit_now(&self, durability: Durability) -> Result<(), StoreRefusal> {
         match durability {
             Durability::None => Ok(()),

@@ -68,9 +68,16 @@ impl<T> Round<T> {
     /// Commits every touched log, then delivers every answer: as it was, or as the refusal of a log that failed.
     pub(super) fn settle(&mut self, mut deliver: impl FnMut(T, NodeId, Result<Reply, Refusal>)) {
         let mut failed: Vec<(NodeId, Refusal)> = Vec::new();
+        let replica = |node| iter::once(&self.nodes).chain(&self.earlier).find_map(|nodes| nodes.get(node));
+        // Logs that another thread is writing come last: by then it has often written this round's records too.
+        self.logs.retain(|(node, durability)| {
+            let committed =
+                replica(*node).map_or(Some(Err(Refusal::Stopped)), |replica| replica.try_commit(*durability));
+            failed.extend(committed.as_ref().and_then(|committed| Some((*node, committed.clone().err()?))));
+            committed.is_none()
+        });
         for (node, durability) in self.logs.drain(..) {
-            let replica = iter::once(&self.nodes).chain(&self.earlier).find_map(|nodes| nodes.get(node));
-            let committed = replica.map_or(Err(Refusal::Stopped), |replica| replica.commit(durability));
+            let committed = replica(node).map_or(Err(Refusal::Stopped), |replica| replica.commit(durability));
             failed.extend(committed.err().map(|refusal| (node, refusal)));
         }
         self.earlier.clear();

@@ -18,7 +18,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use self::files::FileName;
 use self::segments::Segments;
@@ -237,16 +237,33 @@ impl Log {
     /// every later call tells it, also of positions committed before.
     pub fn commit(&self, position: LogPosition) -> Result<(), StorageError> {
         if self.committed() < position {
-            let mut writer = lock(&self.writer);
-            if self.committed() < position {
-                self.write_staged(&mut writer)?;
-                if self.options.sync == SyncPolicy::Always {
-                    self.sync_written(&writer)?;
-                }
-            }
+            self.commit_as(&mut lock(&self.writer), position)?;
         }
         // Checked last: an acknowledgement after a failure elsewhere would be one too many.
         self.check()
+    }
+
+    /// As [`Log::commit`], but `None` instead of waiting for another writer, who may be about to write this too.
+    pub fn try_commit(&self, position: LogPosition) -> Option<Result<(), StorageError>> {
+        if self.committed() < position {
+            let mut writer = match self.writer.try_lock() {
+                Ok(writer) => writer,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return None,
+            };
+            if let Err(error) = self.commit_as(&mut writer, position) {
+                return Some(Err(error));
+            }
+        }
+        Some(self.check())
+    }
+
+    fn commit_as(&self, writer: &mut Writer, position: LogPosition) -> Result<(), StorageError> {
+        if self.committed() >= position {
+            return Ok(());
+        }
+        self.write_staged(writer)?;
+        if self.options.sync == SyncPolicy::Always { self.sync_written(writer) } else { Ok(()) }
     }
 
     /// Writes and syncs everything staged so far, whatever the policy.

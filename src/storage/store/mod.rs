@@ -295,6 +295,11 @@ impl Store {
         self.log.commit(position)
     }
 
+    /// As [`Store::commit`], but `None` instead of waiting for another writer.
+    pub fn try_commit(&self, position: LogPosition) -> Option<Result<(), StorageError>> {
+        self.log.try_commit(position)
+    }
+
     /// Writes and syncs everything, whatever the policy.
     pub fn sync(&self) -> Result<(), StorageError> {
         self.log.sync()
