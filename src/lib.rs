@@ -9,6 +9,7 @@
 //! Imports point down only: `command`, then `cluster` and `store_api`, then `sim` and `drive`, `node`, `protocol`,
 //! `storage`, [`topology`], [`ring`], [`types`]. Below `drive` nothing knows what time it is.
 
+pub mod arguments;
 pub mod bench;
 pub mod cluster;
 pub mod command;
