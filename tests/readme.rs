@@ -53,6 +53,20 @@ fn every_link_leads_to_a_file() {
     assert!(links > 10, "{links} links");
 }
 
+#[test]
+fn every_invariant_of_check_is_explained() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_kvsim")).args(["-c", "put a 1; check"]).output().expect("the program");
+    let printed = String::from_utf8(output.stdout).expect("text");
+    let (_, checked) = printed.split_once("checked ").expect("what was checked");
+    let words = checked.split(|separator: char| !separator.is_ascii_alphanumeric() && separator != '-');
+    let names: BTreeSet<&str> = words.filter(|word| word.contains('-')).collect();
+    assert!(names.contains("RING-1"), "{names:?}");
+    let page = page();
+    let unexplained: Vec<&str> = names.into_iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert_eq!(unexplained, [""; 0]);
+}
+
 /// The page with each transcript as it is played now.
 fn with_transcripts(page: &str) -> String {
     let mut parts = page.split("```console\n");
