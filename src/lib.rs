@@ -2,8 +2,8 @@
 //!
 //! # The journey of one put
 //!
-//! 1. A line at the prompt ([`shell`]) is cut into words and checked against the grammar: [`command::parse`].
-//! 2. [`command::execute`] calls [`Cluster::put`](cluster::Cluster::put). The coordinator is the first of the key's
+//! 1. A line at the prompt ([`shell`]) is cut into words and checked against the grammar: [`command::parse()`].
+//! 2. [`command::execute()`] calls [`Cluster::put`](cluster::Cluster::put). The coordinator is the first of the key's
 //!    replicas that is up. It plans with its own [`Topology`](topology::Topology): who has to have it, how many must
 //!    answer ([`write_plan`](topology::Topology::write_plan)). Its [hybrid clock](protocol::hlc) gives the stamp.
 //! 3. [`Operation::put`](protocol::operation::Operation::put) makes a machine of the plan. The driver polls it and
@@ -29,7 +29,7 @@
 //! | who holds a key | [`ring::Ring`], and during a change of the ring [`topology::Topology`] |
 //! | the decisions: votes, retries, repair, ring changes | [`protocol`] |
 //! | a log that survives crashes | [`storage`] |
-//! | the program | [`arguments`], [`shell`], [`command`], [`bench`] |
+//! | the program | [`arguments`], [`shell`], [`command`], [`bench`](mod@bench) |
 //!
 //! ```
 //! use kvsim::KeyValueStore;

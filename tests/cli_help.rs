@@ -1,4 +1,6 @@
-//! Every text of `help`, and every error of the grammar, as a person sees it.
+//! Every text of `help`, every error of the grammar, completions and man pages, as a person sees them.
+
+#![expect(clippy::expect_used, reason = "a test that cannot run the program must say so")]
 
 #[path = "cli/mod.rs"]
 mod cli;
