@@ -39,7 +39,7 @@
 //!     store.add_server(label)?;
 //! }
 //! store.set("apple", "1")?;
-//! store.remove_server("a")?; // the copies move first
+//! store.remove_server("a")?; // two copies are left
 //! assert_eq!(store.get("apple")?.as_deref(), Some(&b"1"[..]));
 //! # Ok::<(), kvsim::Error>(())
 //! ```
