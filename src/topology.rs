@@ -109,6 +109,32 @@ pub struct TopologyRecord {
 }
 
 /// One epoch. See the module's page.
+///
+/// ```
+/// use kvsim::Level;
+/// use kvsim::ring::Member;
+/// use kvsim::topology::{Stage, Topology};
+/// use kvsim::types::{Epoch, Key, NodeId};
+///
+/// let member = |id, label: &str| Member { id: NodeId(id), label: label.into(), vnodes: 128 };
+/// let mut record = Topology::empty(3, 128).record().clone();
+/// record.epoch = Epoch(1);
+/// record.next_node = NodeId(3);
+/// record.members = vec![member(1, "a"), member(2, "b")];
+/// let before = Topology::new(record.clone());
+///
+/// // The next one has c joining: it takes writes, and is not asked by reads before it has copied.
+/// record.epoch = Epoch(2);
+/// record.next_node = NodeId(4);
+/// record.change = Some((Stage::Copying, vec![member(1, "a"), member(2, "b"), member(3, "c")]));
+/// let joining = Topology::new(record);
+///
+/// let token = Key::new(*b"apple").unwrap().token();
+/// assert_eq!(before.write_plan(token, Level::Quorum).unwrap().current.need, 2);
+/// let next = joining.write_plan(token, Level::Quorum).unwrap().next.unwrap();
+/// assert!(next.replicas.contains(NodeId(3)));
+/// assert_eq!(joining.read_plan(token, Level::Quorum).unwrap().next, None);
+/// ```
 #[derive(Debug)]
 pub struct Topology {
     record: TopologyRecord,

@@ -1,5 +1,11 @@
-//! Every text of `help`, and every error of the grammar, as a person sees it.
+//! Every text of `help`, every error of the grammar, completions and man pages, as a person sees them.
 
+#![expect(clippy::expect_used, reason = "a test that cannot run the program must say so")]
+
+#[path = "cli/mod.rs"]
+mod cli;
+
+use cli::{kvsim, text};
 use kvsim::command::grammar::SPECS;
 use kvsim::command::split::statements;
 use kvsim::command::{help, parse};
@@ -59,4 +65,60 @@ fn errors_of_the_grammar() {
         format!("{line}\n  {error}")
     });
     insta::assert_snapshot!(texts.join("\n"));
+}
+
+/// What the program prints, which must be all there is to say.
+fn printed(arguments: &str) -> String {
+    let output = kvsim(&std::env::temp_dir()).args(arguments.split(' ')).output().expect("the program");
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()), "{arguments}");
+    text(&output.stdout)
+}
+
+#[test]
+fn a_command_lists_only_the_flags_it_takes() {
+    let benchmark = printed("benchmark --help");
+    for listed in ["--in-flight <N>", "--seed <N>", "--sync <POLICY>"] {
+        assert!(benchmark.contains(listed), "{listed} is not in\n{benchmark}");
+    }
+    for refused in ["--data-dir", "--ephemeral", "--cache-entries", "--timeout", "--recover", "--max-value", "--bail"] {
+        assert!(!benchmark.contains(refused), "{refused} is in\n{benchmark}");
+    }
+    assert!(!printed("completions --help").contains("--data-dir"));
+    assert!(printed("run --help").contains("--bail"));
+}
+
+#[test]
+fn what_means_nothing_is_refused_before_and_after_the_command() {
+    for arguments in ["--bail completions bash", "completions bash --bail", "man --bail", "--bail benchmark write"] {
+        let output = kvsim(&std::env::temp_dir()).args(arguments.split(' ')).output().expect("the program");
+        let said = text(&output.stderr);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()), "{arguments}");
+        assert!(said.contains("does not take --bail"), "{said}");
+    }
+}
+
+#[test]
+fn completions_of_every_shell_know_commands_flags_and_values() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = printed(&format!("completions {shell}"));
+        // Those two shells' scripts offer no values.
+        let words: &[&str] = if matches!(shell, "elvish" | "powershell") { &[] } else { &["write_batched", "quorum"] };
+        for word in ["benchmark", "data-dir"].iter().chain(words) {
+            assert!(script.contains(word), "{word} is not in {shell}'s");
+        }
+    }
+}
+
+#[test]
+fn man_pages_of_the_program_and_of_each_command() {
+    let page = printed("man");
+    for part in [".TH kvsim 1", "kvsim\\-benchmark(1)", "\\-\\-data\\-dir", "KVSIM_DATA_DIR", "Exit codes"] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    let benchmark = printed("man benchmark");
+    assert!(benchmark.contains(".TH kvsim-benchmark 1") && benchmark.contains("in\\-flight"), "{benchmark}");
+    assert!(!benchmark.contains("cache\\-entries"), "{benchmark}");
+    let unknown = kvsim(&std::env::temp_dir()).args(["man", "bench"]).output().expect("the program");
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown.stderr).contains("it is one of run, benchmark, completions, man"));
 }

@@ -21,6 +21,7 @@ use source::{Source, words};
 /// The rooms from top to bottom. Those in one row do not know each other.
 const LAYERS: &[&[&str]] = &[
     &["main"],
+    &["arguments"],
     &["shell", "serve", "bench", "campaign", "answers"],
     &["command"],
     &["cluster", "store_api"],

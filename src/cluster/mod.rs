@@ -142,6 +142,24 @@ pub struct RequestOptions {
 pub struct OperationId(pub u64);
 
 /// The simulated cluster. Virtual time moves only inside its methods.
+///
+/// ```
+/// use kvsim::cluster::{Backing, Cluster, ClusterConfig, RequestOptions};
+///
+/// let config = ClusterConfig { nodes: 3, seed: 7, ..ClusterConfig::default() };
+/// let (mut cluster, _) = Cluster::open(config, Backing::Memory)?;
+/// let usual = RequestOptions::default();
+/// cluster.put(b"apple", b"red", &usual)?;
+///
+/// // One of three copies is out of reach: a quorum goes on, and knows it all.
+/// cluster.kill("node2")?;
+/// assert_eq!(cluster.get(b"apple", &usual)?.value.as_deref(), Some(&b"red"[..]));
+/// cluster.restart("node2")?;
+///
+/// cluster.add_node("node4", 1.0)?;
+/// assert!(cluster.check().violations.is_empty());
+/// # Ok::<(), kvsim::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Cluster {
     config: ClusterConfig,

@@ -34,6 +34,23 @@ pub struct Member {
 }
 
 /// Tokens of all members with their owners, precomputed.
+///
+/// ```
+/// use kvsim::ring::{Member, Ring};
+/// use kvsim::types::{Key, NodeId};
+///
+/// let member = |id, label: &str| Member { id: NodeId(id), label: label.into(), vnodes: 128 };
+/// let three = Ring::new(&[member(1, "a"), member(2, "b"), member(3, "c")], 2);
+/// let key = Key::new(*b"apple")?;
+/// assert_eq!(three.owners(key.token()).len(), 2);
+///
+/// // Whatever moves when a fourth joins, moves to it.
+/// let four = Ring::new(&[member(1, "a"), member(2, "b"), member(3, "c"), member(4, "d")], 2);
+/// for moved in three.diff(&four) {
+///     assert_eq!(moved.new.without(&moved.old).as_slice(), [NodeId(4)]);
+/// }
+/// # Ok::<(), kvsim::types::LimitError>(())
+/// ```
 #[derive(Debug)]
 pub struct Ring {
     /// Ascending, each once.

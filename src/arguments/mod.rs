@@ -1,0 +1,333 @@
+//! The program's arguments: their definitions, which the parser, `--help`, the completions and the man page share, and
+//! the [`Task`] they ask for.
+//!
+//! A shared flag stands before or after the command, and means the same wherever it means something. A command that
+//! does without one neither lists nor takes it.
+
+mod generate;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
+pub use clap_complete::Shell;
+pub use generate::{completions, man};
+
+use crate::bench;
+use crate::cluster::ClusterConfig;
+use crate::command::{grammar, units};
+use crate::shell::{Format, Input, Options};
+use crate::storage::log::SyncPolicy;
+use crate::types::{Level, MAX_COPIES, MAX_NODES, MAX_VALUE_CAP, MAX_VNODES, Time};
+
+/// What the arguments ask for.
+#[derive(Debug)]
+pub enum Task {
+    /// A prompt or a script.
+    Session(Options),
+    /// A benchmark.
+    Benchmark(bench::Settings),
+    /// The completions of a shell, on standard output.
+    Completions(Shell),
+    /// The man page of the program or of one of its commands, on standard output.
+    Man(Option<String>),
+}
+
+/// The task that `arguments` ask for; the first is the program's name. The error prints itself: it is also how help
+/// and version come back.
+pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, clap::Error> {
+    let matches = command().try_get_matches_from(arguments)?;
+    let arguments = Arguments::from_arg_matches(&matches)?;
+    match arguments.problem(&matches) {
+        Some((kind, problem)) => Err(command().error(kind, problem)),
+        None => Ok(arguments.task()),
+    }
+}
+
+/// Every argument, as clap knows it.
+pub fn command() -> Command {
+    Arguments::command().mut_subcommands(|action| {
+        let name = action.get_name().to_owned();
+        let vain = shared().into_iter().filter(|flag| is_vain(&name, flag.get_id().as_str()));
+        // A hidden flag of the command's own stands in for the shared one, which would be listed.
+        vain.fold(action, |action, flag| action.arg(flag.hide(true)))
+    })
+}
+
+/// A Dynamo-style key-value cluster in virtual time: type at it, break it, replay it.
+///
+/// Without a command, the prompt, on ./kvsim-data: what is there is recovered, else three nodes are started.
+#[derive(Parser, Debug)]
+#[command(name = "kvsim", version, max_term_width = 100, after_long_help = AFTER_HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    action: Option<Action>,
+
+    /// Run these commands instead of the prompt, in memory unless --data-dir is given
+    #[arg(short = 'c', value_name = "COMMANDS", allow_hyphen_values = true)]
+    commands: Option<String>,
+
+    #[command(flatten)]
+    shared: Shared,
+}
+
+#[derive(Subcommand, Debug)]
+enum Action {
+    /// Run a script in the prompt's grammar, in memory unless --data-dir is given
+    Run {
+        /// The script; - reads standard input, line by line as it arrives
+        file: PathBuf,
+    },
+    /// Throughput and latency by the wall clock, on real log files in a scratch directory below TMPDIR
+    Benchmark(bench::Flags),
+    /// Print the completions of a shell: what to source, or to put where it looks for them
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the man page, or that of a command
+    Man {
+        /// The command
+        #[arg(value_parser = generate::page)]
+        command: Option<String>,
+    },
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Shared options")]
+struct Shared {
+    /// Keep the nodes' logs in this directory, and recover what is there
+    #[arg(long, value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+
+    /// Keep nothing on disk
+    #[arg(long, global = true, conflicts_with = "data_dir")]
+    ephemeral: bool,
+
+    /// Nodes of a new cluster, node1 and so on; 0 for none [default: 3; 5 for benchmark]
+    #[arg(long, value_name = "N", global = true, value_parser = value_parser!(u16).range(0..=MAX_NODES as i64))]
+    nodes: Option<u16>,
+
+    /// Copies of each key [default: 3]
+    #[arg(long, value_name = "N", global = true, value_parser = value_parser!(u8).range(1..=MAX_COPIES as i64))]
+    replicas: Option<u8>,
+
+    /// Tokens a node [default: 128]
+    #[arg(long, value_name = "N", global = true, value_parser = value_parser!(u16).range(1..=i64::from(MAX_VNODES)))]
+    vnodes: Option<u16>,
+
+    /// Values each node keeps in its cache
+    #[arg(long, value_name = "N", global = true, default_value_t = 1_000, value_parser = value_parser!(u32).range(..=MAX_CACHE_ENTRIES))]
+    cache_entries: u32,
+
+    /// When logs are synced; interval is every 100 ms
+    #[arg(long, value_name = "POLICY", global = true, default_value = "interval", value_parser = one_of(["always", "interval", "never"], sync_policy))]
+    sync: SyncPolicy,
+
+    /// How many replicas have to answer
+    #[arg(long, value_name = "LEVEL", global = true, default_value = "quorum", value_parser = one_of(["one", "two", "three", "quorum", "all"], grammar::level), ignore_case = true)]
+    consistency: Level,
+
+    /// Virtual time an operation has
+    #[arg(long, value_name = "D", global = true, default_value = "1s", value_parser = timeout)]
+    timeout: Time,
+
+    /// Where all randomness comes from
+    #[arg(long, value_name = "N", global = true, default_value_t = 1)]
+    seed: u64,
+
+    /// With `prefix`: keep the good prefix of a damaged log instead of refusing it
+    #[arg(long, value_name = "HOW", global = true, value_parser = ["prefix"], conflicts_with = "ephemeral")]
+    recover: Option<String>,
+
+    /// The largest value
+    #[arg(long, value_name = "SIZE", global = true, default_value = "1MiB", value_parser = max_value)]
+    max_value: usize,
+
+    /// Of what is printed; json is one object a line, csv is for benchmark
+    #[arg(long, value_name = "FORMAT", global = true, default_value = "text", value_parser = one_of(["text", "json", "csv"], format))]
+    format: bench::Format,
+
+    /// Stop a script at its first error
+    #[arg(long, global = true)]
+    bail: bool,
+}
+
+impl Arguments {
+    /// What clap cannot say: `-c` stands instead of a command, only what has a directory recovers, and which flags a
+    /// command does without.
+    fn problem(&self, matches: &ArgMatches) -> Option<(ErrorKind, String)> {
+        let is_script = self.commands.is_some() || self.action.is_some();
+        match &self.action {
+            Some(_) if self.commands.is_some() => {
+                Some((ErrorKind::ArgumentConflict, "-c stands instead of a command: give one of the two".to_owned()))
+            }
+            _ if let Some(problem) = given_in_vain(matches) => Some((ErrorKind::ArgumentConflict, problem)),
+            Some(Action::Benchmark(flags)) => {
+                let invalid = self.shared.settings(flags.clone()).validate().err()?;
+                Some((ErrorKind::InvalidValue, invalid))
+            }
+            _ if self.shared.format == bench::Format::Csv => {
+                Some((ErrorKind::InvalidValue, "only benchmark has --format csv".to_owned()))
+            }
+            _ if self.shared.recover.is_some() && self.shared.data_dir.is_none() && is_script => {
+                Some((ErrorKind::ArgumentConflict, "--recover needs a directory: give --data-dir too".to_owned()))
+            }
+            _ => None,
+        }
+    }
+
+    fn task(self) -> Task {
+        let shared = self.shared;
+        match (self.action, self.commands) {
+            (_, Some(commands)) => Task::Session(shared.options(Input::Text(commands))),
+            (None, None) => Task::Session(shared.options(Input::Standard)),
+            (Some(Action::Run { file }), None) if file.as_os_str() == "-" => {
+                Task::Session(shared.options(Input::Piped))
+            }
+            (Some(Action::Run { file }), None) => Task::Session(shared.options(Input::File(file))),
+            (Some(Action::Benchmark(flags)), None) => Task::Benchmark(shared.settings(flags)),
+            (Some(Action::Completions { shell }), None) => Task::Completions(shell),
+            (Some(Action::Man { command }), None) => Task::Man(command),
+        }
+    }
+}
+
+impl Shared {
+    /// What a session is to be.
+    fn options(self, input: Input) -> Options {
+        let directory = match input {
+            _ if self.ephemeral => None,
+            Input::Standard => self.data_dir.or_else(|| Some(default_directory())),
+            _ => self.data_dir,
+        };
+        let defaults = ClusterConfig::default();
+        let config = ClusterConfig {
+            copies: self.replicas.unwrap_or(defaults.copies),
+            vnodes: self.vnodes.unwrap_or(defaults.vnodes),
+            cache_entries: usize::try_from(self.cache_entries).unwrap_or(usize::MAX),
+            sync: self.sync,
+            level: self.consistency,
+            timeout: self.timeout,
+            seed: self.seed,
+            max_value: self.max_value,
+            recover_prefix: self.recover.is_some(),
+            ..defaults
+        };
+        Options {
+            config,
+            copies: self.replicas,
+            vnodes: self.vnodes,
+            nodes: self.nodes.map(usize::from),
+            directory,
+            format: if self.format == bench::Format::Json { Format::Json } else { Format::Text },
+            bail: self.bail,
+            input,
+        }
+    }
+
+    /// The settings of a benchmark: those of the shared flags that it takes.
+    fn settings(&self, flags: bench::Flags) -> bench::Settings {
+        let defaults = bench::Settings::new(flags);
+        bench::Settings {
+            nodes: self.nodes.map_or(defaults.nodes, usize::from),
+            copies: self.replicas.unwrap_or(defaults.copies),
+            vnodes: self.vnodes.unwrap_or(defaults.vnodes),
+            sync: self.sync,
+            level: self.consistency,
+            seed: self.seed,
+            format: self.format,
+            ..defaults
+        }
+    }
+}
+
+/// The shared flags' definitions.
+fn shared() -> Vec<Arg> {
+    Shared::augment_args(Command::new("shared")).get_arguments().cloned().collect()
+}
+
+/// Whether the command does without that shared flag.
+fn is_vain(action: &str, flag: &str) -> bool {
+    match action {
+        "benchmark" => NOT_FOR_BENCHMARK.contains(&flag),
+        "completions" | "man" => true,
+        _ => false,
+    }
+}
+
+/// What to say about a shared flag that was given to a command for which it means nothing.
+fn given_in_vain(matches: &ArgMatches) -> Option<String> {
+    let (action, inner) = matches.subcommand()?;
+    let given = |id: &str| [matches, inner].iter().any(|from| from.value_source(id) == Some(ValueSource::CommandLine));
+    let vain = |flag: &Arg| is_vain(action, flag.get_id().as_str()) && given(flag.get_id().as_str());
+    let flag = shared().into_iter().find(vain)?;
+    Some(format!("{action} does not take --{}", flag.get_long().unwrap_or_default()))
+}
+
+/// Only the prompt, or what is piped into it, looks at the environment: a script says where its data is.
+fn default_directory() -> PathBuf {
+    let named = std::env::var_os("KVSIM_DATA_DIR").filter(|name| !name.is_empty());
+    named.map_or_else(|| PathBuf::from(DEFAULT_DIRECTORY), PathBuf::from)
+}
+
+/// A parser of these words, which the completions offer too.
+fn one_of<T: Clone + Send + Sync + 'static>(
+    words: impl Into<PossibleValuesParser>,
+    meaning: fn(&str) -> Option<T>,
+) -> impl TypedValueParser<Value = T> {
+    words.into().try_map(move |word| meaning(&word).ok_or("it has no meaning"))
+}
+
+fn sync_policy(word: &str) -> Option<SyncPolicy> {
+    match word {
+        "always" => Some(SyncPolicy::Always),
+        "interval" => Some(SyncPolicy::Interval),
+        "never" => Some(SyncPolicy::Never),
+        _ => None,
+    }
+}
+
+fn format(word: &str) -> Option<bench::Format> {
+    match word {
+        "text" => Some(bench::Format::Text),
+        "json" => Some(bench::Format::Json),
+        "csv" => Some(bench::Format::Csv),
+        _ => None,
+    }
+}
+
+fn timeout(text: &str) -> Result<Time, String> {
+    units::duration(text)
+        .filter(|time| (Time(1)..=MAX_TIMEOUT).contains(time))
+        .ok_or_else(|| format!("it is {}, above zero and at most 1h", units::DURATION_FORM))
+}
+
+fn max_value(text: &str) -> Result<usize, String> {
+    units::size(text)
+        .and_then(|size| usize::try_from(size).ok())
+        .filter(|size| (1..=MAX_VALUE_CAP).contains(size))
+        .ok_or_else(|| format!("it is {}, at most 16MiB", units::SIZE_FORM))
+}
+
+/// What `--help` and the man page end with.
+const AFTER_HELP: &str = "\
+Environment:
+  KVSIM_DATA_DIR  The prompt's data directory, where --data-dir is not given
+  NO_COLOR        No colour, if set and not empty
+
+Exit codes: 0 done, 1 a command or a check failed, 2 wrong arguments.
+At the prompt, help lists the commands.";
+/// The data directory of the prompt.
+const DEFAULT_DIRECTORY: &str = "./kvsim-data";
+/// Cached values a node: more would take gigabytes for the bookkeeping alone.
+const MAX_CACHE_ENTRIES: i64 = 10_000_000;
+
+/// Shared flags without a meaning for a benchmark: its files are scratch files, its caches belong to the results.
+const NOT_FOR_BENCHMARK: &[&str] =
+    &["data_dir", "ephemeral", "cache_entries", "timeout", "recover", "max_value", "bail"];
+/// Virtual time is played event by event: a request that nobody answers takes as long as this.
+const MAX_TIMEOUT: Time = Time(3_600 * Time::SECOND.0);
