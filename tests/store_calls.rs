@@ -289,6 +289,15 @@ fn only_what_changes_owners_moves() {
 }
 
 #[test]
+fn a_weight_that_is_none_is_refused() {
+    let store = KeyValueStore::new();
+    for weight in [f64::NAN, 0.0, -1.0, f64::NEG_INFINITY] {
+        assert_eq!(store.add_weighted_server("node1", weight).unwrap_err().code(), "KV-E401", "{weight}");
+    }
+    assert_eq!(store.server_count(), 0);
+}
+
+#[test]
 fn a_weight_is_a_share() {
     let store = KeyValueStore::builder().copies(1).build().unwrap();
     store.add_server("one").unwrap();

@@ -236,6 +236,8 @@ impl Inline {
             // It may have joined since the round began.
             round.see(self.nodes.load());
         }
+        // Every stamp is of this process's one clock: none is of the future, however long ago the operation began.
+        let now = if let Request::Put { entry, .. } = request { now.max(entry.stamp.time) } else { now };
         match round.nodes().get(to) {
             Some(replica) => replica.stage(now, request),
             None => Err(self.absence(to)),

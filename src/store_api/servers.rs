@@ -39,6 +39,9 @@ impl KeyValueStore {
     /// As [`add_server`](KeyValueStore::add_server), for a server that takes `weight` times the keys of one of weight
     /// 1. Its tokens, `weight` times those of the [builder](super::Builder::tokens), are rounded and kept within 1 to 4,096.
     ///
+    /// # Errors
+    /// E401: the weight is not above zero. Others as for [`add_server`](KeyValueStore::add_server).
+    ///
     /// ```
     /// let store = kvsim::KeyValueStore::builder().copies(1).build()?;
     /// store.add_server("small")?;
@@ -49,6 +52,14 @@ impl KeyValueStore {
     /// ```
     pub fn add_weighted_server(&self, label: &str, weight: f64) -> Result<bool, Error> {
         check_label(label)?;
+        if !(weight > 0.0) {
+            return Err(Error::Setting {
+                setting: "the tokens of a weight",
+                given: 0,
+                least: 1,
+                most: MAX_VNODES.into(),
+            });
+        }
         let shared = self.shared();
         let _alone = shared.begin_change()?;
         let topology = shared.changeable_topology()?;

@@ -19,8 +19,6 @@ pub struct Flight {
     stamp: Stamp,
     /// Replies that are held back until their log is committed.
     awaited: u32,
-    /// Whether a replica may hold the put.
-    applied: bool,
     ended: Option<Result<Outcome, NoPlan>>,
     drained: bool,
 }
@@ -55,7 +53,6 @@ impl Flight {
             begun,
             stamp,
             awaited: 0,
-            applied: false,
             ended: None,
             drained: false,
         }
@@ -72,7 +69,6 @@ impl Flight {
             begun,
             stamp: Stamp::ZERO,
             awaited: 0,
-            applied: false,
             ended: None,
             drained: false,
         }
@@ -120,17 +116,6 @@ impl Flight {
 
     /// A reply that depends on no log, or a refusal.
     pub(super) fn on_immediate_reply(&mut self, from: NodeId, answer: Result<Reply, Refusal>) {
-        // A log that failed may hold a part of what it refused.
-        let untouched = matches!(
-            answer,
-            Err(Refusal::Stale { .. }
-                | Refusal::Behind { .. }
-                | Refusal::NotReplica
-                | Refusal::FutureStamp { .. }
-                | Refusal::BelowFloor { .. })
-                | Ok(Reply::Fenced { .. })
-        );
-        self.applied |= self.kind == Kind::Put && !untouched;
         self.operation.on_reply(from, answer);
     }
 
@@ -143,35 +128,32 @@ impl Flight {
         (self.stamp, self.begun) = (stamp, stamp.time);
     }
 
-    /// Goes on under `topology`, or ends where the ring has too few members left. A put whose stamp the topology has
-    /// cleared takes one of `clock`'s that it has not: some replicas may have taken the old one and dropped it again,
-    /// and the others will not take it. No reply is held back then: it came with one that told of the topology.
+    /// Goes on under `topology`, or ends where no member is left. An operation that could have its level when it began
+    /// is not failed by a ring that shrinks: where the level has become too high, all the replicas there are must answer.
+    /// A put whose stamp the topology has cleared takes one of `clock`'s that it has not: some replicas may have taken
+    /// the old one and dropped it again, and the others will not take it. No reply is held back then: it came with one
+    /// that told of the topology.
     pub(super) fn replan(&mut self, topology: &Topology, clock: &ProcessClock) {
+        let (token, level) = (self.token, self.level);
         let planned = match self.kind {
-            Kind::Put => plan_put(topology, self.token, self.level).map(|plan| {
-                if self.awaited > 0 || !is_cleared(self.stamp, topology) {
-                    return self.operation.replan_put(plan);
-                }
-                self.take(stamp_above(topology, clock));
-                self.operation.replan_put_above(plan, self.stamp);
-            }),
+            Kind::Put => {
+                let plan = plan_put(topology, token, level).or_else(|_| plan_put(topology, token, Level::All));
+                plan.map(|plan| {
+                    if self.awaited > 0 || !is_cleared(self.stamp, topology) {
+                        return self.operation.replan_put(plan);
+                    }
+                    self.take(stamp_above(topology, clock));
+                    self.operation.replan_put_above(plan, self.stamp);
+                })
+            }
             Kind::Get => {
-                plan_get(topology, self.token, self.level).map(|(plan, repair)| self.operation.replan_get(plan, repair))
+                let plans = plan_get(topology, token, level).or_else(|_| plan_get(topology, token, Level::All));
+                plans.map(|(plan, repair)| self.operation.replan_get(plan, repair))
             }
         };
         if let Err(no_plan) = planned {
-            self.ended = Some(self.ended.take().unwrap_or_else(|| self.end_without_plan(no_plan)));
+            self.ended = Some(self.ended.take().unwrap_or(Err(no_plan)));
             self.drained = true;
-        }
-    }
-
-    /// A put that some replica may have taken has not simply failed (KV-6).
-    fn end_without_plan(&self, no_plan: NoPlan) -> Result<Outcome, NoPlan> {
-        match no_plan {
-            NoPlan::TooFewReplicas { need, .. } if self.applied || self.awaited > 0 => {
-                Ok(Outcome::Indeterminate(Shortfall { needed: need, acks: NodeList::NONE, missing: Vec::new() }))
-            }
-            no_plan => Err(no_plan),
         }
     }
 
