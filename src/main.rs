@@ -66,7 +66,9 @@ fn refuse(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    error.render().to_string().trim_end().lines().for_each(say);
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").map_or(text.clone(), |text| format!("KV-E401 {text}"));
+    text.trim_end().lines().for_each(say);
     ExitCode::from(2)
 }
 

@@ -165,6 +165,8 @@ impl Cluster {
         for member in newest.nodes() {
             self.fence(member.id, &newest)?;
         }
+        // A clearing that only some logs had taken in is complete with the fence.
+        self.ledger.cleared(newest.record().cleared_before);
         self.changes.last = None;
         if newest.stage().is_some() {
             self.request_change(Purpose::Resume);

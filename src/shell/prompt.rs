@@ -22,6 +22,8 @@ use super::session::{Flow, Session, Terminal};
 use crate::command::grammar::Kind;
 use crate::command::split;
 
+/// Shown on every further line of a quote.
+const OPEN_QUOTE: &str = "  (a quote is open: close it, or give up with Ctrl-C)";
 /// Lines of history that are kept.
 const HISTORY_LINES: usize = 1_000;
 
@@ -162,7 +164,14 @@ impl Hinter for Helper {
     type Hint = ToCome;
 
     fn hint(&self, line: &str, cursor: usize, _: &Context<'_>) -> Option<ToCome> {
-        if cursor < line.len() || !self.has_hints { None } else { complete::place(line).hint().map(ToCome) }
+        if cursor < line.len() || !self.has_hints {
+            return None;
+        }
+        // Enter was pressed inside quotes: without a word the prompt would seem to hang.
+        if line.contains('\n') && split::is_open(line.as_bytes()) {
+            return Some(ToCome(OPEN_QUOTE.to_owned()));
+        }
+        complete::place(line).hint().map(ToCome)
     }
 }
 

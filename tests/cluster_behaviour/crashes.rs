@@ -349,3 +349,38 @@ fn what_is_on_full_disks_is_neither_hidden_nor_lost() {
     assert_filled(&mut cluster, 20);
     assert_sound(&mut cluster);
 }
+
+/// A kill in the middle of a clearing that some logs have taken in: the next start completes it, and nothing that was
+/// cleared is asked for.
+#[test]
+fn a_clearing_that_some_logs_know_of_is_complete_at_the_next_start() {
+    let config = ClusterConfig { nodes: 3, ..small(1) };
+    let written = MemoryDisk::new();
+    let (mut cluster, _) = Cluster::open(config.clone(), on(&written)).unwrap();
+    fill(&mut cluster, 20);
+    cluster.close().unwrap();
+    let cleared = MemoryDisk::new();
+    copy(&written, &cleared, |_| true);
+    let (mut cluster, _) = reopen(&config, &cleared);
+    assert_eq!(cluster.clear_data().unwrap(), 20);
+    cluster.close().unwrap();
+    for knowing in [&["node1/"][..], &["node3/"], &["node1/", "node2/"]] {
+        let disk = MemoryDisk::new();
+        let knows = |name: &str| knowing.iter().any(|node| name.starts_with(node));
+        copy(&written, &disk, |name| !knows(name));
+        copy(&cleared, &disk, knows);
+        let (mut cluster, _) = reopen(&config, &disk);
+        assert_eq!(cluster.count(), 0, "{knowing:?}");
+        assert_sound(&mut cluster);
+    }
+}
+
+/// Copies the files that `is_wanted` picks.
+fn copy(from: &MemoryDisk, to: &MemoryDisk, is_wanted: impl Fn(&str) -> bool) {
+    for (name, bytes) in from.dump().into_iter().filter(|(name, _)| is_wanted(name)) {
+        if let Some((folder, _)) = name.rsplit_once('/') {
+            to.create_dir(folder).unwrap();
+        }
+        to.create(&name).unwrap().append(&bytes).unwrap();
+    }
+}
