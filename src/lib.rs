@@ -12,6 +12,7 @@
 pub mod bench;
 pub mod cluster;
 pub mod command;
+pub mod demo;
 pub mod drive;
 pub mod error;
 pub mod node;

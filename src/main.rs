@@ -28,6 +28,14 @@ struct Arguments {
     #[arg(short = 'c', value_name = "COMMANDS", allow_hyphen_values = true)]
     commands: Option<String>,
 
+    /// Show what kvsim does: chapters that type real commands, in virtual time; the same bytes every time
+    #[arg(long)]
+    demo: bool,
+
+    /// With --demo: go on without waiting for Enter between the chapters
+    #[arg(long, requires = "demo")]
+    no_pause: bool,
+
     #[command(flatten)]
     shared: Shared,
 }
@@ -110,6 +118,22 @@ const MAX_CACHE_ENTRIES: i64 = 10_000_000;
 /// Shared flags without a meaning for a benchmark: its files are scratch files, its caches belong to the results.
 const NOT_FOR_BENCHMARK: &[&str] =
     &["data_dir", "ephemeral", "cache_entries", "timeout", "recover", "max_value", "bail"];
+/// Shared flags without a meaning for the walkthrough: its clusters are its own, and it is text.
+const NOT_FOR_DEMO: &[&str] = &[
+    "data_dir",
+    "ephemeral",
+    "nodes",
+    "replicas",
+    "vnodes",
+    "cache_entries",
+    "sync",
+    "consistency",
+    "timeout",
+    "recover",
+    "max_value",
+    "format",
+    "bail",
+];
 /// Set by whoever wants a benchmark to stop.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -122,11 +146,13 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
     };
+    let (is_demo, pauses) = (arguments.demo, !arguments.no_pause);
     if let Some(Action::Benchmark(flags)) = arguments.action {
         return benchmark(&arguments.shared.settings(flags));
     }
     let options = arguments.options();
-    match shell::run(&options).map_err(anyhow::Error::from) {
+    let ran = if is_demo { shell::walkthrough(options.config.seed, pauses) } else { shell::run(&options) };
+    match ran.map_err(anyhow::Error::from) {
         Ok(ending) => ExitCode::from(ending.exit_code()),
         Err(error) => fail(&error, options.format),
     }
@@ -187,7 +213,15 @@ impl Arguments {
             Some(_) if self.commands.is_some() => {
                 Some((ErrorKind::ArgumentConflict, "-c stands instead of a command: give one of the two".to_owned()))
             }
-            Some(Action::Benchmark(flags)) => given_in_vain(matches).or_else(|| {
+            Some(_) if self.demo => Some((
+                ErrorKind::ArgumentConflict,
+                "--demo stands instead of a command: give one of the two".to_owned(),
+            )),
+            None if self.demo && self.commands.is_some() => {
+                Some((ErrorKind::ArgumentConflict, "--demo stands instead of -c: give one of the two".to_owned()))
+            }
+            None if self.demo => given_in_vain(matches, "--demo", NOT_FOR_DEMO),
+            Some(Action::Benchmark(flags)) => given_in_vain(matches, "benchmark", NOT_FOR_BENCHMARK).or_else(|| {
                 let invalid = self.shared.settings(flags.clone()).validate().err()?;
                 Some((ErrorKind::InvalidValue, invalid))
             }),
@@ -249,12 +283,12 @@ impl Shared {
     }
 }
 
-/// A shared flag that was given to `benchmark` and means nothing there.
-fn given_in_vain(matches: &ArgMatches) -> Option<(ErrorKind, String)> {
+/// A shared flag that was given to `what` and means nothing there.
+fn given_in_vain(matches: &ArgMatches, what: &str, flags: &[&str]) -> Option<(ErrorKind, String)> {
     let inner = matches.subcommand_matches("benchmark").unwrap_or(matches);
     let given = |id: &str| [matches, inner].iter().any(|from| from.value_source(id) == Some(ValueSource::CommandLine));
-    let id = NOT_FOR_BENCHMARK.iter().find(|id| given(id))?;
-    Some((ErrorKind::ArgumentConflict, format!("benchmark does not take --{}", id.replace('_', "-"))))
+    let id = flags.iter().find(|id| given(id))?;
+    Some((ErrorKind::ArgumentConflict, format!("{what} does not take --{}", id.replace('_', "-"))))
 }
 
 /// Only the prompt, or what is piped into it, looks at the environment: a script says where its data is.

@@ -21,7 +21,9 @@ use source::{Source, words};
 /// The rooms from top to bottom. Those in one row do not know each other.
 const LAYERS: &[&[&str]] = &[
     &["main"],
-    &["shell", "serve", "bench", "campaign", "answers"],
+    // The prompt offers what the rooms below show and measure.
+    &["shell"],
+    &["serve", "bench", "campaign", "answers", "demo"],
     &["command"],
     &["cluster", "store_api"],
     // What both can say to a client.
