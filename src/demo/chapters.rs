@@ -161,7 +161,7 @@ const BENCHMARK: Chapter = Chapter {
         Type("clients 64 --mix 95/5 --for 500ms"),
         Type("advance 600ms"),
     ],
-    taught: "A quorum answers as fast as its second fastest copy: one slow node does not slow you.",
+    taught: "A put waits for the faster two of three logs; a get asks two, and the third when one is silent.",
 };
 
 /// What was seen, and what to try.
