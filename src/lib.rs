@@ -57,6 +57,7 @@ pub mod arguments;
 pub mod bench;
 pub mod cluster;
 pub mod command;
+pub mod demo;
 pub mod drive;
 pub mod error;
 pub mod node;

@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kvsim::arguments::{self, Task};
 use kvsim::bench;
 use kvsim::command::escape;
-use kvsim::shell::{self, Format, Options, ShellError};
+use kvsim::shell::{self, Ending, Format, ShellError};
 
 /// Set by whoever wants a benchmark to stop.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ExitCode {
     match arguments::read(std::env::args_os()) {
-        Ok(Task::Session(options)) => session(&options),
+        Ok(Task::Session(options)) => ended(shell::run(&options), options.format),
+        Ok(Task::Demo { seed, pauses }) => ended(shell::walkthrough(seed, pauses), Format::Text),
         Ok(Task::Benchmark(settings)) => benchmark(&settings),
         Ok(Task::Completions(shell)) => print(&arguments::completions(shell)),
         Ok(Task::Man(command)) => match arguments::man(command.as_deref()) {
@@ -25,10 +26,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn session(options: &Options) -> ExitCode {
-    match shell::run(options).map_err(anyhow::Error::from) {
+fn ended(session: Result<Ending, ShellError>, format: Format) -> ExitCode {
+    match session.map_err(anyhow::Error::from) {
         Ok(ending) => ExitCode::from(ending.exit_code()),
-        Err(error) => fail(&error, options.format),
+        Err(error) => fail(&error, format),
     }
 }
 

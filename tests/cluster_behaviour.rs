@@ -21,6 +21,8 @@ mod interruptions;
 mod looking;
 #[path = "cluster_behaviour/moves.rs"]
 mod moves;
+#[path = "cluster_behaviour/power.rs"]
+mod power;
 #[path = "cluster_behaviour/repairs.rs"]
 mod repairs;
 #[path = "cluster_behaviour/repeats.rs"]

@@ -22,7 +22,9 @@ use source::{Source, words};
 const LAYERS: &[&[&str]] = &[
     &["main"],
     &["arguments"],
-    &["shell", "serve", "bench", "campaign", "answers"],
+    // The prompt offers what the rooms below show and measure.
+    &["shell"],
+    &["serve", "bench", "campaign", "answers", "demo"],
     &["command"],
     &["cluster", "store_api"],
     // What both can say to a client.

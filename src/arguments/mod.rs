@@ -28,6 +28,13 @@ use crate::types::{Level, MAX_COPIES, MAX_NODES, MAX_VALUE_CAP, MAX_VNODES, Time
 pub enum Task {
     /// A prompt or a script.
     Session(Options),
+    /// The walkthrough.
+    Demo {
+        /// Where its randomness comes from.
+        seed: u64,
+        /// Whether it waits for Enter between the chapters, on a terminal.
+        pauses: bool,
+    },
     /// A benchmark.
     Benchmark(bench::Settings),
     /// The completions of a shell, on standard output.
@@ -69,6 +76,14 @@ struct Arguments {
     /// Run these commands instead of the prompt, in memory unless --data-dir is given
     #[arg(short = 'c', value_name = "COMMANDS", allow_hyphen_values = true)]
     commands: Option<String>,
+
+    /// Show what kvsim does: chapters that type real commands, in virtual time; the same bytes every time
+    #[arg(long)]
+    demo: bool,
+
+    /// With --demo: go on without waiting for Enter between the chapters
+    #[arg(long, requires = "demo")]
+    no_pause: bool,
 
     #[command(flatten)]
     shared: Shared,
@@ -157,11 +172,15 @@ struct Shared {
 }
 
 impl Arguments {
-    /// What clap cannot say: `-c` stands instead of a command, only what has a directory recovers, and which flags a
-    /// command does without.
+    /// What clap cannot say: `-c` and `--demo` stand instead of a command, only what has a directory recovers, and which
+    /// flags a command does without.
     fn problem(&self, matches: &ArgMatches) -> Option<(ErrorKind, String)> {
         let is_script = self.commands.is_some() || self.action.is_some();
         match &self.action {
+            _ if self.demo && is_script => {
+                let problem = "--demo stands instead of a command or of -c: give one of them";
+                Some((ErrorKind::ArgumentConflict, problem.to_owned()))
+            }
             Some(_) if self.commands.is_some() => {
                 Some((ErrorKind::ArgumentConflict, "-c stands instead of a command: give one of the two".to_owned()))
             }
@@ -182,6 +201,9 @@ impl Arguments {
 
     fn task(self) -> Task {
         let shared = self.shared;
+        if self.demo {
+            return Task::Demo { seed: shared.seed, pauses: !self.no_pause };
+        }
         match (self.action, self.commands) {
             (_, Some(commands)) => Task::Session(shared.options(Input::Text(commands))),
             (None, None) => Task::Session(shared.options(Input::Standard)),
@@ -255,13 +277,16 @@ fn is_vain(action: &str, flag: &str) -> bool {
     match action {
         "benchmark" => NOT_FOR_BENCHMARK.contains(&flag),
         "completions" | "man" => true,
+        // Its clusters are its own, and it is text.
+        DEMO => flag != "seed",
         _ => false,
     }
 }
 
 /// What to say about a shared flag that was given to a command for which it means nothing.
 fn given_in_vain(matches: &ArgMatches) -> Option<String> {
-    let (action, inner) = matches.subcommand()?;
+    let demo = matches.get_flag("demo").then_some((DEMO, matches));
+    let (action, inner) = matches.subcommand().or(demo)?;
     let given = |id: &str| [matches, inner].iter().any(|from| from.value_source(id) == Some(ValueSource::CommandLine));
     let vain = |flag: &Arg| is_vain(action, flag.get_id().as_str()) && given(flag.get_id().as_str());
     let flag = shared().into_iter().find(vain)?;
@@ -321,6 +346,8 @@ Environment:
 
 Exit codes: 0 done, 1 a command or a check failed, 2 wrong arguments.
 At the prompt, help lists the commands.";
+/// What stands for a command where a walkthrough is wanted.
+const DEMO: &str = "--demo";
 /// The data directory of the prompt.
 const DEFAULT_DIRECTORY: &str = "./kvsim-data";
 /// Cached values a node: more would take gigabytes for the bookkeeping alone.

@@ -241,7 +241,10 @@ impl Cluster {
                     self.serve_clients(node);
                 }
                 Purpose::Return(node) => self.start_change(purpose, Change::Return(node)),
-                Purpose::Restore(node) => self.start_change(purpose, Change::Restore(node)),
+                Purpose::Restore(node) => match self.restoring(node) {
+                    Some(machine) => self.run_change(purpose, machine, None),
+                    None => self.serve_clients(node),
+                },
                 Purpose::Resume => {
                     let machine = RingChange::resume(Arc::clone(&self.topology), self.now);
                     self.run_change(purpose, machine, None);

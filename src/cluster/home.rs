@@ -21,7 +21,7 @@ use crate::sim::rng::Streams;
 use crate::sim::trace::TraceEvent;
 use crate::storage::StorageError;
 use crate::storage::directory::{ClockKind, Directory, Format, node_uid};
-use crate::storage::disk::{Disk, MemoryDisk};
+use crate::storage::disk::{Disk, FaultyDisk, MemoryDisk};
 use crate::storage::log::{Log, LogIdentity, LogOptions, Recovered};
 use crate::storage::record::Body;
 use crate::storage::store::{Store, StoreOptions};
@@ -32,6 +32,8 @@ use crate::types::{Epoch, MAX_NODES, Stamp, Time};
 #[derive(Debug)]
 pub(super) struct Home {
     directory: Directory,
+    /// Each node's own disk: the directory's, with an account of what the node has synced in virtual time.
+    disks: BTreeMap<String, Arc<FaultyDisk>>,
 }
 
 /// What the logs of a disk say.
@@ -64,7 +66,7 @@ impl Home {
             }
         };
         let Format { copies, vnodes, .. } = directory.format;
-        Ok((Home { directory }, ClusterConfig { copies, vnodes, ..config }, labels))
+        Ok((Home { directory, disks: BTreeMap::new() }, ClusterConfig { copies, vnodes, ..config }, labels))
     }
 
     /// Whether nothing was there.
@@ -72,8 +74,15 @@ impl Home {
         self.directory.is_new
     }
 
-    pub(super) fn disk(&self) -> Arc<dyn Disk> {
+    fn disk(&self) -> Arc<dyn Disk> {
         Arc::clone(&self.directory.disk)
+    }
+
+    /// The disk of the node called `label`.
+    pub(super) fn disk_of(&mut self, label: &str) -> Arc<FaultyDisk> {
+        let below = self.disk();
+        let disk = self.disks.entry(label.to_owned()).or_insert_with(|| Arc::new(FaultyDisk::new(below)));
+        Arc::clone(disk)
     }
 
     /// The number in every header of a node's log. A directory belongs to one node at a time, so its label tells it:
@@ -91,7 +100,8 @@ impl Home {
     }
 
     /// Removes a node's directory. Its files must be closed.
-    pub(super) fn remove(&self, label: &str) -> Result<(), StorageError> {
+    pub(super) fn remove(&mut self, label: &str) -> Result<(), StorageError> {
+        self.disks.remove(label);
         Log::remove(&*self.disk(), label)
     }
 
@@ -262,7 +272,7 @@ impl Cluster {
     fn start_one_found(&mut self, member: &Member) -> Result<(), Error> {
         // With the topology of an empty cluster it adopts the log's own; the newest comes when all are up.
         let nothing = Arc::new(Topology::empty(self.config.copies, self.config.vnodes));
-        let (disk, options) = (self.home.disk(), Home::store_options(&self.config));
+        let (disk, options) = (self.home.disk_of(&member.label), Home::store_options(&self.config));
         let uid = self.home.uid(&member.label);
         let (replica, restored) = Replica::open(disk, member.id, &member.label, uid, options, nothing)?;
         let records = restored.log.records;

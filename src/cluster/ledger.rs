@@ -2,10 +2,12 @@
 //!
 //! Per key it keeps the newest acknowledged version with the nodes that confirmed it, and of every value ever written
 //! a hash. So it can say whether an acknowledged write is still there (KV-1) and whether a value that turns up was
-//! ever written (KV-4).
+//! ever written (KV-4). It also knows what power losses have destroyed (the loss ledger of the fault contract): a write
+//! is missed only while one of those that confirmed it has not lost it.
 //!
-//! Caveats: memory grows by eight bytes a write. After a reopening it knows only what recovery found: the newest
-//! version of each key then counts as acknowledged.
+//! Caveats: memory grows by eight bytes a write. A node that confirms a version again after it has lost it still counts
+//! as having lost it. After a reopening only what recovery found is known: the newest version of each key then counts as
+//! acknowledged.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,8 +23,17 @@ pub(super) struct Ledger {
     /// Reads that returned what nobody wrote.
     unwritten_reads: Vec<String>,
     reads: u64,
+    /// What power losses took from a node, by key.
+    destroyed: BTreeMap<(NodeId, Key), Vec<Loss>>,
     /// Whether it began with what was found on disk.
     pub(super) is_recovered: bool,
+}
+
+/// A node held `had` of a key, and then only `kept`.
+#[derive(Clone, Copy, Debug)]
+struct Loss {
+    kept: Stamp,
+    had: Stamp,
 }
 
 /// What is known of one key.
@@ -52,11 +63,11 @@ impl Acknowledged {
         Acknowledged { stamp: entry.stamp, is_tombstone, expires: entry.expires, confirmed, wanted }
     }
 
-    /// How many of `replicas`, the owners now, must hold it: all if all that were to have it confirmed it, else those
-    /// of them that did.
-    pub(super) fn copies_due(&self, replicas: &Replicas) -> usize {
-        let confirmed = |node: &&NodeId| self.confirmed.contains(**node);
-        let everybody = self.wanted.as_slice().iter().all(|node| self.confirmed.contains(*node));
+    /// How many of `replicas`, the owners now, must hold it: all if all that were to have it confirmed it and `keeps`
+    /// says that they still have it, else those of them for whom that is so.
+    pub(super) fn copies_due(&self, replicas: &Replicas, keeps: impl Fn(NodeId) -> bool) -> usize {
+        let confirmed = |node: &&NodeId| self.confirmed.contains(**node) && keeps(**node);
+        let everybody = self.wanted.as_slice().iter().all(|node| confirmed(&node));
         if everybody { replicas.len() } else { replicas.as_slice().iter().filter(confirmed).count() }
     }
 
@@ -147,7 +158,26 @@ impl Ledger {
         lost
     }
 
-    /// Every key ever written, in order, with what is known of it.
+    /// A power loss took something from `node`: of the key it held `had`, and now only `kept`.
+    pub(super) fn lost_power(&mut self, node: NodeId, key: Key, had: Stamp, kept: Stamp) {
+        if kept < had {
+            self.destroyed.entry((node, key)).or_default().push(Loss { kept, had });
+        }
+    }
+
+    /// Whether a power loss has taken this version from `node`.
+    pub(super) fn has_lost(&self, node: NodeId, key: &Key, stamp: Stamp) -> bool {
+        let losses = self.destroyed.get(&(node, key.clone()));
+        losses.is_some_and(|losses| losses.iter().any(|loss| loss.kept < stamp && stamp <= loss.had))
+    }
+
+    /// Whether power losses have taken a version from everyone who confirmed it.
+    pub(super) fn is_destroyed(&self, key: &Key, acknowledged: &Acknowledged) -> bool {
+        let confirmed = acknowledged.confirmed.as_slice();
+        !confirmed.is_empty() && confirmed.iter().all(|node| self.has_lost(*node, key, acknowledged.stamp))
+    }
+
+    /// Every key ever written, with what is known of it.
     pub(super) fn keys(&self) -> impl Iterator<Item = (&Key, &Account)> {
         let mut keys: Vec<_> = self.keys.iter().collect();
         keys.sort_unstable_by_key(|(key, _)| *key);

@@ -38,6 +38,7 @@ impl Cluster {
             return Err(Error::NodeUp { label: label.to_owned() });
         }
         let restored = self.start_process(id)?;
+        self.account_for_power_loss(id);
         let mut notes: Vec<String> = restored.log.note(label).into_iter().collect();
         self.note(TraceEvent { node: Some(id), number: restored.log.records, ..self.event("restart") });
         self.keep_in_change(id);
@@ -71,9 +72,7 @@ impl Cluster {
             if let Err(error) = self.finish_changes() {
                 // The rest waits its turn.
                 nodes.for_each(|node| self.request_change(Purpose::Return(node)));
-                if self.is_recovering(id) {
-                    self.request_change(Purpose::Restore(id));
-                }
+                self.recovering().into_iter().for_each(|node| self.request_change(Purpose::Restore(node)));
                 return Err(error);
             }
             if let Some(Ended::Aborted { silent }) = self.changes.last.take() {
@@ -81,29 +80,7 @@ impl Cluster {
                 notes.push(format!("{node} holds keys that are no longer its own: {silent} does not answer"));
             }
         }
-        if !self.is_recovering(id) {
-            return Ok(());
-        }
-        self.request_change(Purpose::Restore(id));
-        self.finish_changes()?;
-        let label = self.label(id);
-        match self.changes.last.take() {
-            Some(Ended::Complete(moved)) if moved.possible_loss => notes.push(format!(
-                "{label} had lost data and merged it from fewer replicas than a quorum needs: writes that only the lost \
-                 part held are gone"
-            )),
-            Some(Ended::Complete(_)) => notes.push(format!("{label} had lost data and merged it from its replicas")),
-            Some(Ended::Aborted { silent }) => {
-                let silent = self.label(silent);
-                notes.push(format!("{label} has lost data and takes only writes: {silent} does not answer"));
-            }
-            None => {}
-        }
-        Ok(())
-    }
-
-    fn is_recovering(&self, id: NodeId) -> bool {
-        self.nodes.get(&id).is_some_and(Node::is_recovering)
+        self.recovering().into_iter().try_for_each(|node| self.restore(node, node == id, notes))
     }
 
     /// Makes a node that is to join, with an empty log.
@@ -136,7 +113,7 @@ impl Cluster {
     pub(super) fn start_process(&mut self, id: NodeId) -> Result<Restored, Error> {
         let Some(node) = self.nodes.get_mut(&id) else { return Ok(Restored::default()) };
         let topology = Arc::clone(&self.topology);
-        let (disk, options) = (self.home.disk(), Home::store_options(&self.config));
+        let (disk, options) = (self.home.disk_of(&node.label), Home::store_options(&self.config));
         let uid = self.home.uid(&node.label);
         let (replica, restored) = Replica::open(disk, id, &node.label, uid, options, topology)?;
         node.start(replica);
@@ -201,13 +178,17 @@ impl Cluster {
         }
     }
 
-    /// Syncs the host's files, unless the policy is `never`: before the prompt returns, and at a script's end.
+    /// Syncs the host's files, unless the policy is `never`: before the prompt returns, and at a script's end. It does not
+    /// count as a sync by the nodes, whose own come in virtual time: they would survive a power loss with more than
+    /// they had synced.
     pub fn sync_host(&mut self) -> Result<(), Error> {
         if self.config.sync == SyncPolicy::Never {
             return Ok(());
         }
-        for process in self.nodes.values().filter_map(|node| node.process.as_ref()) {
-            process.replica.store().sync()?;
+        for node in self.nodes.values().filter(|node| node.process.is_some()) {
+            let Err((name, error)) = self.home.disk_of(&node.label).sync_below() else { continue };
+            let Some(process) = &node.process else { continue };
+            return Err(process.replica.store().stop(&name, &error).into());
         }
         Ok(())
     }

@@ -31,6 +31,7 @@ mod metrics;
 mod node;
 mod ownership;
 mod plan;
+mod power;
 mod repair;
 mod report;
 mod requests;
@@ -50,7 +51,7 @@ use crate::protocol::hlc::HybridClock;
 use crate::sim::latency::Latency;
 use crate::sim::network::Network;
 use crate::sim::queue::EventQueue;
-use crate::sim::rng::Streams;
+use crate::sim::rng::{Rng, Streams};
 use crate::sim::trace::{Trace, TraceEvent};
 use crate::storage::disk::Disk;
 use crate::storage::log::SyncPolicy;
@@ -170,6 +171,8 @@ pub struct Cluster {
     network: Network,
     commits: CommitDelays,
     trace: Trace,
+    /// What of an unsynced tail a power loss leaves.
+    crash: Rng,
     nodes: BTreeMap<NodeId, Node>,
     /// Of every node there ever was, for the trace.
     labels: BTreeMap<NodeId, Arc<str>>,
@@ -213,6 +216,7 @@ impl Cluster {
             network: Network::new(Latency::NETWORK, streams.stream("network")),
             commits: CommitDelays::new(config.sync, streams.stream("disk")),
             trace: Trace::default(),
+            crash: streams.stream("crash"),
             nodes: BTreeMap::new(),
             labels: BTreeMap::new(),
             topology: Arc::new(Topology::empty(config.copies, config.vnodes)),

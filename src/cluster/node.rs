@@ -8,6 +8,7 @@ use super::coordinator::Task;
 use super::event::TaskId;
 use crate::node::Replica;
 use crate::protocol::hlc::HybridClock;
+use crate::types::{Key, Stamp};
 
 /// A node and, while it is up, its process.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct Node {
     pub(super) process: Option<Process>,
     /// Counts the processes: events of an earlier one mean nothing to the next.
     pub(super) life: u64,
+    /// What it held when its power failed, until it is started again.
+    pub(super) held_at_power_loss: Option<BTreeMap<Key, Stamp>>,
     /// It has left the ring, and only ends the operations it coordinates.
     pub(super) is_retiring: bool,
 }
@@ -37,7 +40,7 @@ pub(super) struct Process {
 
 impl Node {
     pub(super) fn new(label: Arc<str>, clock: HybridClock) -> Node {
-        Node { label, clock, process: None, life: 0, is_retiring: false }
+        Node { label, clock, process: None, life: 0, held_at_power_loss: None, is_retiring: false }
     }
 
     /// Starts a process.

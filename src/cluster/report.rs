@@ -312,6 +312,15 @@ pub struct RepairReport {
     pub took: Time,
 }
 
+/// A node whose power failed.
+#[derive(Clone, Debug)]
+pub struct PowerLossReport {
+    /// Its label.
+    pub node: String,
+    /// Bytes of its log that were not synced: some of them are gone, or all.
+    pub unsynced_bytes: u64,
+}
+
 /// A node that was restarted.
 #[derive(Clone, Debug)]
 pub struct RestartReport {

@@ -66,7 +66,11 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
         Command::Status => Response::Status(cluster.status()),
         Command::Ring { tokens } => Response::Ring { ring: cluster.ring(), tokens },
         Command::Metrics => Response::Metrics(cluster.metrics()),
-        Command::Kill { id } => {
+        Command::Kill { id, power_loss: true } => {
+            let report = cluster.power_loss(&id)?;
+            Response::PowerLost { report, now: cluster.now() }
+        }
+        Command::Kill { id, power_loss: false } => {
             cluster.kill(&id)?;
             Response::Killed { node: id, now: cluster.now() }
         }
@@ -88,6 +92,9 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
         Command::Timing { on } => Response::Timing { on },
         // Only a terminal has one: there the shell answers.
         Command::History { .. } => Response::History(Vec::new()),
+        // So it does for what has clusters of its own.
+        Command::Demo { .. } => Response::Demonstrated(Vec::new()),
+        Command::Benchmark { ops } => Response::Benchmarked { ops },
         Command::Help { about } => Response::Help(about),
         Command::Exit => Response::Exit,
     })

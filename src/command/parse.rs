@@ -146,10 +146,12 @@ pub enum Command {
     },
     /// `metrics`
     Metrics,
-    /// `kill ID`
+    /// `kill ID [--power-loss]`
     Kill {
         /// The node.
         id: String,
+        /// Whether its disk loses what was not synced.
+        power_loss: bool,
     },
     /// `restart ID`
     Restart {
@@ -190,6 +192,16 @@ pub enum Command {
     History {
         /// At most so many lines, the latest.
         limit: usize,
+    },
+    /// `demo [N]`
+    Demo {
+        /// This chapter alone.
+        chapter: Option<u64>,
+    },
+    /// `benchmark [OPS]`
+    Benchmark {
+        /// Operations of each result.
+        ops: u64,
     },
     /// `dump FILE`
     Dump {

@@ -3,8 +3,8 @@
 use super::grammar::Spec;
 use crate::cluster::{
     CheckReport, ClientsOptions, ClientsReport, EventReport, Explanation, MetricsReport, NodeReport, Placement,
-    ReadReport, RepairReport, RestartReport, RingChangeReport, RingPlan, RingReport, StatsReport, StatusReport,
-    WriteReport,
+    PowerLossReport, ReadReport, RepairReport, RestartReport, RingChangeReport, RingPlan, RingReport, StatsReport,
+    StatusReport, WriteReport,
 };
 use crate::error::Error;
 use crate::types::{Level, Time};
@@ -87,6 +87,13 @@ pub enum Response {
         /// Virtual time, which now stands still.
         now: Time,
     },
+    /// Of `kill --power-loss`.
+    PowerLost {
+        /// What it did.
+        report: PowerLossReport,
+        /// Virtual time, which now stands still.
+        now: Time,
+    },
     /// Of `restart`.
     Restarted(RestartReport),
     /// Of `advance`.
@@ -134,6 +141,13 @@ pub enum Response {
         keys: u64,
         /// Bytes written.
         bytes: u64,
+    },
+    /// Of `demo`: its lines, for those who do not watch it.
+    Demonstrated(Vec<String>),
+    /// Of `benchmark`: the figures are of the wall clock and stand elsewhere.
+    Benchmarked {
+        /// Operations of each result.
+        ops: u64,
     },
     /// Of `help`.
     Help(Option<&'static Spec>),

@@ -6,6 +6,7 @@ use std::iter::successors;
 
 use crate::command::CommandError;
 use crate::command::render::json;
+use crate::demo::DemoError;
 use crate::error::Error;
 
 /// Every failure outside a command. The cluster, if it was open, is closed.
@@ -30,6 +31,9 @@ pub enum ShellError {
     /// Answers cannot be written. The cause is its source, which whoever prints the error adds.
     #[error("standard output cannot be written")]
     Output(#[from] io::Error),
+    /// The walkthrough cannot be shown.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
     /// The terminal fails.
     #[error("the terminal cannot be read")]
     Terminal(#[from] rustyline::error::ReadlineError),
@@ -42,7 +46,8 @@ impl ShellError {
             ShellError::Cluster(error) => Some(error.code()),
             ShellError::Members { .. } => Some("KV-E140"),
             ShellError::Script(error) => error.code(),
-            ShellError::Output(_) | ShellError::Terminal(_) => None,
+            ShellError::Demo(DemoError::Cluster(error)) => Some(error.code()),
+            ShellError::Demo(DemoError::Output(_)) | ShellError::Output(_) | ShellError::Terminal(_) => None,
         }
     }
 

@@ -12,6 +12,7 @@ mod interrupt;
 mod open;
 mod output;
 mod prompt;
+mod scratch;
 mod script;
 mod session;
 
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 
 pub use error::ShellError;
 pub use output::{Format, Output};
+pub use scratch::walkthrough;
 pub use session::{Flow, Session};
 
 use crate::cluster::ClusterConfig;

@@ -48,6 +48,23 @@ impl Output {
         self.asides_look.width = columns;
     }
 
+    /// Where answers go, to be flushed by who writes there, and how wide that is.
+    pub(super) fn results(&mut self) -> (&mut dyn Write, usize) {
+        self.end_progress();
+        (&mut *self.results, self.results_look.width)
+    }
+
+    /// Both streams.
+    pub(super) fn streams(&mut self) -> (&mut dyn Write, &mut dyn Write) {
+        self.end_progress();
+        (&mut *self.results, &mut *self.asides)
+    }
+
+    /// Text or JSON.
+    pub(super) fn format(&self) -> Format {
+        self.format
+    }
+
     /// Whether answers are coloured.
     pub(super) fn has_color(&self) -> bool {
         self.results_look.color

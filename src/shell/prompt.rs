@@ -24,6 +24,8 @@ use crate::command::split;
 
 /// Shown on every further line of a quote.
 const OPEN_QUOTE: &str = "  (a quote is open: close it, or give up with Ctrl-C)";
+/// Between two chapters of the walkthrough.
+const MORE: &str = "[Enter goes on, q ends] ";
 /// Lines of history that are kept.
 const HISTORY_LINES: usize = 1_000;
 
@@ -82,12 +84,27 @@ impl Terminal for Typing {
         matches!(self.editor.readline(question), Ok(answer) if is_yes(&answer))
     }
 
+    fn goes_on(&mut self) -> bool {
+        self.editor.set_helper(None);
+        wants_more(self.editor.readline(MORE))
+    }
+
     fn history(&self, limit: usize) -> Vec<(usize, String)> {
         let history = self.editor.history();
         let first = history.len().saturating_sub(limit);
         let entry = |at: usize| Some((at + 1, history.get(at, SearchDirection::Forward).ok()??.entry.into_owned()));
         (first..history.len()).filter_map(entry).collect()
     }
+}
+
+/// Asks where no prompt is whether there is to be more.
+pub(super) fn ask_for_more() -> bool {
+    DefaultEditor::new().is_ok_and(|mut editor| wants_more(editor.readline(MORE)))
+}
+
+/// Enter does; `q`, Ctrl-C and Ctrl-D do not.
+fn wants_more(answer: Result<String, ReadlineError>) -> bool {
+    answer.is_ok_and(|answer| !answer.trim().to_ascii_lowercase().starts_with('q'))
 }
 
 fn is_yes(answer: &str) -> bool {

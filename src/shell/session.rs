@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::complete::Names;
 use super::interrupt::Interrupt;
 use super::open;
+use super::scratch;
 use super::{Output, ShellError};
 use crate::cluster::Cluster;
 use crate::command::render::lasted;
@@ -29,6 +30,9 @@ pub enum Flow {
 pub(super) trait Terminal {
     /// Asks a question; true for yes.
     fn confirm(&mut self, question: &str) -> bool;
+
+    /// Waits until the person has seen what is there; false when that is enough.
+    fn goes_on(&mut self) -> bool;
 
     /// The last `limit` lines that were typed, numbered, oldest first.
     fn history(&self, limit: usize) -> Vec<(usize, String)>;
@@ -213,6 +217,13 @@ impl Session {
         let command = match (command, terminal) {
             (Command::History { limit }, Some(terminal)) => {
                 return Ok(Some(Response::History(terminal.history(limit))));
+            }
+            (Command::Demo { chapter }, terminal) => {
+                return scratch::demo(chapter, &self.cluster, &mut self.output, &self.interrupt, terminal);
+            }
+            (Command::Benchmark { ops }, terminal) => {
+                let is_talk = terminal.is_some();
+                return scratch::benchmark(ops, &self.cluster, &mut self.output, &self.interrupt, is_talk).map(Some);
             }
             (Command::ClearData { confirmed: false }, Some(terminal)) => {
                 let confirmed = self.confirms_clear(terminal);

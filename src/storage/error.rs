@@ -205,7 +205,7 @@ impl StorageError {
     }
 
     /// A write, sync, rename or removal of `file` that failed.
-    pub(super) fn writing(file: &str, error: &io::Error) -> StorageError {
+    pub(crate) fn writing(file: &str, error: &io::Error) -> StorageError {
         let file = file.to_owned();
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::DiskFull { file },

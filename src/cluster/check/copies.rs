@@ -69,7 +69,8 @@ impl Cluster {
             keys += 1;
             let replicas = self.topology.replicas(key.token());
             let silent = replicas.as_slice().iter().filter(|id| unreadable.contains(id)).count();
-            let due = acknowledged.copies_due(replicas).saturating_sub(silent);
+            let keeps = |node| !self.ledger.has_lost(node, key, acknowledged.stamp);
+            let due = acknowledged.copies_due(replicas, keeps).saturating_sub(silent);
             let holds = |id: &NodeId, stamp: &Stamp| replicas.contains(*id) && *stamp >= acknowledged.stamp;
             let copies =
                 held.get(key).map_or(0, |holders| holders.iter().filter(|(id, stamp)| holds(id, stamp)).count());
@@ -88,7 +89,7 @@ impl Cluster {
         findings: &mut Findings,
     ) {
         let mut violations = Vec::new();
-        let (mut keys, mut unseen) = (0, 0_u64);
+        let (mut keys, mut unseen, mut destroyed) = (0, 0_u64, 0_u64);
         for (key, account) in self.ledger.keys() {
             let Some(acknowledged) = &account.acknowledged else { continue };
             keys += 1;
@@ -108,10 +109,24 @@ impl Cluster {
                 unseen += 1;
                 continue;
             }
+            if self.ledger.is_destroyed(key, acknowledged) {
+                destroyed += 1;
+                continue;
+            }
             violations.push(format!("KV-1 {}: acknowledged version {} is gone", shown(key), acknowledged.stamp));
         }
         if unseen > 0 {
             findings.notes.push(format!("{unseen} acknowledged versions are only on nodes that are down or failed"));
+        }
+        if destroyed > 0 {
+            let writes = if destroyed == 1 {
+                "1 acknowledged write is".to_owned()
+            } else {
+                format!("{destroyed} acknowledged writes are")
+            };
+            findings.notes.push(format!(
+                "{writes} gone: power losses took the unsynced part of the log from every node that had confirmed it"
+            ));
         }
         findings.add("KV-1", keys, violations);
     }

@@ -42,7 +42,7 @@ fn the_newest_acknowledgement_counts() {
     ledger.acknowledged(&key("a"), Acknowledged::new(&entry(4, None), nodes(&[1]), nodes(&[1])));
     let due = |ledger: &Ledger, owners: &[u32]| {
         let account = ledger.account(&key("a")).unwrap();
-        account.acknowledged.as_ref().map(|known| (known.stamp.time.0, known.copies_due(&replicas(owners))))
+        account.acknowledged.as_ref().map(|known| (known.stamp.time.0, known.copies_due(&replicas(owners), |_| true)))
     };
     assert_eq!(due(&ledger, &[1, 2, 3]), Some((5, 2)));
     assert_eq!(due(&ledger, &[2, 3, 4]), Some((5, 1)), "only node 2 is known to have it");
@@ -71,4 +71,25 @@ fn what_went_with_a_node_is_named_once() {
     assert!(ledger.destroyed(NodeId(1), &held, Time(9)).is_empty());
     let kept = ledger.account(&key("kept")).and_then(|account| account.acknowledged.as_ref()).unwrap();
     assert!(kept.confirmed.is_empty());
+}
+
+#[test]
+fn a_write_is_destroyed_when_everyone_who_confirmed_it_has_lost_it() {
+    let mut ledger = Ledger::default();
+    let stamp = |time| entry(time, None).stamp;
+    let known = Acknowledged::new(&entry(5, Some("5")), nodes(&[1, 2]), nodes(&[1, 2, 3]));
+    assert!(!ledger.is_destroyed(&key("a"), &known));
+    ledger.lost_power(NodeId(1), key("a"), stamp(7), stamp(4));
+    ledger.lost_power(NodeId(3), key("a"), stamp(7), Stamp::ZERO);
+    ledger.lost_power(NodeId(2), key("b"), stamp(7), Stamp::ZERO);
+    assert!(!ledger.is_destroyed(&key("a"), &known), "node 2 has it");
+    assert_eq!(known.copies_due(&replicas(&[1, 2, 3]), |node| !ledger.has_lost(node, &key("a"), known.stamp)), 1);
+    let lost = [3, 4, 5, 7, 8].map(|time| ledger.has_lost(NodeId(1), &key("a"), stamp(time)));
+    assert_eq!(lost, [false, false, true, true, false], "what it kept, what it had, what it never had");
+    ledger.lost_power(NodeId(2), key("a"), stamp(5), stamp(5));
+    assert!(!ledger.is_destroyed(&key("a"), &known), "nothing was lost");
+    ledger.lost_power(NodeId(2), key("a"), stamp(5), Stamp::ZERO);
+    assert!(ledger.is_destroyed(&key("a"), &known));
+    let nobody = Acknowledged::new(&entry(5, None), NodeList::NONE, nodes(&[1]));
+    assert!(!ledger.is_destroyed(&key("c"), &nobody), "no excuse for what nobody confirmed");
 }

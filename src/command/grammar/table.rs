@@ -42,6 +42,8 @@ pub static SPECS: &[Spec] = &[
     session::CONSISTENCY,
     session::TIMING,
     session::HISTORY,
+    session::BENCHMARK,
+    session::DEMO,
     session::HELP,
     session::EXIT,
 ];

@@ -74,6 +74,11 @@ fn fill(object: Object, response: &Response) -> Object {
         Response::Ring { ring, tokens } => look::ring(object, ring, *tokens),
         Response::Metrics(report) => look::metrics(object, report),
         Response::Killed { node, now } => object.with("node", node).time("virtual_us", *now),
+        Response::PowerLost { report, now } => object
+            .with("node", &report.node)
+            .with("power_loss", true)
+            .with("unsynced_bytes", report.unsynced_bytes)
+            .time("virtual_us", *now),
         Response::Restarted(report) => object.with("node", &report.node).with("records", report.records),
         Response::Advanced { now } => object.time("virtual_us", *now),
         Response::ClientsStarted { options, until } => object
@@ -90,6 +95,8 @@ fn fill(object: Object, response: &Response) -> Object {
         Response::History(lines) => {
             object.with("lines", lines.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>())
         }
+        Response::Demonstrated(lines) => object.with("lines", lines),
+        Response::Benchmarked { ops } => object.with("ops", *ops),
         Response::Dumped { keys, .. } => object.with("keys", *keys),
         Response::Help(Some(spec)) => described(object, spec),
         Response::Help(None) => object.list("commands", SPECS, |spec| described(Object::new(), spec)),

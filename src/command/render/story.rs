@@ -37,13 +37,13 @@ fn diagram(page: &mut Page, story: &Explanation, width: usize) {
     for (at, message, again) in condensed(story) {
         let time = lasted(at.since(story.started));
         let note = note(message, story.started) + &again;
-        page.row(&if fits {
-            format!("{time:>9}  {}  {note}", row(&nodes, message, column))
+        if fits {
+            page.row(&format!("{time:>9}  {}  {note}", row(&nodes, message, column)));
         } else if message.from == message.to {
-            format!("{time:>9}  {}: {note}", message.from)
+            page.line(&format!("{time:>9}  {}: {note}", message.from));
         } else {
-            format!("{time:>9}  {} -> {}: {note}", message.from, message.to)
-        });
+            page.line(&format!("{time:>9}  {} -> {}: {note}", message.from, message.to));
+        }
     }
 }
 

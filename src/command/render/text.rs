@@ -3,7 +3,7 @@
 use super::figures::{bytes, clock, counted, grouped, lasted, percent};
 use super::page::flow;
 use super::{Page, metrics, ownership, ring, story, tables};
-use crate::cluster::{CheckReport, ClientsOptions, EventReport, Placement, ReadReport, WriteReport};
+use crate::cluster::{CheckReport, ClientsOptions, EventReport, Placement, PowerLossReport, ReadReport, WriteReport};
 use crate::command::error::{CommandError, without_code};
 use crate::command::response::{Keyed, Loaded, Response, Written};
 use crate::command::{escape, help};
@@ -64,6 +64,7 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::Ring { ring, tokens } => ownership::ring(&mut page, ring, *tokens, look),
         Response::Metrics(report) => metrics::metrics(&mut page, report, look),
         Response::Killed { node, now } => killed(&mut page, node, *now, look),
+        Response::PowerLost { report, now } => power_lost(&mut page, report, *now, look),
         Response::Restarted(report) => {
             page.lead(&format!("{} is up: {} recovered from its log", report.node, counted(report.records, "record")));
         }
@@ -89,7 +90,8 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::Help(about) => {
             help::text(*about, look.width).iter().for_each(|line| page.line(line));
         }
-        Response::Exit => {}
+        Response::Demonstrated(lines) => lines.iter().for_each(|line| page.row(line)),
+        Response::Benchmarked { .. } | Response::Exit => {}
     }
     response.notes().iter().for_each(|note| page.dim(&with_prefix("note: ", note)));
     page.into_bytes()
@@ -184,6 +186,17 @@ fn killed(page: &mut Page, node: &str, now: Time, look: Look) {
     page.lead(&format!("{node} is down"));
     if look.terminal {
         page.dim(&format!("time stands at {}; restart {node} brings it back from its log", clock(now)));
+    }
+}
+
+fn power_lost(page: &mut Page, report: &PowerLossReport, now: Time, look: Look) {
+    page.lead(&format!("{} is down: its power failed", report.node));
+    page.dim(&match report.unsynced_bytes {
+        0 => "everything in its log was synced: nothing is lost".to_owned(),
+        unsynced => format!("{} of its log were not synced: some of them are gone, or all", bytes(unsynced)),
+    });
+    if look.terminal {
+        page.dim(&format!("time stands at {}; restart {} brings it back from its log", clock(now), report.node));
     }
 }
 

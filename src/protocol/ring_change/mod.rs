@@ -136,6 +136,8 @@ pub struct RingChange {
     copied_before: bool,
     /// Whether a node is restored from all its fellow replicas, sound or not.
     from_all: bool,
+    /// A restoring is aborted where a replica that is needed is silent.
+    is_patient: bool,
     moved: Moved,
 }
 
@@ -234,6 +236,15 @@ impl RingChange {
         change
     }
 
+    /// As [`Change::Restore`], or as [`RingChange::restore_from_all`], for a driver that can wait: where a replica that is
+    /// needed does not answer, the change is aborted, the node stays recovering, and the driver tries again when that one is
+    /// back.
+    pub fn restore_patiently(topology: Arc<Topology>, node: NodeId, from_all: bool, now: Time) -> RingChange {
+        let mut change = RingChange::start(Goal::Restore(node), topology, Phase::Fence, now);
+        (change.from_all, change.is_patient) = (from_all, true);
+        change
+    }
+
     fn start(goal: Goal, topology: Arc<Topology>, phase: Phase, now: Time) -> RingChange {
         let dead = if let Goal::Ring { dead } = &goal { *dead } else { None };
         let mut change = RingChange {
@@ -248,6 +259,7 @@ impl RingChange {
             keepers: BTreeSet::new(),
             copied_before: false,
             from_all: false,
+            is_patient: false,
             moved: Moved::default(),
         };
         if phase == Phase::Fence {

@@ -112,6 +112,13 @@ pub(super) fn reunions(topology: &Topology, node: NodeId, silent: &BTreeSet<Node
     streams(plan)
 }
 
+/// A silent node that shares a range with `node`.
+pub(super) fn silent_fellow(topology: &Topology, node: NodeId, silent: &BTreeSet<NodeId>) -> Option<NodeId> {
+    let is_shared =
+        |fellow: &NodeId| topology.ring().ranges().any(|(_, owners)| owners.contains(node) && owners.contains(*fellow));
+    silent.iter().copied().filter(|fellow| *fellow != node).find(is_shared)
+}
+
 /// Ranges that `node` gives up, ascending.
 pub(super) fn lost_ranges(moves: &[RangeMove], node: NodeId) -> Arc<[TokenRange]> {
     let lost = moves.iter().filter(|moved| moved.old.contains(node) && !moved.new.contains(node));

@@ -70,7 +70,7 @@ impl RingChange {
         }
     }
 
-    fn give_up(&mut self, silent: NodeId) {
+    pub(super) fn give_up(&mut self, silent: NodeId) {
         self.enter(Phase::Over(super::Ended::Aborted { silent }));
     }
 

@@ -140,6 +140,12 @@ impl RingChange {
             false => plan::restores(&self.topology, node, &self.silent),
             true => (plan::reunions(&self.topology, node, &self.silent), true),
         };
+        if short
+            && self.is_patient
+            && let Some(silent) = plan::silent_fellow(&self.topology, node, &self.silent)
+        {
+            return self.give_up(silent);
+        }
         self.moved.possible_loss = short;
         self.enter_streams(streams);
     }

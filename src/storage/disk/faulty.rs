@@ -101,19 +101,30 @@ impl FaultyDisk {
         lock(&self.state).dead
     }
 
-    /// Cuts every file below to what was synced, and ends all faults.
-    pub fn power_loss(&self) -> io::Result<()> {
+    /// Cuts every file below to what was synced, and ends all faults. Returns how many bytes were not.
+    pub fn power_loss(&self) -> io::Result<u64> {
         self.cut(None)
     }
 
     /// As [`FaultyDisk::power_loss`], but of the bytes that were not synced a random number stays, the last of them
     /// as garbage.
-    pub fn power_loss_torn(&self, random: &mut dyn FnMut() -> u64) -> io::Result<()> {
+    pub fn power_loss_torn(&self, random: &mut dyn FnMut() -> u64) -> io::Result<u64> {
         self.cut(Some(random))
     }
 
-    fn cut(&self, mut random: Option<&mut dyn FnMut() -> u64>) -> io::Result<()> {
+    /// Syncs every file below, and does not count it: what this wrapper stands for has not synced anything. On an
+    /// error it says which file, the rest is not tried.
+    pub fn sync_below(&self) -> Result<(), (String, io::Error)> {
+        let names: Vec<String> = lock(&self.state).files.keys().cloned().collect();
+        names.into_iter().try_for_each(|name| {
+            let synced = self.inner.open(&name).and_then(|file| file.sync());
+            synced.map_err(|error| (name, error))
+        })
+    }
+
+    fn cut(&self, mut random: Option<&mut dyn FnMut() -> u64>) -> io::Result<u64> {
         let mut state = lock(&self.state);
+        let mut all_unsynced = 0;
         for (name, synced) in std::mem::take(&mut *state).files {
             let file = self.inner.open(&name)?;
             let synced = lock(&synced).bytes;
@@ -121,6 +132,7 @@ impl FaultyDisk {
             if unsynced == 0 {
                 continue;
             }
+            all_unsynced += unsynced;
             let tail = match &mut random {
                 Some(random) => torn_tail(&*file, synced, unsynced, *random)?,
                 None => Vec::new(),
@@ -129,7 +141,7 @@ impl FaultyDisk {
             file.append(&tail)?;
             file.sync()?;
         }
-        Ok(())
+        Ok(all_unsynced)
     }
 
     /// Counts a step and does it, unless the machine dies there.

@@ -17,6 +17,7 @@
 //! What is staged is not bounded here: callers commit what they append, so it is bounded by the operations in flight.
 
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
@@ -327,6 +328,23 @@ impl Log {
         let names = disk.list(directory).map_err(|error| StorageError::reading(directory, 0, &error))?;
         let is_rest = |name: &String| matches!(FileName::parse(name), Some(FileName::Temporary | FileName::SetAside));
         Ok(!names.iter().all(is_rest) && !Log::is_removed(disk, directory)?)
+    }
+
+    /// Notes beside the log in `directory`, durably, that what it acknowledged may be gone: whoever opens it next finds
+    /// its node recovering. The log must not be open.
+    pub fn mark_loss(disk: &dyn Disk, directory: &str) -> Result<(), StorageError> {
+        let marker = files::marker_name(directory);
+        let marked = match disk.create(&marker) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.sync_dir(directory),
+            created => created.and_then(|_| disk.sync_dir(directory)),
+        };
+        marked.map_err(|error| StorageError::writing(&marker, &error))
+    }
+
+    /// Stops the log: the sync of its file `name` has failed where the log did not see it. Returns the error that
+    /// everyone is told from here on.
+    pub fn stop(&self, name: &str, error: &io::Error) -> StorageError {
+        self.fail(StorageError::writing(name, error))
     }
 
     /// The error that failed the log, told again to everyone who asks for an acknowledgement.

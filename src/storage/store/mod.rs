@@ -313,6 +313,11 @@ impl Store {
         self.merge_step()
     }
 
+    /// Stops the log: see [`Log::stop`].
+    pub fn stop(&self, name: &str, error: &std::io::Error) -> StorageError {
+        self.log.stop(name, error)
+    }
+
     /// The error that stopped the log.
     pub fn failure(&self) -> Option<StorageError> {
         self.log.failure()

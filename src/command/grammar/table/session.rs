@@ -12,10 +12,14 @@ pub(super) const KILL: Spec = Spec {
     group: Group::Break,
     arguments: &[NODE],
     repeats: false,
-    flags: &[],
+    flags: &[Flag {
+        name: "--power-loss",
+        value: None,
+        summary: "its disk loses what was not synced: the end of its log, torn as a crash tears it",
+    }],
     summary: "Kills a node's process: it falls silent, its log stays.",
     example: "kill node2",
-    build: |given| Ok(Command::Kill { id: given.text()? }),
+    build: |given| Ok(Command::Kill { id: given.text()?, power_loss: given.has("--power-loss") }),
 };
 
 pub(super) const RESTART: Spec = Spec {
@@ -118,6 +122,31 @@ pub(super) const HISTORY: Spec = Spec {
         let limit = given.optional_count().unwrap_or(20);
         Ok(Command::History { limit: usize::try_from(limit).unwrap_or(usize::MAX) })
     },
+};
+
+pub(super) const BENCHMARK: Spec = Spec {
+    name: "benchmark",
+    aliases: &[],
+    group: Group::Time,
+    arguments: &[Argument { name: "OPS", kind: Kind::Count, optional: true }],
+    repeats: false,
+    flags: &[],
+    summary: "Measures this machine with OPS operations a result, 100000 unless told otherwise, on scratch clusters: the data \
+              is not touched. kvsim benchmark measures more.",
+    example: "benchmark 2000",
+    build: |given| Ok(Command::Benchmark { ops: given.optional_count().unwrap_or(100_000) }),
+};
+
+pub(super) const DEMO: Spec = Spec {
+    name: "demo",
+    aliases: &[],
+    group: Group::Time,
+    arguments: &[Argument { name: "N", kind: Kind::Count, optional: true }],
+    repeats: false,
+    flags: &[],
+    summary: "Shows the walkthrough, or its chapter N, on scratch clusters: the data is not touched.",
+    example: "demo 1",
+    build: |given| Ok(Command::Demo { chapter: given.optional_count() }),
 };
 
 pub(super) const HELP: Spec = Spec {

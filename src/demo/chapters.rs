@@ -1,0 +1,185 @@
+//! The chapters' words. What they claim of the answers below them has to hold for every seed.
+
+use super::Step::{Again, Change, Say, Type};
+use super::{Chapter, Scene};
+
+/// In the order in which they are shown.
+pub(super) const ALL: &[Chapter] =
+    &[PLACES, BALANCE, CACHE, JOINING, LEAVING, DYING, RETURNING, TEARING, CROWD, BENCHMARK];
+
+const PLACES: Chapter = Chapter {
+    title: "a key finds its nodes",
+    scene: THREE,
+    steps: &[
+        Say("A cluster is a ring of hashes. Every node has many places on it, its tokens. A key goes to the first \
+             token at or after its hash, and its copies to the next other nodes. So whoever knows the members \
+             knows where a key is: no table, nobody to ask."),
+        Type("where apple"),
+        Type("put apple 1"),
+        Type("get apple"),
+        Say("A put goes to all three copies and is done when two have it: a quorum. Watch one (times are virtual: \
+             the network and the disks are simulated):"),
+        Type("explain put banana 2"),
+    ],
+    taught: "The hash alone says where a key lives, and two of three copies say when it is safe.",
+};
+
+const BALANCE: Chapter = Chapter {
+    title: "why a node has many tokens",
+    scene: Scene { nodes: 5, vnodes: 1, cache_entries: 1_000 },
+    steps: &[
+        Say("Five nodes with one token each: how much of the ring a node gets is luck. Fifty clients write a \
+             thousand keys; look at the primaries."),
+        Again(FILL),
+        Type("show"),
+        Say("The same keys on five nodes with 128 tokens each. Luck evens out."),
+        Change(FIVE),
+        Again(FILL),
+        Type("show"),
+    ],
+    taught: "Many small pieces a node make fair shares; kvsim gives each node 128.",
+};
+
+const CACHE: Chapter = Chapter {
+    title: "reading through the cache",
+    scene: Scene { nodes: 3, vnodes: 128, cache_entries: 2 },
+    steps: &[
+        Say("The log on disk is the data; a cache keeps the values used last. These nodes have room for two \
+             values each, so the first of three keys is in no cache any more."),
+        Type("mput a 1 b 2 c 3"),
+        Type("get a"),
+        Say("That was a miss: one positioned read of the log. Now the value is cached."),
+        Type("get a"),
+        Type("stats"),
+    ],
+    taught: "A read costs memory when the value was used lately, and one read of the disk when it was not.",
+};
+
+const JOINING: Chapter = Chapter {
+    title: "a node joins",
+    scene: FOUR,
+    steps: &[
+        Again(FILL),
+        Say("Placed by hash mod N, about twice as many copies would move when N becomes 5. On a ring the new node \
+             takes its fair share and nothing else moves. First the plan, which changes nothing:"),
+        Type("plan addnode node5"),
+        Type("addnode node5"),
+    ],
+    taught: "A new node takes its share from each of the others, and the others exchange nothing.",
+};
+
+const LEAVING: Chapter = Chapter {
+    title: "a node leaves",
+    scene: FOUR,
+    steps: &[
+        Again(FILL),
+        Say("What the leaving node holds goes to those who come next on the ring. It serves until they have it."),
+        Type("count"),
+        Type("removenode node2"),
+        Type("count"),
+        Type("check"),
+    ],
+    taught: "Every key has its three copies before the old one is dropped.",
+};
+
+const DYING: Chapter = Chapter {
+    title: "a node dies",
+    scene: THREE,
+    steps: &[
+        Type("mput apple 1 banana 2"),
+        Type("kill node2"),
+        Say("Two of three are left. A quorum is two: reading and writing go on."),
+        Type("put apple 3"),
+        Type("get apple"),
+        Say("Who insists on all three copies waits for the dead one until the deadline, and is told the truth:"),
+        Type("get apple --consistency all"),
+        Say("Why two are enough: the two that took the last write and the two that are asked have a node in \
+             common, so every read meets the newest version."),
+    ],
+    taught: "R + W > N: a majority to write and a majority to read always overlap.",
+};
+
+const RETURNING: Chapter = Chapter {
+    title: "a node returns",
+    scene: THREE,
+    steps: &[
+        Type("mput apple 1 banana 2 cherry 3"),
+        Type("kill node2"),
+        Type("mput apple 10 banana 20"),
+        Type("advance 2s"),
+        Say("Its log has what it had acknowledged. What it missed it does not know yet; no quorum read is fooled, \
+             because one of the others is asked too."),
+        Type("restart node2"),
+        Type("get apple"),
+        Say("A read brings the copies it meets up to date. One pass of anti-entropy does it for all keys:"),
+        Type("repair"),
+        Type("repair"),
+    ],
+    taught: "A log brings back what a node knew, and repair what it missed.",
+};
+
+const TEARING: Chapter = Chapter {
+    title: "a log is torn",
+    scene: THREE,
+    steps: &[
+        Say("A crash of the whole machine is worse than a killed process: what the disk had not synced is gone, \
+             and the last record may be half written. Twenty clients write; in the middle of it the power of \
+             node2 fails."),
+        Type("clients 20 --mix 0/100 --for 250ms"),
+        Type("advance 150ms"),
+        Type("kill node2 --power-loss"),
+        Type("restart node2"),
+        Say("Each record has a checksum, so the torn end was found and cut. What was lost with it came back from \
+             the other two copies, before node2 answered any read. Puts that node2 was coordinating end as \
+             indeterminate: nobody can tell their clients."),
+        Type("advance 2s"),
+        Type("check"),
+    ],
+    taught: "One power loss takes no acknowledged write: fewer copies than a quorum were lost.",
+};
+
+const CROWD: Chapter = Chapter {
+    title: "the ring changes under load",
+    scene: THREE,
+    steps: &[
+        Say("A hundred clients read and write as fast as they get answers, while a node joins and another leaves."),
+        Type("clients 100 --mix 50/50 --for 300ms"),
+        Type("advance 100ms"),
+        Type("addnode node4"),
+        Type("removenode node1"),
+        Type("advance 1s"),
+    ],
+    taught: "While ranges move, writes go to old and new owners: nobody waits, nobody fails.",
+};
+
+const BENCHMARK: Chapter = Chapter {
+    title: "how fast, in virtual time",
+    scene: FIVE,
+    steps: &[
+        Say("Five nodes, 64 clients, 95 % reads, half a virtual second. Latencies come from the simulated network \
+             and disks, so they are the same on every machine. (kvsim benchmark measures yours.)"),
+        Type("clients 64 --mix 95/5 --for 500ms"),
+        Type("advance 600ms"),
+    ],
+    taught: "A put waits for the faster two of three logs; a get asks two, and the third when one is silent.",
+};
+
+/// What was seen, and what to try.
+pub(super) const CLOSING: &[&str] = &[
+    "--- that was it ---",
+    "You saw keys find their nodes by hash alone, many tokens make fair shares, a quorum outlive a dead node, a \
+     torn log recover, and a ring change while everybody went on. check tried every invariant on the way, and found \
+     them kept.",
+    "",
+    "Now you:  kvsim                     the prompt, on three nodes in ./kvsim-data",
+    "          put apple 1; kill node2; get apple; restart node2",
+    "          explain get apple         who was asked, and who answered when",
+    "          addnode node4             what moves, and what does not",
+    "          help                      everything else",
+];
+
+const THREE: Scene = Scene { nodes: 3, vnodes: 128, cache_entries: 1_000 };
+const FOUR: Scene = Scene { nodes: 4, ..THREE };
+const FIVE: Scene = Scene { nodes: 5, ..THREE };
+/// A thousand keys, nearly all of them met.
+const FILL: &str = "clients 50 --mix 0/100 --for 200ms; advance 300ms  # answers not shown";
