@@ -52,7 +52,7 @@ impl KeyValueStore {
     /// ```
     pub fn add_weighted_server(&self, label: &str, weight: f64) -> Result<bool, Error> {
         check_label(label)?;
-        if !(weight > 0.0) {
+        if weight.is_nan() || weight <= 0.0 {
             return Err(Error::Setting {
                 setting: "the tokens of a weight",
                 given: 0,
