@@ -30,7 +30,7 @@ pub struct Spec {
     pub flags: &'static [Flag],
     /// What it does, in one sentence.
     pub summary: &'static str,
-    /// A line that works now, on a new cluster of three nodes (`load` wants a file).
+    /// A line that works now, on a new cluster of three nodes.
     pub example: &'static str,
     /// Makes the command of arguments that have been checked against this specification.
     pub(super) build: fn(&mut Given) -> Result<Command, UsageError>,

@@ -21,7 +21,7 @@ pub(super) fn metrics(page: &mut Page, metrics: &MetricsReport, look: Look) {
         counted(reads, "read"),
         percent(ratio(metrics.cache_hits, reads)),
     ));
-    page.line(&format!("{} brought up to date by reads", counted(metrics.read_repairs, "replica")));
+    page.line(&format!("{} by reads", counted(metrics.read_repairs, "write-back")));
     page.dim("times are virtual, of operations that were answered");
     page.dim("next: stats");
 }

@@ -149,7 +149,7 @@ fn outcome(page: &mut Page, story: &Explanation) {
                 (_, None) => page.line("none of them has a version: (nil)"),
             }
             if !report.repaired.is_empty() {
-                page.line(&format!("brought up to date before the answer: {}", report.repaired.join(" ")));
+                page.line(&format!("written back before the answer to: {}", report.repaired.join(" ")));
             }
         }
         Err(error) => page.error(&error.to_string()),

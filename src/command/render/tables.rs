@@ -27,7 +27,9 @@ pub(super) fn show(page: &mut Page, stats: &StatsReport, look: Look) {
     let mut figures: Vec<[String; 4]> = std::iter::zip(&stats.nodes, shares)
         .map(|(node, share)| {
             let state = if node.state == "up" { String::new() } else { node.state.to_owned() };
-            [counted(node.keys, "copy"), counted(node.primaries, "primary"), share, state]
+            // What a node that is down holds cannot be looked up.
+            let copies = if node.state == "down" { "? copies".to_owned() } else { counted(node.keys, "copy") };
+            [copies, counted(node.primaries, "primary"), share, state]
         })
         .collect();
     let label = stats.nodes.iter().map(|node| node.id.len()).max().unwrap_or(0);
@@ -74,12 +76,12 @@ pub(super) fn stats(page: &mut Page, stats: &StatsReport, look: Look) {
         vec![
             node.id.clone(),
             node.state.to_owned(),
-            grouped(node.keys),
+            known(node, grouped(node.keys)),
             grouped(node.primaries),
             share,
             grouped(node.cache_hits),
             grouped(node.cache_misses),
-            bytes(node.log_bytes),
+            known(node, bytes(node.log_bytes)),
         ]
     });
     let header = ["node", "state", "copies", "primaries", "share", "cache hits", "misses", "log"];
@@ -106,6 +108,11 @@ pub(super) fn stats(page: &mut Page, stats: &StatsReport, look: Look) {
         grouped(count.in_flight),
     ));
     page.dim("next: check");
+}
+
+/// The figure, unless the node is down and it cannot be looked up.
+fn known(node: &NodeReport, figure: String) -> String {
+    if node.state == "down" { "?".to_owned() } else { figure }
 }
 
 /// Takes columns away from the right, but for the first four, until a row has room. Returns which.

@@ -233,7 +233,7 @@ fn write_line(report: &WriteReport) -> String {
 fn read_line(read: &ReadReport) -> String {
     let repaired = match read.repaired.as_slice() {
         [] => String::new(),
-        nodes => format!("; repaired {}", nodes.join(" ")),
+        nodes => format!("; written back to {}", nodes.join(" ")),
     };
     request_line(&read.replicas, &read.acks, "answers", read.needed, read.took) + &repaired
 }

@@ -101,7 +101,7 @@ pub(super) const LOAD: Spec = Spec {
     repeats: false,
     flags: &[CONSISTENCY, VIA],
     summary: "Puts every line of a file, key<TAB>value; stops at the first line that cannot be put.",
-    example: "load cities.tsv",
+    example: "put apple 1; dump apples.tsv; load apples.tsv",
     build: |given| Ok(Command::Load { path: given.text()?.into(), options: given.request() }),
 };
 
