@@ -41,6 +41,14 @@ pub enum Error {
         /// The node.
         label: String,
     },
+    /// E136: one of several nodes that are to leave by force is up. Nothing was changed.
+    #[error(
+        "KV-E136 node '{label}' is up: nothing was changed; only nodes that are down leave together, remove it by itself (removenode {label})"
+    )]
+    LeaverUp {
+        /// The node.
+        label: String,
+    },
     /// E136. Nothing was changed.
     #[error("KV-E136 node '{label}' is already up: nothing was changed; kill it first (at the prompt: kill {label})")]
     NodeUp {
@@ -135,6 +143,16 @@ pub enum Error {
         /// The node.
         label: String,
     },
+    /// E136: the removal of dead nodes needs another that is down too. The ring is as before.
+    #[error(
+        "KV-E136 node '{label}' does not answer, and the change needs it: the ring is as before; restart {label} first, or remove it too: removenode {} --force", .leavers.join(" ")
+    )]
+    HeirDown {
+        /// The node.
+        label: String,
+        /// Those that were to be removed, and it.
+        leavers: Vec<String>,
+    },
     /// E401: a setting of the embedded library is outside its limits. Nothing was changed.
     #[error("KV-E401 {setting} is from {least} to {most}, not {given}: nothing was changed; choose another value")]
     Setting {
@@ -160,9 +178,12 @@ impl Error {
             Error::UnknownNode { .. } => "KV-E133",
             Error::NodeExists { .. } => "KV-E134",
             Error::NoNodes => "KV-E135",
-            Error::NodeDown { .. } | Error::LeaverDown { .. } | Error::NodeUp { .. } | Error::ChangeAborted { .. } => {
-                "KV-E136"
-            }
+            Error::NodeDown { .. }
+            | Error::LeaverDown { .. }
+            | Error::LeaverUp { .. }
+            | Error::NodeUp { .. }
+            | Error::ChangeAborted { .. }
+            | Error::HeirDown { .. } => "KV-E136",
             Error::NoQuorum { .. } => "KV-E201",
             Error::WriteTimeout { .. } | Error::ReadTimeout { .. } => "KV-E202",
             Error::Busy { .. } | Error::ClientsAtWork { .. } => "KV-E203",

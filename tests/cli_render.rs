@@ -83,7 +83,7 @@ fn stats() -> StatsReport {
 fn ring_change() -> RingChangeReport {
     let pair = |from: &str, keys, bytes| PairReport { from: from.to_owned(), to: "D".to_owned(), keys, bytes };
     RingChangeReport {
-        node: "D".to_owned(),
+        nodes: vec!["D".to_owned()],
         tokens: 128,
         moved_keys: 2_154,
         copied: 2_154,
@@ -94,6 +94,8 @@ fn ring_change() -> RingChangeReport {
         between_others: 0,
         pairs: vec![pair("node1", 718, 20_104), pair("node2", 1, 28), pair("node3", 1_435, 40_180)],
         epoch: Epoch(9),
+        lost_keys: 0,
+        lost: vec![],
         notes: vec!["2 copies a key, 3 wanted".to_owned()],
         took: Time(81_000),
     }

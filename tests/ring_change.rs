@@ -395,10 +395,74 @@ fn a_dead_node_is_removed_by_force() {
     world.write(0..400, 1);
     world.down.insert(NodeId(3));
     let before = world.members();
-    let Ended::Complete(moved) = world.change(Change::ForceRemove(NodeId(3))) else { panic!("aborted") };
+    let Ended::Complete(moved) = world.change(Change::ForceRemove([NodeId(3)].into())) else { panic!("aborted") };
     assert_eq!(copied(&moved), world.minimum(&before, 0..400));
     world.replicas.remove(&NodeId(3));
     world.assert_placed(0..400, 1);
+}
+
+#[test]
+fn dead_nodes_are_removed_together_whatever_majorities_they_were() {
+    for (copies, nodes, dead) in [(3, 5, [1, 2].as_slice()), (2, 4, &[2, 3]), (3, 5, &[1, 3, 5]), (3, 5, &[1, 2, 3, 5])]
+    {
+        let mut world = World::with_nodes(copies, nodes);
+        world.write(0..300, 1);
+        world.down = dead.iter().copied().map(NodeId).collect();
+        let before = world.members();
+        let survives = |n: &u32| {
+            let owners = NaiveRing::new(&before, copies).owners(key(*n).token());
+            owners.as_slice().iter().any(|node| !world.down.contains(node))
+        };
+        let (left, lost): (Vec<u32>, Vec<u32>) = (0..300).partition(survives);
+        let Ended::Complete(moved) = world.change(Change::ForceRemove(world.down.clone())) else { panic!("{dead:?}") };
+        let minimum: u64 = left.iter().map(|n| world.minimum(&before, *n..n + 1)).sum();
+        assert_eq!(copied(&moved), minimum, "{dead:?}");
+        assert_eq!(moved.owing, world.down);
+        left.iter().for_each(|n| world.assert_placed(*n..n + 1, 1));
+        assert!(lost.iter().all(|n| {
+            world.replicas.iter().all(|(node, _)| world.down.contains(node) || world.held(*node, &key(*n)).is_none())
+        }));
+    }
+}
+
+#[test]
+fn what_one_survivor_has_all_new_owners_have_afterwards() {
+    // Of five copies, and of three on more nodes: the dead were the rest of the quorum.
+    for (copies, nodes, dead) in [(5, 5, [1, 2].as_slice()), (5, 7, &[1, 2, 3]), (3, 6, &[2, 5])] {
+        let mut world = World::with_nodes(copies, nodes);
+        world.write(0..200, 1);
+        let dead: BTreeSet<NodeId> = dead.iter().copied().map(NodeId).collect();
+        let mut expected = Vec::new();
+        for n in 0..200 {
+            let owners = world.topology.ring().owners(key(n).token()).clone();
+            let survivors: Vec<NodeId> =
+                owners.as_slice().iter().filter(|node| !dead.contains(node)).copied().collect();
+            let Some(only) = survivors.get(n as usize % survivors.len().max(1)) else { continue };
+            dead.iter().filter(|node| owners.contains(**node)).for_each(|node| world.put(*node, &key(n), 2));
+            world.put(*only, &key(n), 2);
+            // Where nobody dies nothing is moved, and the next read brings the others up to date.
+            if survivors.len() < owners.len() {
+                expected.push(n);
+            }
+        }
+        world.down.clone_from(&dead);
+        assert!(matches!(world.change(Change::ForceRemove(dead)), Ended::Complete(_)));
+        assert!(expected.len() > 100);
+        expected.into_iter().for_each(|n| world.assert_placed(n..n + 1, 2));
+    }
+}
+
+#[test]
+fn a_dead_node_that_is_not_named_stops_a_removal_where_it_would_take_over() {
+    let mut world = World::with_nodes(3, 5);
+    world.write(0..200, 1);
+    world.down = BTreeSet::from([NodeId(2), NodeId(4)]);
+    let ended = world.change(Change::ForceRemove([NodeId(2)].into()));
+    assert_eq!(ended, Ended::Aborted { silent: NodeId(4) });
+    assert_eq!(world.members().len(), 5);
+    world.assert_placed(0..200, 1);
+    assert!(matches!(world.change(Change::ForceRemove([NodeId(2), NodeId(4)].into())), Ended::Complete(_)));
+    world.assert_placed(0..200, 1);
 }
 
 #[test]

@@ -19,8 +19,8 @@ use crate::types::{Key, MAX_COPIES, Replicas, Time};
 pub(super) struct Account {
     before: NaiveRing,
     after: NaiveRing,
-    /// The node that comes or goes.
-    node: NodeId,
+    /// The nodes that come or go.
+    nodes: BTreeSet<NodeId>,
     /// Distinct keys whose replica set changes.
     pub(super) moved_keys: u64,
     /// Distinct (key, new owner) pairs.
@@ -34,13 +34,14 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Counts what must move when `before` becomes `after` because `node` comes or goes. O(keys x tokens) at worst,
-    /// a few steps a key in practice.
-    pub(super) fn new(before: &[Member], after: &[Member], copies: u8, node: NodeId, keys: &[Key]) -> Account {
+    /// Counts what must move when `before` becomes `after`. O(keys x tokens) at worst, a few steps a key in practice.
+    pub(super) fn new(before: &[Member], after: &[Member], copies: u8, keys: &[Key]) -> Account {
+        let nodes = before.iter().filter(|member| !after.contains(member));
+        let nodes = nodes.chain(after.iter().filter(|member| !before.contains(member)));
         let mut account = Account {
             before: NaiveRing::new(before, copies),
             after: NaiveRing::new(after, copies),
-            node,
+            nodes: nodes.map(|member| member.id).collect(),
             moved_keys: 0,
             minimum: 0,
             modulo_moved: 0,
@@ -64,10 +65,10 @@ impl Account {
         let Request::Absorb { entries, .. } = request else { return };
         for (key, _) in entries.iter().filter(|(_, entry)| entry.visible(now).is_some()) {
             let (old, new) = (self.before.owners(key.token()), self.after.owners(key.token()));
-            let is_heir = old.contains(self.node) && !new.contains(self.node);
+            let is_heir = self.nodes.iter().any(|node| old.contains(*node) && !new.contains(*node));
             if new.contains(to) && old.contains(to) {
                 self.caught_up.insert((key.clone(), to));
-            } else if !new.contains(to) || !(to == self.node || is_heir) {
+            } else if !new.contains(to) || !(self.nodes.contains(&to) || is_heir) {
                 self.between_others.insert((key.clone(), to));
             }
         }
@@ -88,9 +89,16 @@ impl Account {
 #[derive(Debug)]
 pub(super) struct RingAccount {
     pub(super) counts: Account,
-    pub(super) member: Member,
+    /// Who comes or goes.
+    pub(super) members: Vec<Member>,
     pub(super) copies: u64,
     pub(super) fair_share: f64,
+}
+
+impl RingAccount {
+    pub(super) fn nodes(&self) -> Vec<NodeId> {
+        self.members.iter().map(|member| member.id).collect()
+    }
 }
 
 impl Cluster {
@@ -98,42 +106,40 @@ impl Cluster {
     pub(super) fn account(&self, change: &Change) -> Option<RingAccount> {
         let record = self.topology.record();
         let before = &record.members;
-        let (after, member) = match change {
-            Change::Add(member) => (before.iter().chain([member]).cloned().collect::<Vec<_>>(), member.clone()),
-            Change::Remove(node) | Change::ForceRemove(node) => {
-                let member = before.iter().find(|member| member.id == *node)?.clone();
-                (before.iter().filter(|member| member.id != *node).cloned().collect(), member)
-            }
+        let is_named = |member: &Member| match change {
+            Change::Remove(node) => member.id == *node,
+            Change::ForceRemove(nodes) => nodes.contains(&member.id),
+            _ => false,
+        };
+        let (after, members): (Vec<Member>, Vec<Member>) = match change {
+            Change::Add(member) => (before.iter().chain([member]).cloned().collect(), vec![member.clone()]),
+            Change::Remove(_) | Change::ForceRemove(_) => before.iter().cloned().partition(|member| !is_named(member)),
             Change::Clear(_) | Change::Return(_) | Change::Restore(_) | Change::Repair => return None,
         };
         let Holdings { keys, copies } = self.holdings();
-        let tokens: f64 = before.iter().chain(&after).map(|member| f64::from(member.vnodes)).sum();
-        // Every member is in both rings but the one that comes or goes.
-        let all = (tokens + f64::from(member.vnodes)) / 2.0;
+        let larger = if before.len() > after.len() { before } else { &after };
+        let all: f64 = larger.iter().map(|member| f64::from(member.vnodes)).sum();
+        let own = f64::from(tokens(&members));
         let most = before.len().max(after.len());
         // While there are no more nodes than copies each holds every key, whatever its weight.
         let everyone_has_all = most <= usize::from(record.copies);
         let held: u64 = copies.values().sum();
         let to_be_held = keys.len() * after.len().min(usize::from(record.copies));
         Some(RingAccount {
-            counts: Account::new(before, &after, record.copies, member.id, &keys),
+            counts: Account::new(before, &after, record.copies, &keys),
             copies: held.max(to_be_held as u64),
-            fair_share: if everyone_has_all { 1.0 / most as f64 } else { f64::from(member.vnodes) / all },
-            member,
+            fair_share: if everyone_has_all { members.len() as f64 / most as f64 } else { own / all },
+            members,
         })
     }
 
-    /// What is told of a change that is complete.
-    pub(super) fn report(
-        &self,
-        account: &RingAccount,
-        moved: &Moved,
-        mut notes: Vec<String>,
-        took: Time,
-    ) -> RingChangeReport {
+    /// What is told of a change that is complete, and of the keys `lost` in it.
+    pub(super) fn report(&self, account: &RingAccount, moved: &Moved, lost: Vec<Key>, took: Time) -> RingChangeReport {
         let record = self.topology.record();
         let (copies, members) = (usize::from(record.copies), record.members.len());
-        let has_left = record.members.iter().all(|member| member.id != account.member.id);
+        let has_left = record.members.iter().all(|member| !account.members.contains(member));
+        let nodes: Vec<String> = account.members.iter().map(|member| member.label.to_string()).collect();
+        let mut notes = lost_note(&nodes, &lost).into_iter().collect::<Vec<_>>();
         if members < copies && members > 0 && has_left {
             notes.push(format!("{members} {} a key, {copies} wanted", if members == 1 { "copy" } else { "copies" }));
         }
@@ -144,8 +150,8 @@ impl Cluster {
         let pairs = self.pair_reports(moved);
         let copied = pairs.iter().map(|pair| pair.keys).sum();
         RingChangeReport {
-            node: account.member.label.to_string(),
-            tokens: account.member.vnodes,
+            nodes,
+            tokens: tokens(&account.members),
             moved_keys: account.counts.moved_keys,
             copied,
             minimum: account.counts.minimum,
@@ -155,6 +161,8 @@ impl Cluster {
             between_others: account.counts.between_others(),
             pairs,
             epoch: self.topology.epoch(),
+            lost_keys: lost.len() as u64,
+            lost: lost.iter().take(NAMED_KEYS).map(|key| key.bytes().to_vec()).collect(),
             notes,
             took,
         }
@@ -171,20 +179,27 @@ impl Cluster {
         pairs.collect()
     }
 
-    /// What only the removed node held: the operator is told, once.
-    pub(super) fn write_off(&mut self, node: NodeId) -> Vec<String> {
+    /// What only removed nodes held, in order: the operator is told, once.
+    pub(super) fn write_off(&mut self, nodes: &[NodeId]) -> Vec<Key> {
         let held = self.newest_stamps();
-        let lost = self.ledger.destroyed(node, &held, self.now);
-        if lost.is_empty() {
-            return Vec::new();
-        }
-        let named: Vec<String> =
-            lost.iter().take(NAMED_KEYS).map(|key| key.bytes().escape_ascii().to_string()).collect();
-        let more = lost.len() - named.len();
-        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let (keys, label) = (lost.len(), self.label(node));
-        vec![format!("lost with {label}: the newest version of {keys} keys ({}{rest})", named.join(", "))]
+        let mut lost: Vec<Key> = nodes.iter().flat_map(|node| self.ledger.destroyed(*node, &held, self.now)).collect();
+        lost.sort_unstable();
+        lost
     }
+}
+
+/// All their tokens.
+pub(super) fn tokens(members: &[Member]) -> u32 {
+    members.iter().map(|member| u32::from(member.vnodes)).sum()
+}
+
+fn lost_note(nodes: &[String], lost: &[Key]) -> Option<String> {
+    let named: Vec<String> = lost.iter().take(NAMED_KEYS).map(|key| key.bytes().escape_ascii().to_string()).collect();
+    let more = lost.len() - named.len();
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let (keys, nodes) = (lost.len(), nodes.join(", "));
+    let note = format!("lost with {nodes}: the newest version of {keys} keys ({}{rest})", named.join(", "));
+    (keys > 0).then_some(note)
 }
 
 /// The placement that consistent hashing replaced: node `hash mod n` and the ones after it, nodes by label.

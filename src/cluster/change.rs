@@ -4,7 +4,7 @@
 //! One change runs at a time. A node that returns, or has lost data, waits for its turn behind the one under way. A
 //! node that has left the ring stays up until the operations it coordinates are answered: leaving fails none of them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::account::RingAccount;
@@ -14,7 +14,7 @@ use super::report::RingChangeReport;
 use super::{Cluster, NodeId};
 use crate::error::Error;
 use crate::protocol::message::{Refusal, Reply};
-use crate::protocol::ring_change::{Change, ChangeStep, Ended, RingChange};
+use crate::protocol::ring_change::{Change, ChangeStep, Ended, Moved, RingChange};
 use crate::ring::Member;
 use crate::sim::queue::Ticket;
 use crate::sim::trace::TraceEvent;
@@ -50,8 +50,8 @@ struct Running {
 pub(super) enum Purpose {
     /// A node joins.
     Add(NodeId),
-    /// A node leaves; by force when it is down.
-    Remove { node: NodeId, is_dead: bool },
+    /// The nodes of its account leave; by force when they are down.
+    Remove { are_dead: bool },
     /// All data is deleted.
     Clear,
     /// A node that was down hands over what is no longer its own.
@@ -73,7 +73,13 @@ impl Cluster {
 
     /// Removes a node and waits until the ring has changed. `force`: the node is down, copy from the survivors.
     pub fn remove_node(&mut self, label: &str, force: bool) -> Result<RingChangeReport, Error> {
-        self.start_remove_node(label, force)?;
+        self.remove_nodes(&[label], force)
+    }
+
+    /// Removes nodes in one change and waits for it. Several leave together by `force` only, when all are down for good:
+    /// each could be needed for the other's removal.
+    pub fn remove_nodes(&mut self, labels: &[impl AsRef<str>], force: bool) -> Result<RingChangeReport, Error> {
+        self.start_remove_nodes(labels, force)?;
         self.wait_for_ring()
     }
 
@@ -105,21 +111,44 @@ impl Cluster {
 
     /// Starts what [`Cluster::remove_node`] does, without waiting.
     pub fn start_remove_node(&mut self, label: &str, force: bool) -> Result<(), Error> {
-        let node = self.find(label)?;
-        self.check_no_change()?;
-        let is_dead = self.nodes.get(&node).is_none_or(|node| node.process.is_none());
-        let is_last = self.topology.record().members.len() == 1;
-        if is_dead && is_last {
-            return Err(Error::NodeDown { label: label.to_owned() });
+        self.start_remove_nodes(&[label], force)
+    }
+
+    fn start_remove_nodes(&mut self, labels: &[impl AsRef<str>], force: bool) -> Result<(), Error> {
+        let change = self.removal(labels)?;
+        let (nodes, are_dead) = match &change {
+            Change::ForceRemove(nodes) => (nodes.iter().copied().collect(), true),
+            Change::Remove(node) => (vec![*node], false),
+            _ => (Vec::new(), false),
+        };
+        if let Some(node) = nodes.first().filter(|_| are_dead && !force) {
+            return Err(Error::LeaverDown { label: self.label(*node) });
         }
-        if is_dead && !force {
-            return Err(Error::LeaverDown { label: label.to_owned() });
+        for node in nodes {
+            self.note(TraceEvent { node: Some(node), ..self.event("remove") });
         }
-        self.check_not_last(node)?;
-        self.note(TraceEvent { node: Some(node), ..self.event("remove") });
-        let change = if is_dead { Change::ForceRemove(node) } else { Change::Remove(node) };
-        self.start_change(Purpose::Remove { node, is_dead }, change);
+        self.start_change(Purpose::Remove { are_dead }, change);
         Ok(())
+    }
+
+    /// The change that takes the nodes called `labels` out of the ring: by force if they are down. An error where they
+    /// cannot leave now.
+    pub(super) fn removal(&self, labels: &[impl AsRef<str>]) -> Result<Change, Error> {
+        let nodes = labels.iter().map(|label| self.find(label.as_ref())).collect::<Result<BTreeSet<NodeId>, _>>()?;
+        self.check_no_change()?;
+        let Some(first) = nodes.first() else { return Err(Error::NoNodes) };
+        match nodes.iter().find(|node| !self.is_down(**node)) {
+            Some(up) if nodes.len() > 1 => Err(Error::LeaverUp { label: self.label(*up) }),
+            Some(up) => self.check_not_last(*up).map(|()| Change::Remove(*up)),
+            None if nodes.len() == self.topology.record().members.len() => {
+                Err(Error::NodeDown { label: self.label(*first) })
+            }
+            None => Ok(Change::ForceRemove(nodes)),
+        }
+    }
+
+    fn is_down(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_none_or(|node| node.process.is_none())
     }
 
     /// E302 for the last member, if it holds keys.
@@ -334,18 +363,13 @@ impl Cluster {
                 let report = running.account.as_ref().map(|account| self.report(account, moved, Vec::new(), took));
                 self.changes.ended = report.map(Ok);
             }
-            (Purpose::Remove { node, is_dead }, Ended::Complete(moved)) => {
-                let lost = if is_dead || moved.owing.contains(&node) { self.write_off(node) } else { Vec::new() };
-                let took = self.now.since(running.started);
-                running.report = running.account.as_ref().map(|account| self.report(account, moved, lost, took));
-                if let Some(node) = self.nodes.get_mut(&node) {
-                    node.is_retiring = true;
-                }
+            (Purpose::Remove { are_dead }, Ended::Complete(moved)) => {
+                running.report = self.removed(&running, moved, are_dead);
                 self.changes.running = Some(running);
                 return self.finish_retirement();
             }
             (Purpose::Add(_) | Purpose::Remove { .. }, Ended::Aborted { silent }) => {
-                self.changes.ended = Some(Err(self.called_off(*silent)));
+                self.changes.ended = Some(Err(self.called_off(&running, *silent)));
             }
             (Purpose::Return(node), ended) => {
                 self.set_owing(node, !matches!(ended, Ended::Complete(_)));
@@ -364,19 +388,44 @@ impl Cluster {
         self.start_next_change();
     }
 
-    /// Why a change ended with the old ring.
-    fn called_off(&self, silent: NodeId) -> Error {
-        let label = self.label(silent);
-        let keys = self.live_keys(silent).len() as u64;
-        let is_last = matches!(&self.topology.record().members[..], [member] if member.id == silent);
-        if is_last && keys > 0 { Error::LastCopy { label, keys } } else { Error::ChangeAborted { label } }
+    /// Nodes are out of the ring. What they had and did not hand over is lost.
+    fn removed(&mut self, running: &Running, moved: &Moved, are_dead: bool) -> Option<RingChangeReport> {
+        let account = running.account.as_ref()?;
+        let nodes = account.nodes();
+        let gone: Vec<NodeId> = nodes.iter().copied().filter(|node| are_dead || moved.owing.contains(node)).collect();
+        let lost = if gone.is_empty() { Vec::new() } else { self.write_off(&gone) };
+        for node in nodes {
+            if let Some(node) = self.nodes.get_mut(&node) {
+                node.is_retiring = true;
+            }
+        }
+        Some(self.report(account, moved, lost, self.now.since(running.started)))
     }
 
-    /// A node that has left the ring stops once no client waits for it, and the change is over.
+    /// Why a change ended with the old ring.
+    fn called_off(&self, running: &Running, silent: NodeId) -> Error {
+        let label = self.label(silent);
+        let keys = self.live_keys(silent).len() as u64;
+        let members = &self.topology.record().members;
+        if keys > 0 && matches!(&members[..], [member] if member.id == silent) {
+            return Error::LastCopy { label, keys };
+        }
+        let mut nodes = running.account.as_ref().map(RingAccount::nodes).unwrap_or_default();
+        nodes.push(silent);
+        nodes.sort_unstable();
+        let is_forced = running.purpose == Purpose::Remove { are_dead: true };
+        if is_forced && self.is_down(silent) && nodes.len() < members.len() {
+            let leavers = nodes.into_iter().map(|node| self.label(node)).collect();
+            return Error::HeirDown { label, leavers };
+        }
+        Error::ChangeAborted { label }
+    }
+
+    /// Nodes that have left the ring stop once no client waits for them, and the change is over.
     pub(super) fn finish_retirement(&mut self) {
         let running = self.changes.running.as_ref().filter(|running| running.report.is_some());
-        let Some(Purpose::Remove { node, .. }) = running.map(|running| running.purpose) else { return };
-        if self.clients.has_coordinator(node) {
+        let Some(account) = running.and_then(|running| running.account.as_ref()) else { return };
+        if account.nodes().into_iter().any(|node| self.clients.has_coordinator(node)) {
             return;
         }
         if let Some(mut running) = self.changes.running.take() {

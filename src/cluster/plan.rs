@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::account::RingAccount;
+use super::account::{RingAccount, tokens};
 use super::look::{Holdings, balance};
 use super::report::{PairReport, PlannedMember, RingChangeReport, RingPlan};
 use super::{Cluster, NodeId};
@@ -22,30 +22,36 @@ impl Cluster {
 
     /// What [`Cluster::remove_node`] would do, refused as it would be; a node that is down is planned for as if forced.
     pub fn plan_remove_node(&self, label: &str) -> Result<RingPlan, Error> {
-        let node = self.find(label)?;
-        self.check_no_change()?;
-        self.check_not_last(node)?;
-        let is_down = self.nodes.get(&node).is_none_or(|node| node.process.is_none());
-        let members = &self.topology.record().members;
-        let after: Vec<Member> = members.iter().filter(|member| member.id != node).cloned().collect();
-        let change = if is_down { Change::ForceRemove(node) } else { Change::Remove(node) };
+        self.plan_remove_nodes(&[label])
+    }
+
+    /// What [`Cluster::remove_nodes`] would do, likewise.
+    pub fn plan_remove_nodes(&self, labels: &[impl AsRef<str>]) -> Result<RingPlan, Error> {
+        let change = self.removal(labels)?;
+        let leaves = |member: &&Member| match &change {
+            Change::ForceRemove(nodes) => nodes.contains(&member.id),
+            Change::Remove(node) => member.id == *node,
+            _ => false,
+        };
+        let after: Vec<Member> = self.topology.record().members.iter().filter(|each| !leaves(each)).cloned().collect();
         self.plan(&change, &after)
     }
 
     fn plan(&self, change: &Change, after: &[Member]) -> Result<RingPlan, Error> {
-        let Some(RingAccount { counts, member, copies, fair_share }) = self.account(change) else {
+        let Some(RingAccount { counts, members, copies, fair_share }) = self.account(change) else {
             unreachable!("a node that joins or is a member has an account");
         };
         let (old, new) = (self.topology.ring(), Ring::new(after, self.topology.record().copies));
         let Holdings { keys, copies: held } = self.holdings();
-        let pairs = self.planned_pairs(&keys, &new, &member)?;
+        let pairs = self.planned_pairs(&keys, &new, &members)?;
         let before = &self.topology.record().members;
         let next_held = copies_by_node(&keys, &new);
         Ok(RingPlan {
             joins: matches!(change, Change::Add(_)),
+            is_forced: matches!(change, Change::ForceRemove(_)),
             change: RingChangeReport {
-                node: member.label.to_string(),
-                tokens: member.vnodes,
+                nodes: members.iter().map(|member| member.label.to_string()).collect(),
+                tokens: tokens(&members),
                 moved_keys: counts.moved_keys,
                 copied: pairs.iter().map(|pair| pair.keys).sum(),
                 minimum: counts.minimum,
@@ -55,6 +61,8 @@ impl Cluster {
                 between_others: 0,
                 pairs,
                 epoch: self.topology.epoch(),
+                lost_keys: 0,
+                lost: Vec::new(),
                 notes: Vec::new(),
                 took: Time(0),
             },
@@ -65,7 +73,7 @@ impl Cluster {
     }
 
     /// Who would give what to whom: a new owner copies from the replica it replaces, or else from the key's primary.
-    fn planned_pairs(&self, keys: &[Key], new: &Ring, member: &Member) -> Result<Vec<PairReport>, Error> {
+    fn planned_pairs(&self, keys: &[Key], new: &Ring, changed: &[Member]) -> Result<Vec<PairReport>, Error> {
         let mut pairs: BTreeMap<(NodeId, NodeId), (u64, u64)> = BTreeMap::new();
         for key in keys {
             let (old, new) = (self.topology.replicas(key.token()), new.owners(key.token()));
@@ -79,9 +87,11 @@ impl Cluster {
                 pair.1 += self.bytes_of(*donor, key)?;
             }
         }
+        // A node that is yet to join has no label in the cluster.
+        let joiner = |node| changed.iter().find(|member| member.id == node).map(|member| member.label.to_string());
         let reports = pairs.into_iter().map(|((from, to), (keys, bytes))| PairReport {
             from: self.label(from),
-            to: if to == member.id { member.label.to_string() } else { self.label(to) },
+            to: joiner(to).unwrap_or_else(|| self.label(to)),
             keys,
             bytes,
         });

@@ -69,10 +69,10 @@ pub enum Answer {
 /// A ring change that is complete.
 #[derive(Clone, Debug)]
 pub struct RingChangeReport {
-    /// The node that came or went.
-    pub node: String,
-    /// Its tokens.
-    pub tokens: u16,
+    /// The node that came, or those that went.
+    pub nodes: Vec<String>,
+    /// Their tokens.
+    pub tokens: u32,
     /// Distinct keys whose replica set changed.
     pub moved_keys: u64,
     /// Distinct (key, receiver) pairs absorbed, counted at the receivers.
@@ -81,7 +81,7 @@ pub struct RingChangeReport {
     pub minimum: u64,
     /// Copies held in all, before or after, whichever is more; those written meanwhile count.
     pub copies: u64,
-    /// The share of all copies that is due to the node by its tokens, 0 to 1.
+    /// The share of all copies that is due to them by their tokens, 0 to 1.
     pub fair_share: f64,
     /// Copies that `hash mod N` placement would have moved.
     pub modulo_moved: u64,
@@ -91,6 +91,10 @@ pub struct RingChangeReport {
     pub pairs: Vec<PairReport>,
     /// The epoch now in force.
     pub epoch: Epoch,
+    /// Keys whose newest version went with nodes that were down.
+    pub lost_keys: u64,
+    /// The first ten of them, in order.
+    pub lost: Vec<Vec<u8>>,
     /// Notes such as "2 copies a key, 3 wanted".
     pub notes: Vec<String>,
     /// How long it took, in virtual time.
@@ -223,7 +227,9 @@ pub struct OperationMetrics {
 pub struct RingPlan {
     /// Whether the node joins; else it leaves.
     pub joins: bool,
-    /// What the change would report. `copied` and `pairs` are what would move from where it is now; a new owner that
+    /// Whether the nodes that leave are down: it takes `--force`.
+    pub is_forced: bool,
+    /// What the change would report; what would be lost is not foretold. `copied` and `pairs` are what would move from where it is now; a new owner that
     /// replaces nobody is taken to copy from the key's primary. The epoch is the present one.
     pub change: RingChangeReport,
     /// Every member before or after, by label.

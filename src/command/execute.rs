@@ -26,14 +26,14 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
             via.map_or(Ok(()), |via| cluster.check_up(&via))?;
             Response::NodeAdded(stoppable(cluster, "addnode", |cluster| cluster.add_node(&id, weight))?)
         }
-        Command::RemoveNode { id, force } => {
-            Response::NodeRemoved(stoppable(cluster, "removenode", |cluster| cluster.remove_node(&id, force))?)
+        Command::RemoveNode { ids, force } => {
+            Response::NodeRemoved(stoppable(cluster, "removenode", |cluster| cluster.remove_nodes(&ids, force))?)
         }
         Command::PlanAddNode { id, weight } => {
             check_weight(weight, cluster.config().vnodes)?;
             Response::Planned(cluster.plan_add_node(&id, weight)?)
         }
-        Command::PlanRemoveNode { id } => Response::Planned(cluster.plan_remove_node(&id)?),
+        Command::PlanRemoveNode { ids } => Response::Planned(cluster.plan_remove_nodes(&ids)?),
         Command::Repair => Response::Repaired(stoppable(cluster, "repair", Cluster::repair)?),
         Command::ExplainPut { key, value, options } => {
             let explanation = cluster.explain_put(&key, &value, &options)?;

@@ -22,11 +22,11 @@ pub enum Command {
         /// The node it is introduced to.
         via: Option<String>,
     },
-    /// `removenode ID [--force]`
+    /// `removenode ID .. [--force]`
     RemoveNode {
-        /// The node that goes.
-        id: String,
-        /// Whether it is down, and its data to be copied from the survivors.
+        /// The nodes that go: one, or several that are down.
+        ids: Vec<String>,
+        /// Whether they are down, and their data to be copied from the survivors.
         force: bool,
     },
     /// `plan addnode ID [--weight W]`
@@ -36,10 +36,10 @@ pub enum Command {
         /// Its share, relative to an ordinary node.
         weight: f64,
     },
-    /// `plan removenode ID`
+    /// `plan removenode ID ..`
     PlanRemoveNode {
-        /// The node that would go.
-        id: String,
+        /// The nodes that would go.
+        ids: Vec<String>,
     },
     /// `repair`
     Repair,
@@ -323,9 +323,7 @@ impl Reader {
     }
 
     fn take_argument(&mut self, word: Word) -> Result<(), UsageError> {
-        let arguments = self.spec.arguments;
-        let index = if self.spec.repeats { self.given.len() % arguments.len() } else { self.given.len() };
-        let Some(argument) = arguments.get(index) else {
+        let Some(argument) = self.spec.arguments.get(self.spec.place(self.given.len())) else {
             return Err(UsageError::ExtraArgument { spec: self.spec, typed: escape::shown(&word.bytes) });
         };
         let datum = self.datum(word.bytes, *argument)?;
@@ -344,15 +342,11 @@ impl Reader {
 
     /// Whether every argument that may not be left out is there.
     fn complete(&self) -> Result<(), UsageError> {
-        let arguments = self.spec.arguments;
-        let taken = self.given.len();
-        let rounds_complete = self.spec.repeats && taken > 0 && taken.is_multiple_of(arguments.len());
-        let next = if self.spec.repeats { taken % arguments.len().max(1) } else { taken };
-        match arguments.get(next) {
-            Some(missing) if !missing.optional && !rounds_complete => {
+        match self.spec.missing(self.given.len()) {
+            Some(missing) => {
                 Err(UsageError::MissingArgument { spec: self.spec, name: missing.name, commented: self.commented })
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 }

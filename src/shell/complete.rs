@@ -111,8 +111,7 @@ fn within<'a>(spec: &'static Spec, given: impl Iterator<Item = &'a str>, word: &
     match open.and_then(|flag| flag.value) {
         Some(value) => Wanted::FlagValue(value.kind),
         None if word.starts_with('-') => Wanted::Flag(spec),
-        None if spec.repeats => Wanted::Argument { spec, index: index % spec.arguments.len().max(1) },
-        None => Wanted::Argument { spec, index },
+        None => Wanted::Argument { spec, index: spec.place(index) },
     }
 }
 

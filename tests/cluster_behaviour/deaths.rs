@@ -256,7 +256,7 @@ fn a_forced_removal_of_an_heir_takes_nothing_from_who_waits_for_it() {
     assert_eq!(cluster.restart("node3").unwrap().notes.len(), 1, "one heir of three is no majority");
     assert_eq!(holds(&cluster), 20);
     let error = cluster.remove_node("node2", true).unwrap_err();
-    assert!(matches!(&error, Error::ChangeAborted { label } if label == "node4"), "{error}");
+    assert!(matches!(&error, Error::HeirDown { label, .. } if label == "node4"), "{error}");
     assert_eq!(holds(&cluster), 20, "what nobody else has");
     assert_sound(&mut cluster);
     assert_eq!(cluster.restart("node4").unwrap().notes, Vec::<String>::new());

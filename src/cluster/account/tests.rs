@@ -27,7 +27,7 @@ fn absorb(keys: &[Key], value: Option<&[u8]>) -> Request {
 fn a_joiner_gets_what_it_gains_and_nothing_else_has_a_reason() {
     let (old, new) = (members(&["a", "b", "c", "d"]), members(&["a", "b", "c", "d", "e"]));
     let keys = keys(500);
-    let mut account = Account::new(&old, &new, 3, id("e"), &keys);
+    let mut account = Account::new(&old, &new, 3, &keys);
     let ring = NaiveRing::new(&new, 3);
     let (gained, rest): (Vec<Key>, Vec<Key>) =
         keys.into_iter().partition(|key| ring.owners(key.token()).contains(id("e")));
@@ -50,7 +50,7 @@ fn a_joiner_gets_what_it_gains_and_nothing_else_has_a_reason() {
 fn heirs_get_what_the_leaver_had() {
     let (old, new) = (members(&["a", "b", "c", "d"]), members(&["a", "b", "c"]));
     let keys = keys(500);
-    let mut account = Account::new(&old, &new, 2, id("d"), &keys);
+    let mut account = Account::new(&old, &new, 2, &keys);
     let (before, after) = (NaiveRing::new(&old, 2), NaiveRing::new(&new, 2));
     let heir_of = |key: &Key| {
         let gained = after.owners(key.token()).without(&before.owners(key.token()));

@@ -106,6 +106,13 @@ impl Given {
         self.optional_text().ok_or_else(|| self.mismatch())
     }
 
+    /// All the words that are left, at least one.
+    pub(super) fn texts(&mut self) -> Result<Vec<String>, UsageError> {
+        let mut texts = vec![self.text()?];
+        texts.extend(std::iter::from_fn(|| self.optional_text()));
+        Ok(texts)
+    }
+
     pub(super) fn optional_text(&mut self) -> Option<String> {
         match self.arguments.pop_front()? {
             Datum::Text(text) => Some(text),

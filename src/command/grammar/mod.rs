@@ -24,8 +24,8 @@ pub struct Spec {
     pub group: Group,
     /// Its arguments in order, the optional ones last.
     pub arguments: &'static [Argument],
-    /// Whether the arguments may be given again and again (`mput K V K V`).
-    pub repeats: bool,
+    /// How many of its last arguments may be given again and again, together (`mput K V K V`: two).
+    pub repeats: usize,
     /// Its flags, anywhere after the name and before `--`.
     pub flags: &'static [Flag],
     /// What it does, in one sentence.
@@ -163,7 +163,21 @@ impl Spec {
             let (open, close) = if argument.optional { ("[", "]") } else { ("", "") };
             usage.push_str(&format!(" {open}{}{close}", argument.name));
         }
-        usage + if self.repeats { " .." } else { "" }
+        usage + if self.repeats > 0 { " .." } else { "" }
+    }
+
+    /// Which of its arguments follows `taken` others; past the end where no more are taken.
+    pub fn place(&self, taken: usize) -> usize {
+        let once = self.arguments.len().saturating_sub(self.repeats);
+        let round = taken.checked_sub(once).and_then(|rest| rest.checked_rem(self.repeats));
+        round.map_or(taken, |place| once + place)
+    }
+
+    /// The argument that has to follow `taken` others.
+    pub(super) fn missing(&self, taken: usize) -> Option<&'static Argument> {
+        let place = self.place(taken);
+        let is_round_complete = taken >= self.arguments.len() && place + self.repeats == self.arguments.len();
+        self.arguments.get(place).filter(|argument| !argument.optional && !is_round_complete)
     }
 
     /// The flag of that name.

@@ -16,7 +16,7 @@ fn optional_arguments_come_last_and_never_repeat() {
     for spec in SPECS {
         let optional: Vec<bool> = spec.arguments.iter().map(|argument| argument.optional).collect();
         assert!(optional.is_sorted(), "{}", spec.name);
-        assert!(!spec.repeats || (!optional.contains(&true) && !optional.is_empty()), "{}", spec.name);
+        assert!(spec.repeats == 0 || (!optional.contains(&true) && spec.repeats <= optional.len()), "{}", spec.name);
     }
 }
 
@@ -37,9 +37,10 @@ fn every_command_can_be_typed_in_full() {
     };
     for spec in SPECS {
         for name in spec.names() {
-            let rounds = if spec.repeats { 3 } else { 1 };
+            // Only one node joins at a time.
+            let more = if spec.name == "plan" { 0 } else { 2 * spec.repeats };
             let mut line = name.to_uppercase();
-            for argument in spec.arguments.repeat(rounds) {
+            for argument in (0..spec.arguments.len() + more).map(|taken| spec.arguments[spec.place(taken)]) {
                 line += &format!(" {}", sample(argument.kind));
             }
             for flag in spec.flags {
@@ -78,4 +79,27 @@ fn commands_are_found_in_any_case() {
     assert_eq!(find("Quit").unwrap().name, "exit");
     assert!(find("").is_none());
     assert_eq!(nearest("pt"), Some("put"));
+}
+
+#[test]
+fn only_the_last_arguments_repeat() {
+    let parsed = |line: &str| parse(statements(line.as_bytes()).unwrap().next().unwrap().unwrap());
+    let error = |line: &str| parsed(line).unwrap_err().to_string();
+    assert!(
+        matches!(parsed("plan removenode a b c").unwrap().command, Command::PlanRemoveNode { ids } if ids == ["a", "b", "c"])
+    );
+    assert!(error("plan removenode").contains("plan needs ID"));
+    assert!(error("plan addnode a b").contains("plan does not take 'b'"));
+    assert!(error("mput a 1 b").contains("mput needs VALUE"));
+    assert!(error("mput").contains("mput needs KEY"));
+    assert!(error("kill a b").contains("kill does not take 'b'"));
+}
+
+#[test]
+fn several_nodes_are_removed_by_force_only() {
+    let parsed = |line: &str| parse(statements(line.as_bytes()).unwrap().next().unwrap().unwrap());
+    let several = parsed("removenode a --force b").unwrap().command;
+    assert!(matches!(several, Command::RemoveNode { ids, force: true } if ids == ["a", "b"]));
+    assert!(parsed("removenode a").is_ok());
+    assert!(parsed("removenode a b").unwrap_err().to_string().contains("--force is needed"));
 }

@@ -42,7 +42,8 @@ pub fn failure(command: Option<&str>, code: Option<&str>, text: &str, line: Opti
 
 fn fill(object: Object, response: &Response) -> Object {
     match response {
-        Response::NodeAdded(report) | Response::NodeRemoved(report) => ring_change(object, report),
+        Response::NodeAdded(report) => ring_change(object, report),
+        Response::NodeRemoved(report) => removed(object, report),
         Response::Planned(plan) => look::planned(object, plan),
         Response::Repaired(report) => look::repaired(object, report),
         Response::Explained { key, put, explanation } => look::explained(object, key, put.as_deref(), explanation),
@@ -62,7 +63,7 @@ fn fill(object: Object, response: &Response) -> Object {
             .with("hash", hex(placement.hash))
             .with("token", hex(placement.token))
             .with("replicas", &placement.replicas),
-        Response::Keys(keys) => key_lists(object, keys),
+        Response::Keys(keys) => key_lists(object, ["keys", "keys_base64"], keys),
         Response::Count(count) => object.with("count", *count),
         Response::ClearScreen | Response::Exit => object,
         Response::Cleared(count) => object.with("cleared", *count),
@@ -151,7 +152,7 @@ fn one_of<T>(keyed: &Keyed<T>, fill: fn(Object, &T) -> Object) -> Object {
 
 fn ring_change(object: Object, report: &RingChangeReport) -> Object {
     object
-        .with("node", &report.node)
+        .with("node", report.nodes.join(", "))
         .with("tokens", report.tokens)
         .with("moved_keys", report.moved_keys)
         .with("copied", report.copied)
@@ -165,17 +166,23 @@ fn ring_change(object: Object, report: &RingChangeReport) -> Object {
         .time("virtual_us", report.took)
 }
 
+/// As of `addnode`, with every node's name apart and what is lost.
+fn removed(object: Object, report: &RingChangeReport) -> Object {
+    let object = ring_change(object, report).with("nodes", &report.nodes).with("lost_keys", report.lost_keys);
+    key_lists(object, ["lost", "lost_base64"], &report.lost)
+}
+
 fn pair(pair: &PairReport) -> Object {
     Object::new().with("from", &pair.from).with("to", &pair.to).with("keys", pair.keys).with("bytes", pair.bytes)
 }
 
 /// Keys that are UTF-8 in one list; the others, if there are any, in one of their own.
-fn key_lists(object: Object, keys: &[Vec<u8>]) -> Object {
+fn key_lists(object: Object, [name, other_name]: [&'static str; 2], keys: &[Vec<u8>]) -> Object {
     let (text, other): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) = keys.iter().partition(|key| std::str::from_utf8(key).is_ok());
     let text: Vec<String> = text.into_iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect();
     let other: Vec<String> = other.into_iter().map(|key| object::base64(key)).collect();
-    let object = object.with("keys", &text);
-    if other.is_empty() { object } else { object.with("keys_base64", &other) }
+    let object = object.with(name, &text);
+    if other.is_empty() { object } else { object.with(other_name, &other) }
 }
 
 fn stats(object: Object, stats: &StatsReport) -> Object {

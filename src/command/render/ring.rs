@@ -6,12 +6,13 @@ use super::{Look, Page};
 use crate::cluster::{PairReport, RepairReport, RingChangeReport, RingPlan};
 
 pub(super) fn added(page: &mut Page, report: &RingChangeReport) {
-    page.lead(&format!("Node added: {} ({})", report.node, counted(u64::from(report.tokens), "token")));
+    page.lead(&format!("Node added: {} ({})", report.nodes.join(", "), counted(u64::from(report.tokens), "token")));
     figures(page, report, "moved");
 }
 
 pub(super) fn removed(page: &mut Page, report: &RingChangeReport) {
-    page.lead(&format!("Node removed: {} ({})", report.node, counted(u64::from(report.tokens), "token")));
+    let noun = if report.nodes.len() == 1 { "Node" } else { "Nodes" };
+    page.lead(&format!("{noun} removed: {} ({})", report.nodes.join(", "), counted(u64::from(report.tokens), "token")));
     figures(page, report, "moved");
 }
 
@@ -37,7 +38,8 @@ pub(super) fn planned(page: &mut Page, plan: &RingPlan, look: Look) {
         page.line(&format!("balance: coefficient of variation {:.3}, then {:.3}", before.0, after.0));
     }
     let change = if plan.joins { "addnode" } else { "removenode" };
-    page.dim(&format!("nothing was changed; {change} {} does it", plan.change.node));
+    let force = if plan.is_forced { " --force" } else { "" };
+    page.dim(&format!("nothing was changed; {change} {}{force} does it", plan.change.nodes.join(" ")));
 }
 
 pub(super) fn repaired(page: &mut Page, report: &RepairReport) {

@@ -13,6 +13,11 @@
 //! upon. Until ReadBoth is published the change can abort: the old ring is published again. After that it only goes
 //! forward. Copying is a merge by stamp, so it races harmlessly with writes and can be started again at any time.
 //!
+//! Nodes that are down for good are removed by force, all at once: where they were a majority there is none to fence or
+//! to copy from, so the survivors do. Each new owner merges what any survivor holds, and so do the survivors among each
+//! other: the newest version that survived is at all of them afterwards, whatever quorum is asked. Of the new owners a
+//! majority is needed as ever, and none that takes over a range may be missing.
+//!
 //! The last node leaves only if it holds nothing: once it is fenced its keys are looked at, and if there is one the old
 //! ring comes back. Nobody else could have been asked meanwhile, so this is the one way back after ReadBoth.
 //!
@@ -45,8 +50,8 @@ pub enum Change {
     Add(Member),
     /// A node leaves the ring; it hands over what it holds.
     Remove(NodeId),
-    /// A node that is down leaves the ring: the survivors copy among themselves.
-    ForceRemove(NodeId),
+    /// Nodes that are down for good leave the ring together: the survivors copy among themselves.
+    ForceRemove(BTreeSet<NodeId>),
     /// Every version at or below the stamp is dropped everywhere (`clear --data`).
     Clear(Stamp),
     /// No new ring: a node that was down while it lost ranges hands over what it still holds and discards it.
@@ -144,9 +149,9 @@ pub struct RingChange {
 /// What the change is for, as far as the stages of the topology do not say it.
 #[derive(Clone, Debug)]
 enum Goal {
-    /// A new ring. `dead` is a node that is being removed by force: it is never asked.
+    /// A new ring. `dead` are nodes that are being removed by force: they are never asked.
     Ring {
-        dead: Option<NodeId>,
+        dead: BTreeSet<NodeId>,
     },
     /// The old ring again, because of `silent`; `gains` are to be discarded.
     Abort {
@@ -192,21 +197,23 @@ impl RingChange {
         debug_assert!(topology.stage().is_none(), "one change at a time");
         let mut record = next_record(&topology);
         let members = record.members.clone();
-        let without = |node: NodeId| members.iter().filter(|member| member.id != node).cloned().collect::<Vec<_>>();
+        let without = |leavers: &BTreeSet<NodeId>| -> Vec<Member> {
+            members.iter().filter(|member| !leavers.contains(&member.id)).cloned().collect()
+        };
         let goal = match change {
             Change::Add(member) => {
                 debug_assert_eq!(member.id, record.next_node, "node numbers are never reused");
                 record.next_node = NodeId(member.id.0 + 1);
                 record.change = Some((Stage::Fencing, members.iter().cloned().chain([member]).collect()));
-                Goal::Ring { dead: None }
+                Goal::Ring { dead: BTreeSet::new() }
             }
             Change::Remove(node) => {
-                record.change = Some((Stage::Fencing, without(node)));
-                Goal::Ring { dead: None }
+                record.change = Some((Stage::Fencing, without(&BTreeSet::from([node]))));
+                Goal::Ring { dead: BTreeSet::new() }
             }
-            Change::ForceRemove(node) => {
-                record.change = Some((Stage::Fencing, without(node)));
-                Goal::Ring { dead: Some(node) }
+            Change::ForceRemove(dead) => {
+                record.change = Some((Stage::Fencing, without(&dead)));
+                Goal::Ring { dead }
             }
             Change::Clear(before) => {
                 record.cleared_before = record.cleared_before.max(before);
@@ -222,7 +229,7 @@ impl RingChange {
     /// Goes on with the change that `topology` says is under way (after a crash of the whole process).
     pub fn resume(topology: Arc<Topology>, now: Time) -> RingChange {
         debug_assert!(topology.stage().is_some(), "there is a change to resume");
-        let mut change = RingChange::start(Goal::Ring { dead: None }, topology, Phase::Publish, now);
+        let mut change = RingChange::start(Goal::Ring { dead: BTreeSet::new() }, topology, Phase::Publish, now);
         change.copied_before = true;
         change
     }
@@ -246,7 +253,7 @@ impl RingChange {
     }
 
     fn start(goal: Goal, topology: Arc<Topology>, phase: Phase, now: Time) -> RingChange {
-        let dead = if let Goal::Ring { dead } = &goal { *dead } else { None };
+        let silent = if let Goal::Ring { dead } = &goal { dead.clone() } else { BTreeSet::new() };
         let mut change = RingChange {
             goal,
             topology,
@@ -254,7 +261,7 @@ impl RingChange {
             now,
             calls: Calls::default(),
             fenced: BTreeSet::new(),
-            silent: dead.into_iter().collect(),
+            silent,
             streams: Streams::default(),
             keepers: BTreeSet::new(),
             copied_before: false,

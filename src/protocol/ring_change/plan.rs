@@ -16,8 +16,8 @@ type Plan = BTreeMap<(NodeId, NodeId, Kind), Vec<TokenRange>>;
 
 /// The copies of [`Stage::Copying`](crate::topology::Stage::Copying): a new owner copies from the replica it replaces;
 /// where that is silent it merges a majority of the others; one that replaces nobody merges all (MOVE-2). A leaver
-/// that is replaced by nobody hands its versions to the survivors. With `forced` (an operator removes a dead node)
-/// fewer than a majority must do. With `again` part of it may have arrived before.
+/// that is replaced by nobody hands its versions to the survivors. With `forced` (an operator removes dead nodes)
+/// every new owner takes what any of the old ones still has. With `again` part of it may have arrived before.
 pub(super) fn copies(
     topology: &Topology,
     silent: &BTreeSet<NodeId>,
@@ -38,7 +38,9 @@ pub(super) fn copies(
                 add(&mut plan, donor, *gainer, kind, moved.range);
             }
         }
-        if gainers.is_empty() {
+        if forced {
+            level(&mut plan, moved, silent);
+        } else if gainers.is_empty() {
             for loser in losers.as_slice() {
                 hand_over(&mut plan, *loser, &moved.new, moved.range, silent);
             }
@@ -150,25 +152,29 @@ fn donors(
 ) -> Result<Vec<NodeId>, Missing> {
     let sound = moved.old.as_slice().iter().filter(|node| !silent.contains(node)).copied();
     match replaced {
+        // What a minority of the survivors has may be all that is left of a write.
+        _ if forced => Ok(sound.collect()),
         Some(replaced) if !silent.contains(replaced) => Ok(vec![*replaced]),
-        Some(_) => {
-            let donors: Vec<NodeId> = sound.take(majority(&moved.old)).collect();
-            enough(donors, moved, silent, forced)
-        }
-        None => enough(sound.collect(), moved, silent, forced),
+        Some(_) => enough(sound.take(majority(&moved.old)).collect(), moved, silent),
+        None => enough(sound.collect(), moved, silent),
     }
 }
 
-fn enough(
-    donors: Vec<NodeId>,
-    moved: &RangeMove,
-    silent: &BTreeSet<NodeId>,
-    forced: bool,
-) -> Result<Vec<NodeId>, Missing> {
+fn enough(donors: Vec<NodeId>, moved: &RangeMove, silent: &BTreeSet<NodeId>) -> Result<Vec<NodeId>, Missing> {
     let missing = moved.old.as_slice().iter().find(|node| silent.contains(node));
     match missing {
-        Some(missing) if donors.len() < majority(&moved.old) && !forced => Err(Missing(*missing)),
+        Some(missing) if donors.len() < majority(&moved.old) => Err(Missing(*missing)),
         _ => Ok(donors),
+    }
+}
+
+/// The replicas that stay tell each other of their versions: the quorum that a write reached is gone with the dead,
+/// and a smaller one of the new owners could miss the survivor that has it.
+fn level(plan: &mut Plan, moved: &RangeMove, silent: &BTreeSet<NodeId>) {
+    for donor in moved.old.as_slice().iter().filter(|node| moved.new.contains(**node)) {
+        let fellows: Replicas =
+            moved.new.as_slice().iter().filter(|node| *node != donor && moved.old.contains(**node)).copied().collect();
+        hand_over(plan, *donor, &fellows, moved.range, silent);
     }
 }
 

@@ -42,17 +42,30 @@ impl RingChange {
         if let Goal::Return(node) | Goal::Restore(node) = self.goal {
             return self.fenced.contains(&node);
         }
-        let is_majority = |set: &Replicas| {
-            let fenced = set.as_slice().iter().filter(|node| self.fenced.contains(node)).count();
-            set.is_empty() || fenced >= plan::majority(set)
-        };
         // With nothing moving one log is enough: it tells the others when all start again. None is not: what was
         // decided would be forgotten, and files released that the logs still name.
         if self.topology.stage().is_none() && self.fenced.is_empty() {
             return self.fence_targets().is_empty();
         }
-        let forced = self.is_forced();
-        self.topology.moves().iter().all(|moved| (forced || is_majority(&moved.old)) && is_majority(&moved.new))
+        self.short_sets().next().is_none()
+    }
+
+    /// A silent node without which the fence does not hold; any silent one where nothing moves.
+    pub(super) fn missing_at_fence(&self) -> Option<NodeId> {
+        let silent: Vec<NodeId> = self.fence_targets().into_iter().filter(|node| self.silent.contains(node)).collect();
+        let is_needed = |node: &&NodeId| self.short_sets().any(|set| set.contains(**node));
+        silent.iter().find(is_needed).or(silent.first()).copied()
+    }
+
+    /// The sets of owners that have no fenced majority and need one: by force the old owners do without.
+    fn short_sets(&self) -> impl Iterator<Item = &Replicas> {
+        let is_majority = |set: &Replicas| {
+            let fenced = set.as_slice().iter().filter(|node| self.fenced.contains(node)).count();
+            set.is_empty() || fenced >= plan::majority(set)
+        };
+        let old = self.topology.moves().iter().filter(|_| !self.is_forced()).map(|moved| &moved.old);
+        let new = self.topology.moves().iter().map(|moved| &moved.new);
+        old.chain(new).filter(move |set| !is_majority(set))
     }
 
     /// Whether more than half of the owners to whom ranges are handed over answer: between them they hold what was

@@ -31,11 +31,11 @@ impl RingChange {
         }
     }
 
-    /// Those who must hear of the topology: all nodes, but one that is being removed because it is dead.
+    /// Those who must hear of the topology: all nodes, but those that are being removed because they are dead.
     pub(super) fn fence_targets(&self) -> Vec<NodeId> {
-        match self.goal {
-            Goal::Return(node) | Goal::Restore(node) => vec![node],
-            Goal::Ring { dead } => self.nodes().filter(|node| Some(*node) != dead).collect(),
+        match &self.goal {
+            Goal::Return(node) | Goal::Restore(node) => vec![*node],
+            Goal::Ring { dead } => self.nodes().filter(|node| !dead.contains(node)).collect(),
             Goal::Abort { .. } | Goal::Clear | Goal::Repair => self.nodes().collect(),
         }
     }
@@ -45,7 +45,7 @@ impl RingChange {
     }
 
     pub(super) fn is_forced(&self) -> bool {
-        matches!(self.goal, Goal::Ring { dead: Some(_) })
+        matches!(&self.goal, Goal::Ring { dead } if !dead.is_empty())
     }
 
     fn after_fence(&mut self) -> bool {
@@ -85,9 +85,7 @@ impl RingChange {
 
     /// Too many are silent. From ReadBoth on, and once the outcome is published, there is no way back: it waits for them.
     fn on_failed_fence(&mut self) -> bool {
-        let Some(silent) = self.fence_targets().into_iter().find(|node| self.silent.contains(node)) else {
-            return false;
-        };
+        let Some(silent) = self.missing_at_fence() else { return false };
         match (self.topology.stage(), &self.goal) {
             (Some(Stage::Fencing | Stage::Copying), _) => self.abort(silent),
             (None, Goal::Return(_) | Goal::Restore(_) | Goal::Repair) => {

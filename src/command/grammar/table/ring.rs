@@ -10,7 +10,7 @@ pub(super) const ADDNODE: Spec = Spec {
     aliases: &[],
     group: Group::Ring,
     arguments: &[Argument { name: "ID", kind: Kind::NewNode, optional: false }],
-    repeats: false,
+    repeats: 0,
     flags: &[
         WEIGHT,
         Flag {
@@ -32,15 +32,22 @@ pub(super) const REMOVENODE: Spec = Spec {
     aliases: &[],
     group: Group::Ring,
     arguments: &[NODE],
-    repeats: false,
+    repeats: 1,
     flags: &[Flag {
         name: "--force",
         value: None,
-        summary: "the node is down: copies from the survivors and lists what is lost",
+        summary: "the node is down, or all of several: copies from the survivors and lists what is lost",
     }],
-    summary: "Copies a node's keys to their new owners, then takes it out of the ring.",
+    summary: "Copies a node's keys to their new owners, then takes it out of the ring; with --force, dead nodes at once.",
     example: "removenode node3",
-    build: |given| Ok(Command::RemoveNode { id: given.text()?, force: given.has("--force") }),
+    build: |given| {
+        let (ids, force) = (given.texts()?, given.has("--force"));
+        if ids.len() > 1 && !force {
+            let problem = "is needed to remove several nodes at once, which must all be down";
+            return Err(UsageError::BadFlag { spec: given.spec(), flag: "--force", problem });
+        }
+        Ok(Command::RemoveNode { ids, force })
+    },
 };
 
 pub(super) const PLAN: Spec = Spec {
@@ -51,19 +58,25 @@ pub(super) const PLAN: Spec = Spec {
         Argument { name: "addnode|removenode", kind: Kind::RingChange, optional: false },
         Argument { name: "ID", kind: Kind::NewNode, optional: false },
     ],
-    repeats: false,
+    repeats: 1,
     flags: &[WEIGHT],
     summary: "Says what adding or removing a node would move, and changes nothing.",
     example: "plan addnode node4",
     build: |given| {
-        let (change, id) = (given.text()?, given.text()?);
+        let (change, ids) = (given.text()?, given.texts()?);
         let joins = change == "addnode";
         match given.weight() {
             Some(_) if !joins => {
                 Err(UsageError::BadFlag { spec: given.spec(), flag: "--weight", problem: "goes with addnode" })
             }
-            weight if joins => Ok(Command::PlanAddNode { id, weight: weight.unwrap_or(1.0) }),
-            _ => Ok(Command::PlanRemoveNode { id }),
+            weight if joins => match <[String; 1]>::try_from(ids) {
+                Ok([id]) => Ok(Command::PlanAddNode { id, weight: weight.unwrap_or(1.0) }),
+                Err(ids) => {
+                    let typed = ids.into_iter().nth(1).unwrap_or_default();
+                    Err(UsageError::ExtraArgument { spec: given.spec(), typed })
+                }
+            },
+            _ => Ok(Command::PlanRemoveNode { ids }),
         }
     },
 };
@@ -73,7 +86,7 @@ pub(super) const REPAIR: Spec = Spec {
     aliases: &[],
     group: Group::Ring,
     arguments: &[],
-    repeats: false,
+    repeats: 0,
     flags: &[],
     summary: "Makes the replicas of every key equal now: each tells the others of its versions, and the newest win.",
     example: "repair",
