@@ -33,6 +33,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::StorageError;
 use super::disk::{Disk, RealDisk};
+use super::log::files::FileName;
 use crate::types::{NodeId, check_label};
 
 /// Where a session's time comes from. Stamps of the two kinds cannot be compared, so a directory keeps to one.
@@ -232,10 +233,24 @@ impl Listing {
         }
         match listing.labels.first() {
             Some(label) if !listing.has_format && !listing.is_unfinished_start(disk) => {
+                if listing.has_segments(disk)? {
+                    return Err(StorageError::NoFormat { directory: path.display().to_string() });
+                }
                 Err(StorageError::Foreign { file: shown(label) })
             }
             _ => Ok(listing),
         }
+    }
+
+    /// Whether one of the directories has a file that only a log has: it is a node's, and nothing of anybody else's.
+    fn has_segments(&self, disk: &dyn Disk) -> Result<bool, StorageError> {
+        for label in &self.labels {
+            let names = disk.list(label).map_err(|error| StorageError::reading(label, 0, &error))?;
+            if names.iter().any(|name| matches!(FileName::parse(name), Some(FileName::Segment(_)))) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether a whole FORMAT.tmp says that the nodes are those of a start that was cut off.
