@@ -90,6 +90,11 @@ impl Home {
         }
     }
 
+    /// FILE-1: the next start finds the directory that this one has.
+    pub(super) fn verify(&self) -> Result<(), StorageError> {
+        self.directory.verify()
+    }
+
     /// Removes a node's directory. Its files must be closed.
     pub(super) fn remove(&self, label: &str) -> Result<(), StorageError> {
         Log::remove(&*self.disk(), label)

@@ -139,6 +139,18 @@ impl Directory {
         founded.map_err(|error| StorageError::making(&self.path.join(FORMAT).display().to_string(), &error))
     }
 
+    /// FILE-1, for checkers: an error where the next start would not find a data directory here, or another one. The
+    /// directory must be founded.
+    pub fn verify(&self) -> Result<(), StorageError> {
+        if !Listing::read(&*self.disk, &self.path)?.has_format {
+            return Err(StorageError::NoFormat { directory: self.path.display().to_string() });
+        }
+        match read_format(&*self.disk, FORMAT)? {
+            format if format == self.format => Ok(()),
+            _ => Err(StorageError::DamagedFormat { file: FORMAT.to_owned() }),
+        }
+    }
+
     /// E140 when a flag the user gave says other than the directory was created with.
     pub fn check(&self, copies: Option<u8>, vnodes: Option<u16>) -> Result<(), StorageError> {
         let copies = copies.map(|given| ("--replicas", u64::from(given), u64::from(self.format.copies)));
