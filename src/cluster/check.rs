@@ -35,11 +35,12 @@ impl Findings {
 }
 
 impl Cluster {
-    /// Every invariant, now: RING, WAL-3, CACHE-1, MOVE-6, STAT-1, KV-1, KV-4.
+    /// Every invariant, now: RING, FILE-1, WAL-3, CACHE-1, MOVE-6, STAT-1, KV-1, KV-4.
     pub fn check(&mut self) -> CheckReport {
         let mut findings = Findings::default();
         self.note_limits(&mut findings);
         self.check_rings(&mut findings);
+        self.check_directory(&mut findings);
         self.check_stores(&mut findings);
         self.check_copies(&mut findings);
         self.check_accounts(&mut findings);
@@ -77,6 +78,12 @@ impl Cluster {
     fn unreadable(&self) -> impl Iterator<Item = NodeId> {
         let can_be_read = |node: &Node| node.process.as_ref().is_some_and(|up| up.replica.store().failure().is_none());
         self.nodes.iter().filter(move |(_, node)| !can_be_read(node)).map(|(id, _)| *id)
+    }
+
+    /// FILE-1: the data directory is still the one that was opened.
+    fn check_directory(&self, findings: &mut Findings) {
+        let violation = |error| format!("FILE-1 the next start would refuse the data directory: {error}");
+        findings.add("FILE-1", 1, self.home.verify().err().map(violation).into_iter().collect());
     }
 
     /// WAL-3 and CACHE-1: each store reads its whole log again and compares.

@@ -99,6 +99,11 @@ impl Home {
         }
     }
 
+    /// FILE-1: the next start finds the directory that this one has.
+    pub(super) fn verify(&self) -> Result<(), StorageError> {
+        self.directory.verify()
+    }
+
     /// Removes a node's directory. Its files must be closed.
     pub(super) fn remove(&mut self, label: &str) -> Result<(), StorageError> {
         self.disks.remove(label);

@@ -33,6 +33,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::StorageError;
 use super::disk::{Disk, RealDisk};
+use super::log::files::FileName;
 use crate::types::{NodeId, check_label};
 
 /// Where a session's time comes from. Stamps of the two kinds cannot be compared, so a directory keeps to one.
@@ -138,6 +139,18 @@ impl Directory {
         founded.map_err(|error| StorageError::making(&self.path.join(FORMAT).display().to_string(), &error))
     }
 
+    /// FILE-1, for checkers: an error where the next start would not find a data directory here, or another one. The
+    /// directory must be founded.
+    pub fn verify(&self) -> Result<(), StorageError> {
+        if !Listing::read(&*self.disk, &self.path)?.has_format {
+            return Err(StorageError::NoFormat { directory: self.path.display().to_string() });
+        }
+        match read_format(&*self.disk, FORMAT)? {
+            format if format == self.format => Ok(()),
+            _ => Err(StorageError::DamagedFormat { file: FORMAT.to_owned() }),
+        }
+    }
+
     /// E140 when a flag the user gave says other than the directory was created with.
     pub fn check(&self, copies: Option<u8>, vnodes: Option<u16>) -> Result<(), StorageError> {
         let copies = copies.map(|given| ("--replicas", u64::from(given), u64::from(self.format.copies)));
@@ -232,10 +245,24 @@ impl Listing {
         }
         match listing.labels.first() {
             Some(label) if !listing.has_format && !listing.is_unfinished_start(disk) => {
+                if listing.has_segments(disk)? {
+                    return Err(StorageError::NoFormat { directory: path.display().to_string() });
+                }
                 Err(StorageError::Foreign { file: shown(label) })
             }
             _ => Ok(listing),
         }
+    }
+
+    /// Whether one of the directories has a file that only a log has: it is a node's, and nothing of anybody else's.
+    fn has_segments(&self, disk: &dyn Disk) -> Result<bool, StorageError> {
+        for label in &self.labels {
+            let names = disk.list(label).map_err(|error| StorageError::reading(label, 0, &error))?;
+            if names.iter().any(|name| matches!(FileName::parse(name), Some(FileName::Segment(_)))) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether a whole FORMAT.tmp says that the nodes are those of a start that was cut off.

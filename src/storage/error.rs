@@ -56,6 +56,15 @@ pub enum StorageError {
         /// The file.
         file: String,
     },
+    /// E103: directories with logs in them and no FORMAT beside them: nothing tells what they belong to. Nothing was
+    /// changed.
+    #[error(
+        "KV-E103 {directory} holds node directories but no FORMAT file: nothing was changed; restore FORMAT from a backup, or choose another --data-dir"
+    )]
+    NoFormat {
+        /// The data directory.
+        directory: String,
+    },
     /// E104: written by a newer kvsim. Nothing was changed.
     #[error(
         "KV-E104 {file} has format {found}, this kvsim knows up to {known}: nothing was changed; use a newer kvsim"
@@ -190,7 +199,7 @@ impl StorageError {
         match self {
             StorageError::Damaged { .. } | StorageError::DamagedFormat { .. } => "KV-E101",
             StorageError::MissingSegment { .. } | StorageError::SegmentReplaced { .. } => "KV-E102",
-            StorageError::Foreign { .. } => "KV-E103",
+            StorageError::Foreign { .. } | StorageError::NoFormat { .. } => "KV-E103",
             StorageError::Newer { .. } => "KV-E104",
             StorageError::OtherNode { .. } => "KV-E105",
             StorageError::OtherClock { .. } => "KV-E106",

@@ -21,6 +21,7 @@ mod survey;
 
 use std::sync::Arc;
 
+pub(super) use self::survey::read_header;
 use self::survey::{Survey, Verdict};
 use super::StorageError;
 use super::disk::{Disk, DiskFile};

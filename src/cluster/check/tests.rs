@@ -1,5 +1,7 @@
 //! Each check with a fault planted that it must find: one that cannot fail checks nothing.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
@@ -15,7 +17,10 @@ fn cluster() -> Cluster {
 }
 
 fn cluster_on(backing: Backing) -> Cluster {
-    let config = ClusterConfig { copies: 2, vnodes: 16, ..ClusterConfig::default() };
+    cluster_with(ClusterConfig { copies: 2, vnodes: 16, ..ClusterConfig::default() }, backing)
+}
+
+fn cluster_with(config: ClusterConfig, backing: Backing) -> Cluster {
     let (mut cluster, _) = Cluster::open(config, backing).unwrap();
     for label in ["a", "b", "c"] {
         cluster.add_node(label, 1.0).unwrap();
@@ -158,4 +163,80 @@ fn a_log_that_cannot_be_read_again() {
     let violations = cluster.check().violations;
     assert!(violations.iter().any(|violation| violation.starts_with("WAL-3 a")), "{violations:?}");
     assert!(violations.iter().any(|violation| violation.starts_with("MOVE-6 a cannot be read")), "{violations:?}");
+}
+
+/// What is done to a data directory behind the back of the session that has it open.
+type Damage = fn(&Path);
+
+const SEGMENT: &str = "b/00000000000000000001.wal";
+
+/// Files that the next start would refuse are found while they are open. Each with the words the violation has.
+#[test]
+fn files_that_changed_behind_its_back() {
+    let cases: [(&str, &[&str], Damage); 12] = [
+        ("a segment removed", &["WAL-3 b:", SEGMENT, "not there"], |at| fs::remove_file(at.join(SEGMENT)).unwrap()),
+        ("a segment renamed", &["WAL-3 b:", SEGMENT, "not there"], |at| {
+            fs::rename(at.join(SEGMENT), at.join("b/00000000000000000002.wal")).unwrap();
+        }),
+        ("a segment renamed to nonsense", &["WAL-3 b:", "b/old"], |at| {
+            fs::rename(at.join(SEGMENT), at.join("b/old")).unwrap();
+        }),
+        ("a shorter copy", &["WAL-3 b:", SEGMENT, "bytes"], |at| {
+            replace(&at.join(SEGMENT), |bytes| bytes.truncate(200))
+        }),
+        ("no header", &["WAL-3 b:", SEGMENT, "header"], |at| replace(&at.join(SEGMENT), |bytes| bytes.truncate(10))),
+        ("a longer copy", &["WAL-3 b:", SEGMENT, "bytes"], |at| replace(&at.join(SEGMENT), |bytes| bytes.push(0))),
+        ("a flipped bit in the header", &["WAL-3 b:", SEGMENT, "header"], |at| {
+            replace(&at.join(SEGMENT), |bytes| bytes[20] ^= 1)
+        }),
+        ("a flipped bit in a record", &["WAL-3 b:", SEGMENT], |at| replace(&at.join(SEGMENT), |bytes| bytes[200] ^= 1)),
+        ("another node's segment", &["WAL-3 b:", SEGMENT, "KV-E105"], |at| {
+            fs::remove_file(at.join(SEGMENT)).unwrap();
+            fs::copy(at.join("a/00000000000000000001.wal"), at.join(SEGMENT)).unwrap();
+        }),
+        ("the node's directory removed", &["WAL-3 b:", SEGMENT, "not there"], |at| {
+            fs::remove_dir_all(at.join("b")).unwrap()
+        }),
+        ("FORMAT removed", &["FILE-1", "FORMAT"], |at| fs::remove_file(at.join("FORMAT")).unwrap()),
+        ("FORMAT of another directory", &["FILE-1", "FORMAT"], |at| {
+            let other = tempfile::tempdir().unwrap();
+            drop(on_files(other.path(), 2));
+            fs::copy(other.path().join("FORMAT"), at.join("FORMAT")).unwrap();
+        }),
+    ];
+    for (case, words, damage) in cases {
+        let root = tempfile::tempdir().unwrap();
+        let mut cluster = on_files(root.path(), 1);
+        damage(root.path());
+        let violations = cluster.check().violations;
+        let named = |found: &String| words.iter().all(|word| found.contains(word));
+        assert!(!violations.is_empty() && violations.iter().all(named), "{case}: {violations:?}");
+    }
+}
+
+/// What waits for its commit is in no file yet, and that is as it should be.
+#[test]
+fn what_is_staged_is_not_missing() {
+    let root = tempfile::tempdir().unwrap();
+    let mut cluster = on_files(root.path(), 1);
+    let options = RequestOptions::default();
+    for key in 0..20 {
+        cluster.start_put(key.to_string().as_bytes(), b"another", &options).unwrap();
+        cluster.step();
+    }
+    assert_eq!(cluster.check().violations, Vec::<String>::new());
+}
+
+/// Three nodes with data in `path`.
+fn on_files(path: &Path, seed: u64) -> Cluster {
+    let backing = Backing::Directory { path: path.to_owned(), copies: None, vnodes: None };
+    cluster_with(ClusterConfig { copies: 2, vnodes: 16, seed, ..ClusterConfig::default() }, backing)
+}
+
+/// Puts another file of the same name in the place of `path`.
+fn replace(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).unwrap();
+    change(&mut bytes);
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
 }

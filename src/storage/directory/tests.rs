@@ -156,6 +156,20 @@ fn what_does_not_belong_there_is_refused() {
     }
 }
 
+/// Users are not told to move their data away.
+#[test]
+fn nodes_without_a_format_are_named_as_such() {
+    let root = tempfile::tempdir().unwrap();
+    for label in ["a", "node1"] {
+        fs::create_dir(root.path().join(label)).unwrap();
+    }
+    assert!(matches!(Directory::open(root.path(), &FRESH), Err(StorageError::Foreign { .. })));
+    fs::write(root.path().join("node1/00000000000000000001.wal"), "").unwrap();
+    let error = Directory::open(root.path(), &FRESH).unwrap_err();
+    insta::assert_snapshot!(shown(&error, root.path()), @"KV-E103 DIR holds node directories but no FORMAT file: nothing was changed; restore FORMAT from a backup, or choose another --data-dir");
+    assert_eq!(names(root.path()), BTreeSet::from(["a".to_owned(), "node1".to_owned()]));
+}
+
 #[test]
 fn a_format_file_is_believed_only_whole() {
     let root = tempfile::tempdir().unwrap();

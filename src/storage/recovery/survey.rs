@@ -5,7 +5,7 @@ use super::super::disk::Disk;
 use super::super::log::files::{self, Segment};
 use super::super::log::scan::{Scanned, Scanner};
 use super::super::log::{self, Location, LogIdentity};
-use super::super::record::{FRAME_BYTES, Flaw, Frame, HEADER_BYTES, HeaderFlaw, Record, SegmentHeader};
+use super::super::record::{FORMAT_VERSION, FRAME_BYTES, Flaw, Frame, HEADER_BYTES, HeaderFlaw, Record, SegmentHeader};
 use super::Listing;
 use crate::types::Epoch;
 
@@ -95,39 +95,9 @@ impl<'a> Survey<'a> {
     /// The header of each file, or what is wrong with it.
     fn read_headers(&self) -> Result<Vec<Result<Segment, StorageError>>, StorageError> {
         let firsts = self.listing.segments.iter().enumerate();
-        firsts.map(|(place, first)| self.read_header(place, *first)).collect()
-    }
-
-    fn read_header(&self, place: usize, first: u64) -> Result<Result<Segment, StorageError>, StorageError> {
-        let name = files::segment_name(&self.identity.directory, first);
-        let mut bytes = [0; HEADER_BYTES];
-        let read = || {
-            let file = self.disk.open(&name)?;
-            let size = file.size()?;
-            let there = usize::try_from(size).unwrap_or(HEADER_BYTES).min(HEADER_BYTES);
-            file.read_at(0, bytes.split_at_mut(there).0)?;
-            Ok((size, there))
-        };
-        let mut read = read;
-        let (size, there) = read().map_err(|error| StorageError::reading(&name, 0, &error))?;
-        let damaged = |why: &str| StorageError::Damaged { file: name.clone(), offset: 0, why: why.to_owned() };
-        let header = match SegmentHeader::decode(bytes.get(..there).unwrap_or_default()) {
-            Ok(header) => header,
-            Err(HeaderFlaw::Damaged) => return Ok(Err(damaged("the header is not what was written"))),
-            Err(HeaderFlaw::Foreign) => return Err(StorageError::Foreign { file: name }),
-            Err(HeaderFlaw::Newer(found)) => {
-                return Err(StorageError::Newer { file: name, found, known: super::record::FORMAT_VERSION });
-            }
-        };
-        if header.uid != self.identity.uid {
-            let (found, expected) = (header.uid, self.identity.uid);
-            return Err(StorageError::OtherNode { file: name, found, expected });
-        }
-        if header.first_sequence != first {
-            return Ok(Err(damaged("the header is that of another segment")));
-        }
-        let Ok(bytes) = u32::try_from(size) else { return Ok(Err(damaged("the file is too long"))) };
-        Ok(Ok(Segment { ordinal: log::ordinal(place as u32), name: name.into(), header, bytes }))
+        let read =
+            |(place, first): (usize, &u64)| read_header(self.disk, self.identity, log::ordinal(place as u32), *first);
+        firsts.map(read).collect()
     }
 
     /// Whether a merged segment holds what is in `segment`.
@@ -226,6 +196,44 @@ impl<'a> Survey<'a> {
             None => Ok(Verdict::Torn((rest.len() as u64, self.last_sequence))),
         }
     }
+}
+
+/// The header of the segment that begins with `first`, which gets `ordinal`: read from its file as it is now. The inner
+/// error is damage, which `--recover prefix` may set aside; the outer one is a file that nobody may touch.
+pub(in crate::storage) fn read_header(
+    disk: &dyn Disk,
+    identity: &LogIdentity,
+    ordinal: u32,
+    first: u64,
+) -> Result<Result<Segment, StorageError>, StorageError> {
+    let name = files::segment_name(&identity.directory, first);
+    let mut bytes = [0; HEADER_BYTES];
+    let mut read = || {
+        let file = disk.open(&name)?;
+        let size = file.size()?;
+        let there = usize::try_from(size).unwrap_or(HEADER_BYTES).min(HEADER_BYTES);
+        file.read_at(0, bytes.split_at_mut(there).0)?;
+        Ok((size, there))
+    };
+    let (size, there) = read().map_err(|error| StorageError::reading(&name, 0, &error))?;
+    let damaged = |why: &str| StorageError::Damaged { file: name.clone(), offset: 0, why: why.to_owned() };
+    let header = match SegmentHeader::decode(bytes.get(..there).unwrap_or_default()) {
+        Ok(header) => header,
+        Err(HeaderFlaw::Damaged) => return Ok(Err(damaged("the header is not what was written"))),
+        Err(HeaderFlaw::Foreign) => return Err(StorageError::Foreign { file: name }),
+        Err(HeaderFlaw::Newer(found)) => {
+            return Err(StorageError::Newer { file: name, found, known: FORMAT_VERSION });
+        }
+    };
+    if header.uid != identity.uid {
+        let (found, expected) = (header.uid, identity.uid);
+        return Err(StorageError::OtherNode { file: name, found, expected });
+    }
+    if header.first_sequence != first {
+        return Ok(Err(damaged("the header is that of another segment")));
+    }
+    let Ok(bytes) = u32::try_from(size) else { return Ok(Err(damaged("the file is too long"))) };
+    Ok(Ok(Segment { ordinal, name: name.into(), header, bytes }))
 }
 
 /// Where in `rest`, which starts with the bad record of number `hole`, a valid record says that the hole was synced.
