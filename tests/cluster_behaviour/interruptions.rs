@@ -35,7 +35,7 @@ fn a_ring_change_goes_on_by_itself() {
     flag.store(false, Ordering::Relaxed);
     // The next change has its own report, not that of the one before.
     cluster.advance(Time::SECOND);
-    assert_eq!(cluster.add_node("node5", 1.0).unwrap().node, "node5");
+    assert_eq!(cluster.add_node("node5", 1.0).unwrap().nodes, ["node5"]);
     assert_filled(&mut cluster, 50);
     assert_sound(&mut cluster);
 }

@@ -19,7 +19,7 @@ fn a_plan_says_what_the_change_then_does_and_changes_nothing() {
     let removed = cluster.remove_node("node2", false).unwrap();
     for (plan, done) in [(&joining, &added), (&leaving, &removed)] {
         let planned = &plan.change;
-        assert_eq!(planned.node, done.node);
+        assert_eq!(planned.nodes, done.nodes);
         assert_eq!(
             (planned.tokens, planned.moved_keys, planned.copied, planned.minimum, planned.copies),
             (done.tokens, done.moved_keys, done.copied, done.minimum, done.copies)
