@@ -126,7 +126,7 @@ fn a_plan_for_dead_nodes_is_what_their_removal_does() {
 #[test]
 fn what_a_survivor_had_is_read_after_any_deaths() {
     for seed in 1..=40 {
-        let mut choice = Choice(seed * 0x9e37_79b9_7f4a_7c15);
+        let mut choice = Choice(0x9e37_79b9_7f4a_7c15 ^ (seed << 40));
         let (nodes, of) = (3 + choice.below(5), 1 + choice.below(5));
         let mut cluster = cluster_of(nodes as u32, copies(of as u8, seed));
         let mut down: Vec<u64> = Vec::new();
