@@ -97,8 +97,9 @@ fn the_ring() {
     assert_eq!((&object["command"], &object["between_others"]), (&value!("addnode"), &value!(0)));
     assert_eq!(object["copied"], object["minimum"]);
     let object = last("mput a 1 b 2 c 3 d 4 e 5; addnode node4; removenode node1");
-    assert_fields(&object, names);
-    assert_eq!(object["command"], "removenode");
+    assert_fields(&object, &format!("{names} nodes lost_keys lost"));
+    assert_eq!((&object["command"], &object["nodes"]), (&value!("removenode"), &value!(["node1"])));
+    assert_eq!((&object["lost_keys"], &object["lost"]), (&value!(0), &value!([])));
     for pair in object["pairs"].as_array().unwrap() {
         assert_fields(pair, "from to keys bytes");
     }
