@@ -233,3 +233,6 @@ fn reasons(missing: &[(String, &'static str)]) -> String {
 
 /// Nodes that a message names one by one.
 const NAMED_NODES: usize = 16;
+
+#[cfg(test)]
+mod tests;
