@@ -434,7 +434,7 @@ fn what_one_survivor_has_all_new_owners_have_afterwards() {
         let dead: BTreeSet<NodeId> = dead.iter().copied().map(NodeId).collect();
         let mut expected = Vec::new();
         for n in 0..200 {
-            let owners = world.topology.ring().owners(key(n).token()).clone();
+            let owners = *world.topology.ring().owners(key(n).token());
             let survivors: Vec<NodeId> =
                 owners.as_slice().iter().filter(|node| !dead.contains(node)).copied().collect();
             let Some(only) = survivors.get(n as usize % survivors.len().max(1)) else { continue };
