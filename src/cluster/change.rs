@@ -428,11 +428,14 @@ impl Cluster {
         if account.nodes().into_iter().any(|node| self.clients.has_coordinator(node)) {
             return;
         }
+        let notes = self.drop_strangers();
         if let Some(mut running) = self.changes.running.take() {
             let took = self.now.since(running.started);
-            self.changes.ended = running.report.take().map(|report| Ok(RingChangeReport { took, ..report }));
+            self.changes.ended = running.report.take().map(|mut report| {
+                report.notes.extend(notes);
+                Ok(RingChangeReport { took, ..report })
+            });
         }
-        self.drop_strangers();
         self.return_again();
         self.start_next_change();
     }

@@ -99,6 +99,11 @@ impl Home {
         }
     }
 
+    /// See [`Directory::note_nodes`].
+    pub(super) fn note_nodes(&self, has_nodes: bool) -> Result<(), StorageError> {
+        self.directory.note_nodes(has_nodes)
+    }
+
     /// FILE-1: the next start finds the directory that this one has.
     pub(super) fn verify(&self) -> Result<(), StorageError> {
         self.directory.verify()
@@ -154,7 +159,8 @@ impl Cluster {
             let event = TraceEvent { node: Some(member.id), number: u64::from(member.vnodes), ..self.event("add") };
             self.note(event);
         }
-        Ok(self.home.directory.found()?)
+        self.home.directory.found()?;
+        Ok(self.home.note_nodes(!members.is_empty())?)
     }
 
     /// `node1` and so on, numbered as they are named.
@@ -174,7 +180,12 @@ impl Cluster {
         if let Some(newest) = &survey.newest {
             self.start_found(newest, &survey.recovered, opened)?;
         }
-        survey.strays.iter().try_for_each(|label| self.home.remove(label))?;
+        let has_nodes = survey.newest.as_ref().is_some_and(|newest| !newest.nodes().is_empty());
+        // The files of the last node stay while FORMAT says that there is one.
+        if self.home.note_nodes(has_nodes).is_ok() || has_nodes {
+            let remains = |label: &String| Some(files_remain(label, &self.home.remove(label).err()?));
+            opened.notes.extend(survey.strays.iter().filter_map(remains));
+        }
         let Some(newest) = survey.newest else { return Ok(()) };
         self.begin_ledger()?;
         for member in newest.nodes() {
@@ -228,6 +239,9 @@ impl Cluster {
             if is_named(label) || members.is_empty() {
                 return Err(error);
             }
+        }
+        if survey.newest.is_none() {
+            self.home.directory.expect_none()?;
         }
         // Nodes come and go one at a time: a crash leaves one directory without a log, not two.
         if let (None, [first, _, ..]) = (&survey.newest, &empty[..]) {
@@ -320,7 +334,15 @@ impl Cluster {
     }
 }
 
+/// What is told of a node that has left where its files cannot be removed. It holds nothing any more.
+pub(super) fn files_remain(label: &str, why: &StorageError) -> String {
+    format!("the files of {label}, which has left, remain until a start can remove them: {why}")
+}
+
 /// A log's segments are closed at 64 MiB.
 const SEGMENT_BYTES: u32 = 64 << 20;
 /// One thread needs no more.
 const TABLE_SHARDS: usize = 64;
+
+#[cfg(test)]
+mod tests;

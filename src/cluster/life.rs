@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::change::Purpose;
 use super::event::LEADER;
-use super::home::Home;
+use super::home::{Home, files_remain};
 use super::node::Node;
 use super::report::RestartReport;
 use super::{Cluster, NodeId};
@@ -138,9 +138,13 @@ impl Cluster {
         }
     }
 
-    /// Nodes that are in no ring any more stop, and their files go.
-    pub(super) fn drop_strangers(&mut self) {
+    /// Nodes that are in no ring any more stop, and their files go. Returns what the operator is to know of it.
+    pub(super) fn drop_strangers(&mut self) -> Vec<String> {
+        let mut notes = Vec::new();
         let topology = Arc::clone(&self.topology);
+        let has_nodes = !topology.nodes().is_empty();
+        // Where FORMAT still says that there are nodes the last one's files stay until the next opening.
+        let may_go = self.home.note_nodes(has_nodes).is_ok() || has_nodes;
         let strangers: Vec<NodeId> = self.nodes.keys().copied().filter(|id| topology.label(*id).is_none()).collect();
         for id in strangers {
             self.orphan_clients_of(id);
@@ -149,9 +153,11 @@ impl Cluster {
             // The files are closed before they go.
             drop(node);
             // What cannot be removed is removed at the next opening, or when the name is used again.
-            let what = if self.home.remove(&label).is_ok() { "" } else { "files remain" };
-            self.note(TraceEvent { node: Some(id), what, ..self.event("stop") });
+            let removed = if may_go { self.home.remove(&label) } else { Ok(()) };
+            notes.extend(removed.err().map(|why| files_remain(&label, &why)));
+            self.note(TraceEvent { node: Some(id), ..self.event("stop") });
         }
+        notes
     }
 
     /// Whether the node holds anything outside its own ranges.

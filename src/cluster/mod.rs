@@ -202,7 +202,7 @@ impl Cluster {
         let mut cluster = Cluster::without_nodes(home, config);
         if opened.is_new {
             cluster.found()?;
-        } else if !labels.is_empty() {
+        } else {
             cluster.recover(&labels, &mut opened)?;
         }
         Ok((cluster, opened))

@@ -3,8 +3,8 @@
 //! | name | what |
 //! |---|---|
 //! | `LOCK` | locked while a process has the directory; holds that process's id |
-//! | `FORMAT` | how the directory was created: see [`Format`] |
-//! | `FORMAT.tmp` | the FORMAT of a directory that is being founded |
+//! | `FORMAT` | how the directory was created: see [`Format`]; whether it has nodes |
+//! | `FORMAT.tmp` | the FORMAT of a directory that is being founded, or the next FORMAT |
 //! | `<label>/` | the log of that node |
 //!
 //! Anything else is refused: it is not ours to touch. A directory is founded in three steps: FORMAT.tmp is written,
@@ -20,14 +20,18 @@
 //! | nodes, neither of the above | not ours, or damaged | refused (E103) |
 //! | nothing | a new directory | |
 //!
+//! FORMAT says `nodes: some` from when the first node was durably added until before the last one's files go, so that
+//! a directory whose logs are all gone is not taken for an empty cluster. It errs on the side of `none`: who finds
+//! `none` beside nodes brings it up to date ([`Directory::note_nodes`]). FORMAT is replaced in one step, by FORMAT.tmp.
+//! Format 1 did not say it.
+//!
 //! The lock is advisory and that of the operating system: it ends with the process, however that ends. Where the
 //! system keeps others from reading a locked file (Windows), E110 cannot name the process.
 
-use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -85,6 +89,8 @@ pub struct Directory {
     /// Whether it was created just now. Until it is founded the next opening begins anew.
     pub is_new: bool,
     path: PathBuf,
+    /// What FORMAT says of nodes; `None` if it does not, or is not known to.
+    has_nodes: Mutex<Option<bool>>,
     _lock: Option<Lock>,
 }
 
@@ -120,16 +126,18 @@ impl Directory {
         let is_new = !listing.has_format;
         if is_new {
             begin(&*disk, &listing, fresh).map_err(making)?;
-            let directory = Directory { disk, format: *fresh, is_new, path: path.to_owned(), _lock: lock };
+            let (path, has_nodes) = (path.to_owned(), Mutex::new(Some(false)));
+            let directory = Directory { disk, format: *fresh, is_new, path, has_nodes, _lock: lock };
             return Ok((directory, Vec::new()));
         }
-        let format = read_format(&*disk, FORMAT)?;
+        let (format, has_nodes) = read_format(&*disk, FORMAT)?;
         settle(&*disk, &listing).map_err(making)?;
         if format.clock != fresh.clock {
             let (found, asked) = (format.clock.time_name(), fresh.clock.time_name());
             return Err(StorageError::OtherClock { directory: path.display().to_string(), found, asked });
         }
-        Ok((Directory { disk, format, is_new, path: path.to_owned(), _lock: lock }, listing.labels))
+        let (path, has_nodes) = (path.to_owned(), Mutex::new(has_nodes));
+        Ok((Directory { disk, format, is_new, path, has_nodes, _lock: lock }, listing.labels))
     }
 
     /// Makes a new directory last: from here on what is in it is recovered. Each of its nodes must durably hold the
@@ -139,6 +147,37 @@ impl Directory {
         founded.map_err(|error| StorageError::making(&self.path.join(FORMAT).display().to_string(), &error))
     }
 
+    /// Lets FORMAT say whether there are nodes, durably; at once if it does. `true` only when a node's log durably holds
+    /// a topology that names it, `false` only when one that names none is in every log, and then before the last goes.
+    pub fn note_nodes(&self, has_nodes: bool) -> Result<(), StorageError> {
+        let mut noted = self.has_nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        if *noted == Some(has_nodes) {
+            return Ok(());
+        }
+        // After a failure either may be there.
+        *noted = None;
+        let rewrite = || {
+            if self.disk.list("")?.iter().any(|name| name == FORMAT_TMP) {
+                self.disk.remove(FORMAT_TMP)?;
+            }
+            write_temporary(&*self.disk, &self.format.to_text(Some(has_nodes)))?;
+            self.disk.rename(FORMAT_TMP, FORMAT)?;
+            self.disk.sync_dir("")
+        };
+        rewrite().map_err(|error| StorageError::making(&self.path.join(FORMAT).display().to_string(), &error))?;
+        *noted = Some(has_nodes);
+        Ok(())
+    }
+
+    /// E102 where FORMAT says that there are nodes: for who finds no log that tells of any.
+    pub fn expect_none(&self) -> Result<(), StorageError> {
+        let noted = self.has_nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        match *noted {
+            Some(true) => Err(StorageError::AllLogsGone { directory: self.path.display().to_string() }),
+            _ => Ok(()),
+        }
+    }
+
     /// FILE-1, for checkers: an error where the next start would not find a data directory here, or another one. The
     /// directory must be founded.
     pub fn verify(&self) -> Result<(), StorageError> {
@@ -146,7 +185,7 @@ impl Directory {
             return Err(StorageError::NoFormat { directory: self.path.display().to_string() });
         }
         match read_format(&*self.disk, FORMAT)? {
-            format if format == self.format => Ok(()),
+            (format, _) if format == self.format => Ok(()),
             _ => Err(StorageError::DamagedFormat { file: FORMAT.to_owned() }),
         }
     }
@@ -184,28 +223,24 @@ pub fn node_uid(cluster_uid: u64, label: &str, node: NodeId) -> u64 {
     xxh3_64_with_seed(&bytes, cluster_uid)
 }
 
-/// As in the FORMAT file.
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{TITLE}")?;
-        writeln!(f, "format: {FORMAT_VERSION}")?;
-        writeln!(f, "clock: {}", self.clock.name())?;
-        writeln!(f, "copies: {}", self.copies)?;
-        writeln!(f, "vnodes: {}", self.vnodes)?;
-        writeln!(f, "cluster: {:016x}", self.cluster_uid)
-    }
-}
-
 impl Format {
-    /// The file's text: the format, and a checksum against bit rot and hasty editing.
-    fn to_text(self) -> String {
-        let lines = self.to_string();
-        let check = xxh3_64_with_seed(lines.as_bytes(), 0);
-        format!("{lines}check: {check:016x}\n")
+    /// The file's text: the format, whether there are nodes, and a checksum against bit rot and hasty editing. Without
+    /// word of nodes it is that of format 1.
+    fn to_text(self, has_nodes: Option<bool>) -> String {
+        let version = if has_nodes.is_some() { FORMAT_VERSION } else { 1 };
+        let (clock, copies, vnodes, uid) = (self.clock.name(), self.copies, self.vnodes, self.cluster_uid);
+        let mut text = format!(
+            "{TITLE}\nformat: {version}\nclock: {clock}\ncopies: {copies}\nvnodes: {vnodes}\ncluster: {uid:016x}\n"
+        );
+        if let Some(has_nodes) = has_nodes {
+            text.push_str(if has_nodes { "nodes: some\n" } else { "nodes: none\n" });
+        }
+        let check = xxh3_64_with_seed(text.as_bytes(), 0);
+        format!("{text}check: {check:016x}\n")
     }
 
-    /// The format that `text` says; `None` unless it is exactly what [`Format::to_text`] writes.
-    fn from_text(text: &str) -> Option<Format> {
+    /// What `text` says; `None` unless it is exactly what [`Format::to_text`] writes.
+    fn from_text(text: &str) -> Option<(Format, Option<bool>)> {
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         let clock = field("clock")?;
         let format = Format {
@@ -214,7 +249,8 @@ impl Format {
             vnodes: field("vnodes")?.parse().ok()?,
             cluster_uid: u64::from_str_radix(field("cluster")?, 16).ok()?,
         };
-        (format.to_text() == text).then_some(format)
+        let has_nodes = field("nodes").map(|nodes| nodes == "some");
+        (format.to_text(has_nodes) == text).then_some((format, has_nodes))
     }
 }
 
@@ -309,7 +345,7 @@ fn lock(path: &Path) -> Result<Lock, StorageError> {
     Ok(lock)
 }
 
-fn read_format(disk: &dyn Disk, name: &str) -> Result<Format, StorageError> {
+fn read_format(disk: &dyn Disk, name: &str) -> Result<(Format, Option<bool>), StorageError> {
     let read = || {
         let file = disk.open(name)?;
         let length = usize::try_from(file.size()?).unwrap_or(MAX_FORMAT_BYTES).min(MAX_FORMAT_BYTES);
@@ -340,8 +376,12 @@ fn begin(disk: &dyn Disk, listing: &Listing, fresh: &Format) -> io::Result<()> {
         disk.sync_dir("")?;
         disk.remove(FORMAT_TMP)?;
     }
+    write_temporary(disk, &fresh.to_text(Some(false)))
+}
+
+fn write_temporary(disk: &dyn Disk, text: &str) -> io::Result<()> {
     let file = disk.create(FORMAT_TMP)?;
-    file.append(fresh.to_text().as_bytes())?;
+    file.append(text.as_bytes())?;
     file.sync()?;
     disk.sync_dir("")
 }
@@ -362,7 +402,7 @@ const FORMAT_TMP: &str = "FORMAT.tmp";
 /// The first line of FORMAT.
 const TITLE: &str = "kvsim data directory";
 /// The version of FORMAT, and with it of the directory's layout, that this code writes.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 /// No FORMAT is this long: what is longer is not read further.
 const MAX_FORMAT_BYTES: usize = 4_096;
 

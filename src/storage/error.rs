@@ -37,6 +37,14 @@ pub enum StorageError {
         /// The first one behind it.
         next: u64,
     },
+    /// E102 of all nodes: there were some, and no log is left to tell of them. Nothing was changed.
+    #[error(
+        "KV-E102 {directory} had nodes and the logs of all of them are gone: nothing was changed; put the node directories back, or choose another --data-dir"
+    )]
+    AllLogsGone {
+        /// The data directory.
+        directory: String,
+    },
     /// E102 at run time: the segment of a location is gone, because a merge has replaced it. Never shown to users:
     /// look the key up again, its location has changed.
     #[error(
@@ -198,7 +206,9 @@ impl StorageError {
     pub fn code(&self) -> &'static str {
         match self {
             StorageError::Damaged { .. } | StorageError::DamagedFormat { .. } => "KV-E101",
-            StorageError::MissingSegment { .. } | StorageError::SegmentReplaced { .. } => "KV-E102",
+            StorageError::MissingSegment { .. }
+            | StorageError::AllLogsGone { .. }
+            | StorageError::SegmentReplaced { .. } => "KV-E102",
             StorageError::Foreign { .. } | StorageError::NoFormat { .. } => "KV-E103",
             StorageError::Newer { .. } => "KV-E104",
             StorageError::OtherNode { .. } => "KV-E105",

@@ -74,6 +74,9 @@ fn recover(home: Home, labels: &[String], options: Options) -> Result<Shared, Er
     }
     let newest = recovery.newest();
     recovery.refuse_incomplete(&newest)?;
+    if recovery.topologies.is_empty() {
+        home.expect_none()?;
+    }
     recovery.replace_missing(&newest)?;
     let inline = Inline::new(Arc::clone(&newest));
     inline.clock().observe(recovery.newest_stamp);
@@ -87,6 +90,7 @@ fn recover(home: Home, labels: &[String], options: Options) -> Result<Shared, Er
             shared.retire(node, &label);
         }
     }
+    shared.note_nodes();
     strays.iter().chain(&removed).for_each(|label| shared.remove_directory(label));
     for replica in shared.inline.nodes().iter() {
         begin_boot(replica, &shared.options)?;

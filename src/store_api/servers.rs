@@ -76,6 +76,8 @@ impl KeyValueStore {
         shared.inline.insert(Arc::new(replica));
         let node = member.id;
         shared.change(&topology, Change::Add(member)).inspect_err(|_| shared.retire_if_known(node, label))?;
+        // Where it fails FORMAT is brought up to date at the next opening.
+        shared.note_nodes();
         Ok(true)
     }
 
@@ -350,7 +352,16 @@ impl Shared {
     /// Removes a node's files. One that cannot be removed holds nothing any more, and is removed when the store is
     /// opened again.
     pub(super) fn remove_directory(&self, label: &str) {
-        let _ = Log::remove(&*self.home.disk(), label);
+        if self.note_nodes() {
+            let _ = Log::remove(&*self.home.disk(), label);
+        }
+    }
+
+    /// Lets FORMAT say whether there are servers. False where it cannot say that there are none: then the last one's
+    /// files have to stay.
+    pub(super) fn note_nodes(&self) -> bool {
+        let has_nodes = !self.inline.topology().nodes().is_empty();
+        self.home.note_nodes(has_nodes).is_ok() || has_nodes
     }
 }
 

@@ -47,6 +47,22 @@ impl Home {
         }
     }
 
+    /// See [`Directory::note_nodes`].
+    pub(super) fn note_nodes(&self, has_nodes: bool) -> Result<(), StorageError> {
+        match self {
+            Home::Memory(_) => Ok(()),
+            Home::Directory(directory) => directory.note_nodes(has_nodes),
+        }
+    }
+
+    /// See [`Directory::expect_none`].
+    pub(super) fn expect_none(&self) -> Result<(), StorageError> {
+        match self {
+            Home::Memory(_) => Ok(()),
+            Home::Directory(directory) => directory.expect_none(),
+        }
+    }
+
     pub(super) fn cluster_uid(&self) -> u64 {
         match self {
             Home::Memory(_) => 0,

@@ -1,10 +1,11 @@
 //! Disks that are full or fail.
 
+use std::io;
 use std::sync::Arc;
 
 use kvsim::cluster::{Backing, Cluster, RequestOptions};
 use kvsim::error::Error;
-use kvsim::storage::disk::{Disk, FaultyDisk, MemoryDisk, SyncFault};
+use kvsim::storage::disk::{Disk, DiskFile, FaultyDisk, MemoryDisk, SyncFault};
 use kvsim::types::Level;
 
 use crate::workload::assert_sound;
@@ -68,4 +69,59 @@ fn a_failed_flush_stops_the_node() {
     cluster.put(b"new", b"1", &at(Level::All)).unwrap();
     assert_filled(&mut cluster, 10);
     assert_sound(&mut cluster);
+}
+
+/// A disk that lets nobody remove anything, as a directory that others own.
+#[derive(Debug)]
+struct Stubborn(MemoryDisk);
+
+fn denied<T>() -> io::Result<T> {
+    Err(io::ErrorKind::PermissionDenied.into())
+}
+
+impl Disk for Stubborn {
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        if name.ends_with("/REMOVED") { denied() } else { self.0.create(name) }
+    }
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.0.open(name)
+    }
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        self.0.list(dir)
+    }
+    fn create_dir(&self, dir: &str) -> io::Result<()> {
+        self.0.create_dir(dir)
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        if name.contains('/') { denied() } else { self.0.remove(name) }
+    }
+    fn remove_dir_all(&self, _: &str) -> io::Result<()> {
+        denied()
+    }
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        self.0.sync_dir(dir)
+    }
+}
+
+#[test]
+fn files_of_a_node_that_left_may_remain_and_the_operator_is_told() {
+    let disk = MemoryDisk::new();
+    let stubborn = || Backing::Disk(Arc::new(Stubborn(disk.clone())));
+    let mut cluster = cluster_on(3, small(1), stubborn());
+    fill(&mut cluster, 10);
+    let told = |notes: &[String]| notes.iter().filter(|note| note.contains("the files of node2")).count();
+    let report = cluster.remove_node("node2", false).unwrap();
+    assert_eq!(told(&report.notes), 1, "{:?}", report.notes);
+    cluster.close().unwrap();
+    let (mut cluster, opened) = Cluster::open(small(1), stubborn()).unwrap();
+    assert_eq!((told(&opened.notes), cluster.nodes().len()), (1, 2), "{:?}", opened.notes);
+    assert_filled(&mut cluster, 10);
+    assert_sound(&mut cluster);
+    cluster.close().unwrap();
+    let (_, opened) = Cluster::open(small(1), Backing::Disk(Arc::new(disk.clone()))).unwrap();
+    assert_eq!(told(&opened.notes), 0);
+    assert!(!disk.list("").unwrap().contains(&"node2/".to_owned()), "it goes once it can");
 }

@@ -58,18 +58,21 @@ fn its_nodes_are_listed_in_order() {
 
 #[test]
 fn the_format_file_is_pinned() {
-    insta::assert_snapshot!(FRESH.to_text(), @r"
+    insta::assert_snapshot!(FRESH.to_text(Some(false)), @r"
     kvsim data directory
-    format: 1
+    format: 2
     clock: virtual
     copies: 3
     vnodes: 128
     cluster: 00abcdef01234567
-    check: 42ba9e51dc77649a
+    nodes: none
+    check: 5aef58d725531d63
     ");
-    assert_eq!(Format::from_text(&FRESH.to_text()), Some(FRESH));
+    for has_nodes in [None, Some(false), Some(true)] {
+        assert_eq!(Format::from_text(&FRESH.to_text(has_nodes)), Some((FRESH, has_nodes)));
+    }
     let wall = Format { clock: ClockKind::Wall, copies: 1, vnodes: 4_096, cluster_uid: u64::MAX };
-    assert_eq!(Format::from_text(&wall.to_text()), Some(wall));
+    assert_eq!(Format::from_text(&wall.to_text(None)), Some((wall, None)));
 }
 
 #[test]
@@ -176,12 +179,12 @@ fn a_format_file_is_believed_only_whole() {
     drop(founded(root.path()));
     let good = fs::read(root.path().join("FORMAT")).unwrap();
     for (changed, code) in [
-        (FRESH.to_text().replace("copies: 3", "copies: 2"), "KV-E101"),
-        (FRESH.to_text().replace("vnodes: 128", "vnodes: many"), "KV-E101"),
-        (FRESH.to_text() + "more\n", "KV-E101"),
-        (FRESH.to_text().replace("format: 1", "format: 2"), "KV-E104"),
-        (FRESH.to_text().replace("format: 1", "format: x"), "KV-E101"),
-        (FRESH.to_text().replace("kvsim", "other"), "KV-E103"),
+        (FRESH.to_text(Some(false)).replace("copies: 3", "copies: 2"), "KV-E101"),
+        (FRESH.to_text(Some(false)).replace("vnodes: 128", "vnodes: many"), "KV-E101"),
+        (FRESH.to_text(Some(false)) + "more\n", "KV-E101"),
+        (FRESH.to_text(Some(false)).replace("format: 2", "format: 3"), "KV-E104"),
+        (FRESH.to_text(Some(false)).replace("format: 2", "format: x"), "KV-E101"),
+        (FRESH.to_text(Some(false)).replace("kvsim", "other"), "KV-E103"),
         (String::new(), "KV-E103"),
         ("x".repeat(100_000), "KV-E103"),
     ] {
@@ -198,7 +201,7 @@ fn a_format_file_is_believed_only_whole() {
         let error = read_format(&disk, FORMAT).unwrap_err();
         assert!(matches!(error.code(), "KV-E101" | "KV-E103" | "KV-E104"), "bit {bit}: {error}");
     }
-    fs::write(root.path().join("FORMAT"), FRESH.to_text().replace("copies: 3", "copies: 2")).unwrap();
+    fs::write(root.path().join("FORMAT"), FRESH.to_text(Some(false)).replace("copies: 3", "copies: 2")).unwrap();
     insta::assert_snapshot!(Directory::open(root.path(), &FRESH).unwrap_err(), @"KV-E101 FORMAT is damaged: nothing was changed; restore it from a backup, or choose another --data-dir");
 }
 
@@ -280,12 +283,12 @@ fn a_start_that_is_cut_off_twice_begins_anew_or_is_whole() {
 
 #[test]
 fn only_a_whole_format_says_that_nodes_are_the_remains_of_a_start() {
-    let text = FRESH.to_text();
+    let text = FRESH.to_text(Some(false));
     for (temporary, is_ours) in [
         (Some(text.clone()), true),
         (Some(text[..text.len() - 1].to_owned()), false),
         (Some(text.replace("copies: 3", "copies: 2")), false),
-        (Some(text.replace("format: 1", "format: 2")), false),
+        (Some(text.replace("format: 2", "format: 3")), false),
         (Some(String::new()), false),
         (None, false),
     ] {
@@ -308,6 +311,56 @@ fn only_a_whole_format_says_that_nodes_are_the_remains_of_a_start() {
                 assert_eq!(names(root.path()), before, "{temporary:?}");
             }
         }
+    }
+}
+
+/// A directory of format 1 opens, and becomes one of the newest once there is something to say of nodes.
+#[test]
+fn a_format_that_says_nothing_of_nodes_is_brought_up_to_date() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    let file = disk.create(FORMAT).unwrap();
+    file.append(FRESH.to_text(None).as_bytes()).unwrap();
+    let (directory, _) = Directory::on_disk(Arc::clone(&disk), &FRESH).unwrap();
+    directory.expect_none().unwrap();
+    directory.note_nodes(true).unwrap();
+    assert_eq!(read_format(&*disk, FORMAT).unwrap(), (FRESH, Some(true)));
+    assert_eq!(directory.expect_none().unwrap_err().code(), "KV-E102");
+    directory.verify().unwrap();
+}
+
+/// Whatever step it dies at, FORMAT is whole and says the one or the other.
+#[test]
+fn a_format_is_replaced_in_one_step() {
+    let start = MemoryDisk::new();
+    let (directory, _) = Directory::on_disk(Arc::new(start.clone()), &FRESH).unwrap();
+    directory.found().unwrap();
+    let note = |disk: Arc<FaultyDisk>| {
+        let (directory, _) = Directory::on_disk(disk, &FRESH)?;
+        directory.note_nodes(true)?;
+        directory.note_nodes(false)?;
+        directory.note_nodes(true)
+    };
+    let mut said = BTreeSet::new();
+    for (context, image) in crash_states(&start, note, note, 2) {
+        said.insert(read_format(&image, FORMAT).unwrap_or_else(|error| panic!("{context}: {error}")).1);
+        Directory::on_disk(Arc::new(image.clone()), &FRESH).unwrap();
+        note(Arc::new(FaultyDisk::new(Arc::new(image)))).unwrap();
+    }
+    assert_eq!(said, BTreeSet::from([Some(false), Some(true)]));
+}
+
+/// After a failure nobody knows which FORMAT is there: the next time it is written again.
+#[test]
+fn a_format_that_could_not_be_written_is_tried_again() {
+    let disk = Arc::new(FaultyDisk::new(Arc::new(MemoryDisk::new())));
+    let (directory, _) = Directory::on_disk(Arc::clone(&disk) as Arc<dyn Disk>, &FRESH).unwrap();
+    directory.found().unwrap();
+    disk.set_room(Some(10));
+    assert_eq!(directory.note_nodes(true).unwrap_err().code(), "KV-E120");
+    disk.set_room(None);
+    for has_nodes in [true, false] {
+        directory.note_nodes(has_nodes).unwrap();
+        assert_eq!(read_format(&*disk, FORMAT).unwrap().1, Some(has_nodes));
     }
 }
 

@@ -30,6 +30,8 @@ fn every_text_is_pinned() {
     insta::assert_snapshot!(StorageError::Permission { path: directory(), why: denied }, @"KV-E122 no permission for ./kvsim-data (Permission denied (os error 13)): nothing was changed; allow this user to read and write there, or choose another --data-dir");
     insta::assert_snapshot!(StorageError::NoRoom { path: directory() }, @"KV-E120 the disk is full, ./kvsim-data cannot be made: nothing was changed; free some space, or choose another --data-dir");
     insta::assert_snapshot!(StorageError::NotMade { path: directory(), why: "No such file or directory (os error 2)".to_owned() }, @"KV-E122 ./kvsim-data cannot be made (No such file or directory (os error 2)): nothing was changed; check the path, or choose another --data-dir");
+    insta::assert_snapshot!(StorageError::NoFormat { directory: directory() }, @"KV-E103 ./kvsim-data holds node directories but no FORMAT file: nothing was changed; restore FORMAT from a backup, or choose another --data-dir");
+    insta::assert_snapshot!(StorageError::AllLogsGone { directory: directory() }, @"KV-E102 ./kvsim-data had nodes and the logs of all of them are gone: nothing was changed; put the node directories back, or choose another --data-dir");
     insta::assert_snapshot!(StorageError::RecordTooLarge { len: 40_000_000, max: 33_554_432 }, @"KV-E131 a record has at most 33554432 bytes, this one 40000000: nothing was changed; write less at once");
     insta::assert_snapshot!(StorageError::Contradiction { flag: "--replicas", given: 2, kept: 3, directory: directory() }, @"KV-E140 --replicas 2 contradicts ./kvsim-data, which was created with 3: nothing was changed; leave the flag out, or choose another --data-dir");
 }

@@ -430,3 +430,55 @@ fn a_node_that_is_missing_or_damaged_is_refused_and_nothing_is_removed() {
         assert_eq!(damaged.dump().get(&name), Some(&bytes), "nothing was changed");
     }
 }
+
+/// As [`on_disk`], on a disk that nobody else has.
+fn open_directory(disk: Arc<dyn Disk>) -> Result<KeyValueStore, Error> {
+    let fresh = Format { clock: ClockKind::Wall, copies: 3, vnodes: 8, cluster_uid: 1 };
+    let (directory, labels) = Directory::on_disk(disk, &fresh)?;
+    if directory.is_new {
+        directory.found()?;
+    }
+    recover(Home::Directory(directory), &labels, options(SyncPolicy::Never)).map(KeyValueStore::start)
+}
+
+/// Servers come to an empty store, and go until it is empty, in both ways.
+fn come_and_go(disk: Arc<dyn Disk>) -> Result<(), Error> {
+    let store = open_directory(disk)?;
+    store.add_server("a")?;
+    store.add_server("b")?;
+    store.remove_server("a")?;
+    store.remove_server("b")?;
+    store.add_server("a")?;
+    store.add_server("b")?;
+    store.clear()?;
+    store.add_server("c").map(|_| ())
+}
+
+#[test]
+fn format_says_whether_there_are_servers_after_every_crash() {
+    let whole = Arc::new(FaultyDisk::new(Arc::new(MemoryDisk::new())));
+    come_and_go(Arc::clone(&whole) as Arc<dyn Disk>).unwrap();
+    for step in 0..whole.steps() {
+        for effect in [CrashEffect::Nothing, CrashEffect::Half, CrashEffect::Whole] {
+            let below = MemoryDisk::new();
+            let faulty = Arc::new(FaultyDisk::new(Arc::new(below.clone())));
+            faulty.crash_at(step, effect);
+            let _ = come_and_go(faulty);
+            for left in [below.after_kill(), below.after_power_loss(), below.after_power_loss_keeping_names()] {
+                let when = format!("step {step}, {effect:?}");
+                let store = open_directory(Arc::new(left)).unwrap_or_else(|error| panic!("{when}: {error}"));
+                let noted = store.shared().home.expect_none().is_err();
+                assert_eq!(noted, store.server_count() > 0, "{when}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_store_whose_logs_are_all_gone_is_refused() {
+    let disk = MemoryDisk::new();
+    come_and_go(Arc::new(disk.clone())).unwrap();
+    disk.remove_dir_all("c").unwrap();
+    let error = open_directory(Arc::new(disk)).unwrap_err();
+    assert!(error.to_string().contains("of all of them are gone"), "{error}");
+}
