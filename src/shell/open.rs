@@ -62,7 +62,7 @@ pub(super) fn suggestions(cluster: &Cluster) -> String {
     let free = free_id(&taken);
     let mut each = Vec::new();
     if !nodes.is_empty() {
-        each.push("put apple 1".to_owned());
+        each.extend(["put apple 1".to_owned(), "explain get apple".to_owned()]);
     }
     each.extend(free.map(|id| format!("addnode {id}")));
     if nodes.len() > 1 {
@@ -84,3 +84,6 @@ fn shown(path: &Path) -> String {
 fn counted(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
+
+#[cfg(test)]
+mod tests;
