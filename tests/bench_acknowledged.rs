@@ -84,7 +84,8 @@ fn with_threads_that_share_writes_too() {
             scope.spawn(move || {
                 let mut logs = Logs::default();
                 for write in 0..WRITES {
-                    store.set(format!("key{}", write % 20), value(thread, write)).unwrap();
+                    // Keys of its own: a value that a newer one of another thread has overtaken is written nowhere.
+                    store.set(format!("key{} of {thread}", write % 20), value(thread, write)).unwrap();
                     let holders = logs.holders(directory, &[value(thread, write)]);
                     assert!(holders[0] >= 2, "write {write} of thread {thread}: in {} logs", holders[0]);
                 }
