@@ -114,6 +114,8 @@ impl Shared {
         for replica in replicas.iter().filter(|replica| holds_strays(replica, &settled)) {
             self.change(&settled, Change::Return(replica.id()))?;
         }
+        // From here on what a node finds in a range that it gains is a leftover, to be dropped.
+        replicas.iter().for_each(|replica| replica.set_owing(false));
         let recovering: Vec<NodeId> =
             replicas.iter().filter(|replica| replica.is_recovering()).map(|replica| replica.id()).collect();
         let mut possible_loss = false;

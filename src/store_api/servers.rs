@@ -287,7 +287,8 @@ impl Shared {
         }
     }
 
-    fn drive(&self, change: RingChange) -> Result<Ended, NodeId> {
+    fn drive(&self, mut change: RingChange) -> Result<Ended, NodeId> {
+        self.inline.nodes().iter().filter(|at| at.is_owing()).for_each(|at| change.keep(at.id()));
         self.set_progress(0);
         self.inline.change(change, |change| self.set_progress(change.percent()))
     }

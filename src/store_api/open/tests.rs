@@ -258,6 +258,7 @@ fn a_node_with_keys_that_are_no_longer_its_own_hands_them_over() {
     }
     drop(store);
     let store = reopen_with(Arc::new(memory.after_kill()), two_copies()).unwrap();
+    assert!(store.shared().inline.nodes().iter().all(|replica| !replica.is_owing()), "all was handed over");
     for key in (0..40).map(|number| format!("key{number}")) {
         assert_eq!(store.get(&key).unwrap().as_deref(), Some(&b"new"[..]), "{key}");
         let holders = store
