@@ -23,7 +23,7 @@ fn no_call_fails_while_servers_come_and_go() {
 }
 
 #[test]
-#[ignore = "a million operations: .ci/run runs it in release"]
+#[ignore = "a million operations: .ci/run runs it"]
 fn a_million_operations_while_servers_come_and_go() {
     Scenario { operations: 1_000_000, during_changes: 100_000, filler: 50_000 }.run();
 }

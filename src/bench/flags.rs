@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::{ValueEnum, value_parser};
 
-use super::report::Format;
 use crate::storage::log::SyncPolicy;
 use crate::types::{DEFAULT_MAX_VALUE, Level, MAX_COPIES};
 
@@ -34,6 +33,18 @@ pub struct Flags {
     /// Operations of each thread in flight, for write_batched; the others have one
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = value_parser!(u16).range(1..=MAX_IN_FLIGHT))]
     pub in_flight: u16,
+}
+
+/// `--format`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Format {
+    /// For people: a summary as redis-benchmark prints it.
+    #[default]
+    Text,
+    /// One object.
+    Json,
+    /// A head and a line a result.
+    Csv,
 }
 
 /// What is measured.

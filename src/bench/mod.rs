@@ -31,8 +31,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use flags::{Flags, Settings, Workload};
-pub use report::Format;
+pub use flags::{Flags, Format, Settings, Workload};
 
 use crate::command::escape;
 use crate::command::render::json;

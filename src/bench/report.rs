@@ -12,18 +12,6 @@ use crate::command::render::grouped;
 use crate::command::render::json::Object;
 use crate::storage::log::SyncPolicy;
 
-/// `--format`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Format {
-    /// For people: a summary as redis-benchmark prints it.
-    #[default]
-    Text,
-    /// One object.
-    Json,
-    /// A head and a line a result.
-    Csv,
-}
-
 /// One result. Latencies are in nanoseconds.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
