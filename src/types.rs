@@ -1,18 +1,18 @@
 //! The words every other module is written in: who (`NodeId`), where (`Token`), what (`Key`, `Entry`), when
 //! (`Time`, `Stamp`), and under which ring (`Epoch`).
 //!
-//! Nothing here does I/O, reads a clock or holds a lock. All types are cheap to copy or to clone: a `Key` and a
-//! `Value` are reference-counted, so the three copies of a value inside one process share its bytes.
+//! Nothing here does I/O, reads a clock or holds a lock. All types are cheap to copy or to clone: a `Value` and a long
+//! `Key` are reference-counted, so the three copies of a value inside one process share its bytes.
 
+mod key;
 mod token_hash;
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
 
+pub use key::Key;
 pub use token_hash::{ByToken, TokenHasher};
 
 /// A node's number: given once by the topology, never reused, never shown. People see the node's label.
@@ -127,44 +127,6 @@ impl Entry {
     pub fn visible(&self, now: Time) -> Option<&Value> {
         let expired = self.expires.is_some_and(|at| at <= now);
         self.value.as_ref().filter(|_| !expired)
-    }
-}
-
-/// A key and its token, hashed once. Ordered by (token, bytes): the order of pages, cursors and tables.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Key {
-    token: Token,
-    bytes: Arc<[u8]>,
-}
-
-impl Key {
-    /// The longest key, in bytes.
-    pub const MAX_LEN: usize = 1_024;
-
-    /// A key of 1 to 1,024 bytes; E130 otherwise.
-    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Result<Key, LimitError> {
-        let bytes = bytes.into();
-        if bytes.is_empty() || bytes.len() > Self::MAX_LEN {
-            return Err(LimitError::Key { len: bytes.len() });
-        }
-        Ok(Key { token: Token(xxh3_64(&bytes)), bytes })
-    }
-
-    /// Where the key lies on the ring.
-    pub fn token(&self) -> Token {
-        self.token
-    }
-
-    /// The key as typed.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-/// A key hashes as its token: already uniform, so tables keyed by it need no second hash.
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.token.0);
     }
 }
 
