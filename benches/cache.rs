@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use kvsim::storage::lru::Cache;
+use kvsim::storage::lru::{Cache, Place};
 use kvsim::types::{Key, Value};
 
 fn keys(from: u32, count: u32) -> Vec<Key> {
@@ -18,21 +18,21 @@ fn cache(criterion: &mut Criterion) {
         let value: Value = Arc::from([7; 100].as_slice());
         let cache = Cache::new(entries as usize);
         // Shards fill unevenly: half of the capacity stays in whole.
-        let held = keys(0, entries / 2);
-        held.iter().for_each(|key| cache.put(key, value.clone()));
+        let place = |key: Key| (cache.put(&key, Place::NONE, value.clone()), key);
+        let held: Vec<(Place, Key)> = keys(0, entries / 2).into_iter().map(place).collect();
         let mut next = held.iter().cycle();
         group.bench_function(BenchmarkId::new("hit", entries), |bencher| {
-            bencher.iter(|| next.next().map(|key| black_box(cache.get(key))));
+            bencher.iter(|| next.next().map(|(place, key)| black_box(cache.get(key, *place))));
         });
         let absent = keys(1 << 30, entries);
         let mut next = absent.iter().cycle();
         group.bench_function(BenchmarkId::new("miss", entries), |bencher| {
-            bencher.iter(|| next.next().map(|key| black_box(cache.get(key))));
+            bencher.iter(|| next.next().map(|key| black_box(cache.get(key, Place::NONE))));
         });
         let many = keys(1 << 29, entries * 4);
         let mut next = many.iter().cycle();
         group.bench_function(BenchmarkId::new("put evicting", entries), |bencher| {
-            bencher.iter(|| next.next().map(|key| cache.put(key, value.clone())));
+            bencher.iter(|| next.next().map(|key| cache.put(key, Place::NONE, value.clone())));
         });
     }
     group.finish();

@@ -1,27 +1,37 @@
 //! The value cache: of the values used, the least recently used goes first.
 //!
-//! A shard is a slab of values, a list through their places from the newest to the oldest, and a hash table of places.
-//! The list lies apart from the values, so that moving one to its front touches a few small numbers and no other value.
-//! Every call costs one lock, one or two lookups and a few index writes, whatever the size. The slab is dense: removing
-//! a value moves the last one into its place, so that nothing forgotten stays in memory.
+//! A shard is a slab of values and a list through their places from the newest to the oldest. There is no way in by key:
+//! whoever looks up a key in the table finds there the [`Place`] that the cache gave its value, so one hash table
+//! serves both. A place is checked against the key it holds, so one whose value has gone finds nothing. The list lies
+//! apart from the values: moving one to its front touches a few small numbers and no other value. Every call costs one
+//! lock and a few index writes, whatever the size.
 //!
-//! A small cache is one shard and evicts in exact order. A large one is cut by bits of the token that the shards'
+//! A small cache is one shard and evicts in exact order. A large one is cut by bits of the token that the table's
 //! maps do not use, each shard with its share of the capacity and its own exact order, so that threads rarely meet;
 //! the order across shards is then only nearly that of use.
 //!
 //! Caveats: the capacity counts values, not bytes. Hits and misses are exact, but a count read while others work is
-//! already past. The cache knows nothing of versions: whoever changes the table changes the cache under the same lock.
+//! already past. The cache knows nothing of versions: whoever changes the table changes the cache under the same lock,
+//! and keeps the place it was given last. A value whose place is lost stays until it is evicted.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use hashbrown::HashTable;
 
 use crate::types::{Key, Value};
 
 #[cfg(test)]
 mod tests;
 
-/// A bounded map of keys to values. Thread-safe; cut into shards when large, one shard when small.
+/// Where in the cache a key's value was put.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place(u32);
+
+impl Place {
+    /// Nowhere.
+    pub const NONE: Place = Place(NOWHERE);
+}
+
+/// A bounded set of values, each found by its key and place. Thread-safe; cut into shards when large, one shard when
+/// small.
 #[derive(Debug)]
 pub struct Cache {
     /// A power of two of them.
@@ -49,25 +59,27 @@ impl Cache {
         Cache { shards, capacity: entries }
     }
 
-    /// The value, now the most recently used. Counts a hit or a miss.
-    pub fn get(&self, key: &Key) -> Option<Value> {
-        self.shard(key).get(key)
+    /// The value that was put there, now the most recently used. Counts a hit or a miss.
+    pub fn get(&self, key: &Key, place: Place) -> Option<Value> {
+        self.shard(key).get(key, place)
     }
 
-    /// Holds `value`, now the most recently used, evicting the least recently used when full.
-    pub fn put(&self, key: &Key, value: Value) {
+    /// Holds `value` in place of what was at `place`, now the most recently used, evicting the least recently used
+    /// when full. Returns where it is from here on.
+    pub fn put(&self, key: &Key, place: Place, value: Value) -> Place {
         // What is replaced or evicted is freed after the lock is released.
-        let _freed = self.shard(key).put(key, value);
+        let (place, _freed) = self.shard(key).put(key, place, value);
+        place
     }
 
-    /// Forgets the key.
-    pub fn remove(&self, key: &Key) {
-        let _freed = self.shard(key).remove(key);
+    /// Forgets what was put there.
+    pub fn remove(&self, key: &Key, place: Place) {
+        let _freed = self.shard(key).remove(key, place);
     }
 
     /// The value, without making it recently used and without counting.
-    pub fn peek(&self, key: &Key) -> Option<Value> {
-        self.shard(key).peek(key)
+    pub fn peek(&self, key: &Key, place: Place) -> Option<Value> {
+        self.shard(key).peek(key, place)
     }
 
     /// Counts a miss without a lookup: for a read known to have no value here.
@@ -97,13 +109,14 @@ impl Cache {
             let shard = locked(shard);
             stats.hits += shard.hits;
             stats.misses += shard.misses;
-            stats.entries += shard.held.len();
+            stats.entries += shard.len();
         }
         stats
     }
 
-    /// Every value held with its key, newest first within each shard. For checkers: O(entries), copies them all.
-    pub fn contents(&self) -> Vec<(Key, Value)> {
+    /// Every value held with its key and place, newest first within each shard. For checkers: O(entries), copies them
+    /// all.
+    pub fn contents(&self) -> Vec<(Key, Place, Value)> {
         self.shards.iter().flat_map(|shard| locked(shard).contents()).collect()
     }
 
@@ -113,14 +126,14 @@ impl Cache {
     }
 }
 
-/// A slab, the order of use through it, and the way in by key.
+/// A slab, and the order of use through it.
 #[derive(Debug)]
 struct Shard {
-    /// Places in the slab, by token: a uniform hash already.
-    places: HashTable<u32>,
-    held: Vec<(Key, Value)>,
+    held: Vec<Option<(Key, Value)>>,
     /// Of each place, the ones used just after and just before it.
     links: Vec<Links>,
+    /// Places that hold nothing.
+    free: Vec<u32>,
     newest: u32,
     oldest: u32,
     capacity: usize,
@@ -137,9 +150,9 @@ struct Links {
 impl Shard {
     fn new(capacity: usize) -> Shard {
         Shard {
-            places: HashTable::new(),
             held: Vec::new(),
             links: Vec::new(),
+            free: Vec::new(),
             newest: NOWHERE,
             oldest: NOWHERE,
             capacity: capacity.min(NOWHERE as usize),
@@ -148,95 +161,63 @@ impl Shard {
         }
     }
 
-    fn get(&mut self, key: &Key) -> Option<Value> {
-        let Some(place) = self.place(key) else {
+    fn len(&self) -> usize {
+        self.held.len() - self.free.len()
+    }
+
+    fn get(&mut self, key: &Key, place: Place) -> Option<Value> {
+        let Some(value) = self.peek(key, place) else {
             self.misses += 1;
             return None;
         };
         self.hits += 1;
-        self.touch(place);
-        Some(self.held[place as usize].1.clone())
+        self.touch(place.0);
+        Some(value)
     }
 
-    fn peek(&self, key: &Key) -> Option<Value> {
-        self.place(key).map(|place| self.held[place as usize].1.clone())
+    fn peek(&self, key: &Key, place: Place) -> Option<Value> {
+        let (held, value) = self.held.get(place.0 as usize)?.as_ref()?;
+        (held == key).then(|| value.clone())
     }
 
-    /// Returns what is no longer held.
-    fn put(&mut self, key: &Key, value: Value) -> (Option<Key>, Option<Value>) {
+    /// Returns where the value is, and what is no longer held.
+    fn put(&mut self, key: &Key, place: Place, value: Value) -> (Place, Option<(Key, Value)>) {
         if self.capacity == 0 {
-            return (None, Some(value));
+            return (Place::NONE, None);
         }
-        if let Some(place) = self.place(key) {
-            self.touch(place);
-            return (None, Some(std::mem::replace(&mut self.held[place as usize].1, value)));
+        if let Some(Some((held, old))) = self.held.get_mut(place.0 as usize)
+            && held == key
+        {
+            let old = std::mem::replace(old, value);
+            self.touch(place.0);
+            return (place, Some((key.clone(), old)));
         }
-        let held = (key.clone(), value);
-        if self.held.len() < self.capacity {
-            let place = self.held.len() as u32;
-            self.held.push(held);
-            self.links.push(Links { newer: NOWHERE, older: NOWHERE });
-            self.enter(key, place);
-            self.link_newest(place);
-            return (None, None);
-        }
-        // The oldest one's place is taken over, so that a full cache allocates nothing.
-        let place = self.oldest;
-        self.unlink(place);
-        self.leave(place);
-        let (key_held, value_held) = std::mem::replace(&mut self.held[place as usize], held);
-        self.enter(key, place);
+        let place = self.vacate();
+        let freed = self.held[place as usize].replace((key.clone(), value));
         self.link_newest(place);
-        (Some(key_held), Some(value_held))
+        (Place(place), freed)
     }
 
-    fn remove(&mut self, key: &Key) -> Option<Value> {
-        let place = self.place(key)?;
-        self.unlink(place);
-        self.leave(place);
-        let last = self.held.len() as u32 - 1;
-        if place != last {
-            self.leave(last);
+    /// A place that is in no list: a free one, or, where the shard is full, that of the oldest, which is still in it.
+    fn vacate(&mut self) -> u32 {
+        if self.len() == self.capacity {
+            let oldest = self.oldest;
+            self.unlink(oldest);
+            return oldest;
         }
-        let (_, removed) = self.held.swap_remove(place as usize);
-        self.links.swap_remove(place as usize);
-        if place != last {
-            self.moved(place);
-        }
+        self.free.pop().unwrap_or_else(|| {
+            self.held.push(None);
+            self.links.push(Links { newer: NOWHERE, older: NOWHERE });
+            self.held.len() as u32 - 1
+        })
+    }
+
+    fn remove(&mut self, key: &Key, place: Place) -> Option<(Key, Value)> {
+        let held = self.held.get_mut(place.0 as usize)?;
+        let removed = held.take_if(|(held, _)| held == key)?;
+        self.unlink(place.0);
+        self.free.push(place.0);
         Some(removed)
-    }
-
-    /// Tells everyone who pointed at the last place that what was there is at `place` now.
-    fn moved(&mut self, place: u32) {
-        let Links { newer, older } = self.links[place as usize];
-        match newer {
-            NOWHERE => self.newest = place,
-            newer => self.links[newer as usize].older = place,
-        }
-        match older {
-            NOWHERE => self.oldest = place,
-            older => self.links[older as usize].newer = place,
-        }
-        let key = self.held[place as usize].0.clone();
-        self.enter(&key, place);
-    }
-
-    fn place(&self, key: &Key) -> Option<u32> {
-        self.places.find(key.token().0, |place| self.held[*place as usize].0 == *key).copied()
-    }
-
-    /// The key, which is not there, is at `place` from here on.
-    fn enter(&mut self, key: &Key, place: u32) {
-        let held = &self.held;
-        self.places.insert_unique(key.token().0, place, |place| held[*place as usize].0.token().0);
-    }
-
-    /// The key at `place` is found no more.
-    fn leave(&mut self, place: u32) {
-        let token = self.held[place as usize].0.token().0;
-        if let Ok(entry) = self.places.find_entry(token, |known| *known == place) {
-            entry.remove();
-        }
     }
 
     fn touch(&mut self, place: u32) {
@@ -268,11 +249,11 @@ impl Shard {
         self.newest = place;
     }
 
-    fn contents(&self) -> Vec<(Key, Value)> {
-        let mut contents = Vec::with_capacity(self.held.len());
+    fn contents(&self) -> Vec<(Key, Place, Value)> {
+        let mut contents = Vec::with_capacity(self.len());
         let mut place = self.newest;
         while place != NOWHERE {
-            contents.push(self.held[place as usize].clone());
+            contents.extend(self.held[place as usize].clone().map(|(key, value)| (key, Place(place), value)));
             place = self.links[place as usize].older;
         }
         contents

@@ -15,6 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::log::Location;
+use super::lru::Place;
 use crate::types::{ByToken, Key, Stamp, Time, Token, TokenRange};
 use floors::Floors;
 pub(super) use floors::clip;
@@ -34,6 +35,8 @@ pub(super) struct Slot {
     pub(super) tombstone: bool,
     /// Its record.
     pub(super) at: Location,
+    /// Where in the cache its value is, if it is there.
+    pub(super) cached: Place,
 }
 
 /// The shards. Thread-safe.
@@ -199,6 +202,13 @@ impl Shard {
         }
     }
 
+    /// Notes where in the cache the value of `key` is now.
+    pub(super) fn set_cached(&mut self, key: &Key, place: Place) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.cached = place;
+        }
+    }
+
     /// Forgets `key`.
     pub(super) fn remove(&mut self, key: &Key) -> Option<Slot> {
         let slot = self.slots.remove(key)?;
@@ -213,15 +223,14 @@ impl Shard {
         }
     }
 
-    /// Forgets what is held of `range` with a stamp at or below `upto`, and returns its keys in
-    /// order. Everything
-    /// (`Stamp::MAX`) is what a node does that loses the range: its floors go too, for they were the range's. Less is
-    /// a clearing: it stays a floor for good.
-    pub(super) fn discard(&mut self, range: TokenRange, upto: Stamp) -> Vec<Key> {
+    /// Forgets what is held of `range` with a stamp at or below `upto`, and returns it in the order of its keys.
+    /// Everything (`Stamp::MAX`) is what a node does that loses the range: its floors go too, for they were the
+    /// range's. Less is a clearing: it stays a floor for good.
+    pub(super) fn discard(&mut self, range: TokenRange, upto: Stamp) -> Vec<(Key, Slot)> {
         let doomed = self.within(range).filter(|(_, slot)| slot.stamp <= upto);
-        let mut doomed: Vec<Key> = doomed.map(|(key, _)| key.clone()).collect();
-        doomed.sort_unstable();
-        for key in &doomed {
+        let mut doomed: Vec<(Key, Slot)> = doomed.map(|(key, slot)| (key.clone(), *slot)).collect();
+        doomed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (key, _) in &doomed {
             self.remove(key);
         }
         // No tombstone is left whose place among the droppable ones these floors could change.

@@ -1,5 +1,6 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
@@ -11,6 +12,50 @@ fn key(number: u32) -> Key {
 
 fn value(number: u64) -> Value {
     Arc::from(number.to_be_bytes().as_slice())
+}
+
+/// A cache, and the places it gave: what the table keeps beside the keys.
+struct Placed {
+    cache: Cache,
+    places: BTreeMap<Key, Place>,
+}
+
+impl Placed {
+    fn new(capacity: usize) -> Placed {
+        Placed { cache: Cache::new(capacity), places: BTreeMap::new() }
+    }
+
+    fn place(&self, key: &Key) -> Place {
+        self.places.get(key).copied().unwrap_or(Place::NONE)
+    }
+
+    fn get(&self, key: &Key) -> Option<Value> {
+        self.cache.get(key, self.place(key))
+    }
+
+    fn peek(&self, key: &Key) -> Option<Value> {
+        self.cache.peek(key, self.place(key))
+    }
+
+    fn put(&mut self, key: &Key, value: Value) {
+        let place = self.cache.put(key, self.place(key), value);
+        self.places.insert(key.clone(), place);
+    }
+
+    fn remove(&mut self, key: &Key) {
+        self.cache.remove(key, self.place(key));
+    }
+
+    /// The contents, each where the table would look for it.
+    fn contents(&self) -> Vec<(Key, Value)> {
+        let contents = self.cache.contents().into_iter();
+        contents
+            .map(|(key, place, value)| {
+                assert_eq!(self.place(&key), place, "nobody can find {key:?}");
+                (key, value)
+            })
+            .collect()
+    }
 }
 
 /// The same promise in the plainest way: the newest first.
@@ -69,7 +114,7 @@ proptest! {
 
     #[test]
     fn a_small_cache_is_the_naive_one(capacity in 0_usize..9, actions in prop::collection::vec(action(16), 0..200)) {
-        let cache = Cache::new(capacity);
+        let mut cache = Placed::new(capacity);
         let mut naive = Naive { capacity, ..Naive::default() };
         for action in actions {
             match action {
@@ -89,7 +134,7 @@ proptest! {
             }
             prop_assert_eq!(cache.contents(), naive.held.clone());
             let expected = CacheStats { hits: naive.hits, misses: naive.misses, entries: naive.held.len() };
-            prop_assert_eq!(cache.stats(), expected);
+            prop_assert_eq!(cache.cache.stats(), expected);
         }
     }
 }
@@ -97,11 +142,11 @@ proptest! {
 #[test]
 fn each_shard_of_a_large_cache_is_a_naive_one() {
     let capacity = 4_099;
-    let cache = Cache::new(capacity);
-    let shards = cache.shards.len();
+    let mut cache = Placed::new(capacity);
+    let shards = cache.cache.shards.len();
     assert_eq!(shards, 4);
     let mut naive: Vec<Naive> = (0..shards)
-        .map(|shard| Naive { capacity: locked(&cache.shards[shard]).capacity, ..Naive::default() })
+        .map(|shard| Naive { capacity: locked(&cache.cache.shards[shard]).capacity, ..Naive::default() })
         .collect();
     assert_eq!(naive.iter().map(|naive| naive.capacity).sum::<usize>(), capacity);
     // A multiplicative step through more keys than fit, so that hits, misses and evictions all occur.
@@ -122,7 +167,7 @@ fn each_shard_of_a_large_cache_is_a_naive_one() {
     assert_eq!(cache.contents(), held);
     let hits = naive.iter().map(|naive| naive.hits).sum();
     let misses = naive.iter().map(|naive| naive.misses).sum();
-    assert_eq!(cache.stats(), CacheStats { hits, misses, entries: capacity });
+    assert_eq!(cache.cache.stats(), CacheStats { hits, misses, entries: capacity });
     assert!(hits > 1_000 && misses > 1_000);
 }
 
@@ -140,16 +185,16 @@ fn shards_follow_the_capacity_and_never_exceed_it() {
 #[test]
 fn a_key_spread_over_the_table_spreads_over_the_cache() {
     // Keys of one shard of the table (equal top bits) still use every shard of the cache.
-    let cache = Cache::new(1 << 20);
+    let mut cache = Placed::new(1 << 20);
     for key in (0..200_000).map(key).filter(|key| key.token().0 >> 56 == 7) {
         cache.put(&key, value(0));
     }
-    assert!(cache.shards.iter().all(|shard| !locked(shard).held.is_empty()));
+    assert!(cache.cache.shards.iter().all(|shard| !locked(shard).held.is_empty()));
 }
 
 #[test]
 fn a_removed_value_is_freed() {
-    let cache = Cache::new(10);
+    let mut cache = Placed::new(10);
     let first = value(1);
     let second = value(2);
     cache.put(&key(1), first.clone());
@@ -162,29 +207,34 @@ fn a_removed_value_is_freed() {
 
 #[test]
 fn nothing_is_kept_without_capacity_but_misses_count() {
-    let cache = Cache::new(0);
+    let mut cache = Placed::new(0);
     cache.put(&key(1), value(1));
     assert_eq!(cache.get(&key(1)), None);
-    cache.count_miss(&key(1));
-    assert_eq!(cache.stats(), CacheStats { hits: 0, misses: 2, entries: 0 });
+    cache.cache.count_miss(&key(1));
+    assert_eq!(cache.cache.stats(), CacheStats { hits: 0, misses: 2, entries: 0 });
 }
 
 #[test]
 fn every_lookup_of_every_thread_is_counted_once() {
     for capacity in [100, 10_000] {
         let cache = Cache::new(capacity);
+        // Any thread may have moved a key since: then the place finds nothing, or the key again.
+        let places: Vec<AtomicU32> = (0..300).map(|_| AtomicU32::new(Place::NONE.0)).collect();
         let hits = AtomicU64::new(0);
         std::thread::scope(|scope| {
             for thread in 0..4_u32 {
-                let (cache, hits) = (&cache, &hits);
+                let (cache, hits, places) = (&cache, &hits, &places);
                 scope.spawn(move || {
                     for step in 0..5_000_u32 {
-                        let key = key(step.wrapping_mul(7_919).wrapping_add(thread) % 300);
-                        if let Some(found) = cache.get(&key) {
+                        let number = step.wrapping_mul(7_919).wrapping_add(thread) % 300;
+                        let (key, at) = (key(number), &places[number as usize]);
+                        let place = Place(at.load(Ordering::Relaxed));
+                        if let Some(found) = cache.get(&key, place) {
                             assert_eq!(&*found, key.bytes(), "a value of another key");
                             hits.fetch_add(1, Ordering::Relaxed);
                         } else {
-                            cache.put(&key, Arc::from(key.bytes()));
+                            let place = cache.put(&key, place, Arc::from(key.bytes()));
+                            at.store(place.0, Ordering::Relaxed);
                         }
                     }
                 });

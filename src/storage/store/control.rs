@@ -274,9 +274,9 @@ impl Store {
     }
 
     /// Takes keys that the table has dropped out of the cache.
-    fn forget(&self, keys: Vec<Key>) {
-        for key in keys {
-            self.cache.remove(&key);
+    fn forget(&self, dropped: Vec<(Key, Slot)>) {
+        for (key, slot) in dropped {
+            self.cache.remove(&key, slot.cached);
         }
     }
 }

@@ -27,9 +27,9 @@ use std::sync::{Arc, Mutex};
 use super::StorageError;
 use super::disk::Disk;
 use super::log::{Location, Log, LogIdentity, LogOptions, LogPosition, Recovered};
-use super::lru::Cache;
+use super::lru::{Cache, Place};
 use super::record::{Body, Record};
-use super::table::{Locked, Slot, Table};
+use super::table::{Locked, Shard, Slot, Table};
 use crate::types::{Entry, Epoch, Key, Stamp, Time, TokenRange, Value};
 use control::Control;
 use merge::Merging;
@@ -199,11 +199,16 @@ impl Store {
             }
         }
         let at = self.log.append(epoch, &Body::Version { key: key.clone(), entry: entry.clone() })?;
-        shard.insert(key, Slot { stamp: entry.stamp, expires: entry.expires, tombstone: entry.value.is_none(), at });
-        match &entry.value {
-            Some(value) => self.cache.put(key, value.clone()),
-            None => self.cache.remove(key),
-        }
+        let cached = held.map_or(Place::NONE, |slot| slot.cached);
+        let cached = match &entry.value {
+            Some(value) => self.cache.put(key, cached, value.clone()),
+            None => {
+                self.cache.remove(key, cached);
+                Place::NONE
+            }
+        };
+        let tombstone = entry.value.is_none();
+        shard.insert(key, Slot { stamp: entry.stamp, expires: entry.expires, tombstone, at, cached });
         Ok(Applied::Yes { position: at.into(), known: held.is_some() })
     }
 
@@ -221,7 +226,7 @@ impl Store {
             self.cache.count_miss(key);
             None
         } else {
-            Some(self.value(key, slot)?)
+            Some(self.value(&mut shard, key, slot)?)
         };
         Ok(Found { found: Some(Entry { value, stamp: slot.stamp, expires: slot.expires }), staged })
     }
@@ -339,7 +344,8 @@ impl Store {
 
     /// The cached value of `key`, without touching its recency or the counters (for checkers).
     pub fn cached(&self, key: &Key) -> Option<Value> {
-        self.cache.peek(key)
+        let slot = self.table.lock(key.token()).get(key)?;
+        self.cache.peek(key, slot.cached)
     }
 
     /// The shard of `key`, if the request is of this epoch. The epoch cannot change while the shard is held.
@@ -361,19 +367,19 @@ impl Store {
             // Whether there is a value decides, and which one it is does not matter.
             (!slot.tombstone).then(Value::default)
         } else {
-            let cached = self.cache.peek(key);
+            let cached = self.cache.peek(key, slot.cached);
             Some(cached.map_or_else(|| self.read_value(key, slot.at), Ok)?)
         };
         Ok(entry.supersedes(&Entry { value, stamp: slot.stamp, expires: slot.expires }))
     }
 
-    /// The value that `slot` means, from the cache or from the log; the cache then holds it. Under the shard's lock.
-    fn value(&self, key: &Key, slot: Slot) -> Result<Value, StorageError> {
-        if let Some(value) = self.cache.get(key) {
+    /// The value that `slot` means, from the cache or from the log; the cache then holds it.
+    fn value(&self, shard: &mut Shard, key: &Key, slot: Slot) -> Result<Value, StorageError> {
+        if let Some(value) = self.cache.get(key, slot.cached) {
             return Ok(value);
         }
         let value = self.read_value(key, slot.at)?;
-        self.cache.put(key, value.clone());
+        shard.set_cached(key, self.cache.put(key, slot.cached, value.clone()));
         Ok(value)
     }
 

@@ -62,7 +62,7 @@ impl<'a> Fold<'a> {
         let mut shard = self.table.lock(key.token());
         if shard.get(key).is_none_or(|held| held.stamp <= entry.stamp) {
             let tombstone = entry.value.is_none();
-            shard.insert(key, Slot { stamp: entry.stamp, expires: entry.expires, tombstone, at });
+            shard.insert(key, Slot { stamp: entry.stamp, expires: entry.expires, tombstone, at, cached: Place::NONE });
         }
     }
 

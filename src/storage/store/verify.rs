@@ -54,13 +54,19 @@ impl Store {
         if reads != stats.hits + stats.misses {
             check.differs(format!("{reads} reads, but {} hits and {} misses", stats.hits, stats.misses));
         }
-        for (key, cached) in self.cache.contents() {
+        for (key, place, cached) in self.cache.contents() {
             let value = match check.naive.versions.get(&key) {
                 Some(slot) if !slot.tombstone => Some(self.read_value(&key, slot.at)?),
                 _ => None,
             };
             if value.as_ref() != Some(&cached) {
                 check.differs(format!("the cache has another value of {key:?} than the log"));
+            }
+            let token = key.token();
+            let mut parts = self.table.parts(TokenRange { first: token, last: token });
+            let slot = parts.next().and_then(|(index, _)| check.shards[index].get(&key));
+            if slot.is_none_or(|slot| slot.cached != place) {
+                check.differs(format!("the cache has a value of {key:?} that the table does not lead to"));
             }
         }
         Ok(())
@@ -93,7 +99,7 @@ impl Naive {
         match record.body {
             Body::Version { key, entry } => {
                 let tombstone = entry.value.is_none();
-                let slot = Slot { stamp: entry.stamp, expires: entry.expires, tombstone, at };
+                let slot = Slot { stamp: entry.stamp, expires: entry.expires, tombstone, at, cached: Place::NONE };
                 match self.versions.get(&key) {
                     Some(held) if held.stamp > slot.stamp => return,
                     Some(held) if held.stamp == slot.stamp => self.ties.push((held.at, at)),
@@ -158,7 +164,8 @@ impl Check<'_> {
     fn versions(&mut self) {
         let mut table = BTreeMap::new();
         for shard in self.shards {
-            table.extend(shard.within(TokenRange::ALL).map(|(key, slot)| (key.clone(), *slot)));
+            let versions = shard.within(TokenRange::ALL);
+            table.extend(versions.map(|(key, slot)| (key.clone(), Slot { cached: Place::NONE, ..*slot })));
         }
         let log = std::mem::take(&mut self.naive.versions);
         for (key, slot) in &log {

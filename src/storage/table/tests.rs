@@ -14,7 +14,13 @@ fn stamp(time: u64) -> Stamp {
 }
 
 fn slot(time: u64, tombstone: bool, segment: u32, offset: u32) -> Slot {
-    Slot { stamp: stamp(time), expires: None, tombstone, at: Location { segment, offset, length: 10 } }
+    Slot {
+        stamp: stamp(time),
+        expires: None,
+        tombstone,
+        at: Location { segment, offset, length: 10 },
+        cached: Place::NONE,
+    }
 }
 
 /// Tokens near both ends and near the shards' bounds, so that ranges meet, touch and miss each other.
@@ -135,7 +141,8 @@ fn apply(table: &Table, naive: &mut Naive, step: u32, action: Action) {
 }
 
 fn discard(table: &Table, range: TokenRange, upto: Stamp) -> Vec<Key> {
-    table.parts(range).flat_map(|(index, part)| table.lock_shard(index).discard(part, upto)).collect()
+    let dropped = table.parts(range).flat_map(|(index, part)| table.lock_shard(index).discard(part, upto));
+    dropped.map(|(key, _)| key).collect()
 }
 
 proptest! {

@@ -235,7 +235,7 @@ fn a_failed_log_refuses_puts_and_tells_why() {
 #[test]
 fn verify_names_what_is_wrong() {
     type Damage = fn(&Store);
-    let damages: [(&str, Damage); 9] = [
+    let damages: [(&str, Damage); 10] = [
         ("the table lacks", |store| {
             store.table.lock(key(1).token()).remove(&key(1));
         }),
@@ -249,8 +249,16 @@ fn verify_names_what_is_wrong() {
             shard.insert(&key(1), Slot { expires: Some(Time(1)), ..slot });
         }),
         ("the floor at token", |store| store.table.lock(Token(0)).raise_floor(TokenRange::ALL, stamp(50))),
-        ("the cache has another value", |store| store.cache.put(&key(1), value(2, 2))),
-        ("the cache has another value", |store| store.cache.put(&key(2), value(2, 2))),
+        ("the cache has another value", |store| {
+            let cached = store.table.lock(key(1).token()).get(&key(1)).unwrap().cached;
+            store.cache.put(&key(1), cached, value(2, 2));
+        }),
+        ("the cache has another value", |store| {
+            store.cache.put(&key(2), Place::NONE, value(2, 2));
+        }),
+        ("that the table does not lead to", |store| {
+            store.table.lock(key(1).token()).set_cached(&key(1), Place::NONE);
+        }),
         ("reads, but", |store| store.cache.count_miss(&key(1))),
         ("epoch, topology", |store| store.epoch.store(9, Ordering::Release)),
         ("the control records take", |store| {
