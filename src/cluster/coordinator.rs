@@ -105,7 +105,7 @@ impl Cluster {
         next: Option<&Need>,
     ) {
         let task = self.clients.next_task();
-        let state = Task {
+        let state = Box::new(Task {
             operation,
             client,
             key,
@@ -117,7 +117,7 @@ impl Cluster {
             wanted: everybody(current, next),
             is_answered: false,
             timer: None,
-        };
+        });
         let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut()) else { return };
         process.tasks.insert(task, state);
         self.drive(node, task);
@@ -276,7 +276,7 @@ impl Cluster {
     }
 
     pub(super) fn task(&mut self, node: NodeId, task: TaskId) -> Option<&mut Task> {
-        self.nodes.get_mut(&node)?.process.as_mut()?.tasks.get_mut(&task)
+        self.nodes.get_mut(&node)?.process.as_mut()?.tasks.get_mut(&task).map(Box::as_mut)
     }
 
     /// The topology a coordinator plans with.

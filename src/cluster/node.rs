@@ -29,7 +29,8 @@ pub(super) struct Node {
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) replica: Replica,
-    pub(super) tasks: BTreeMap<TaskId, Task>,
+    /// In boxes: a task is about a kilobyte, and a map moves its entries about.
+    pub(super) tasks: BTreeMap<TaskId, Box<Task>>,
     pub(super) commits: GroupCommit,
     pub(super) upkeep_is_due: bool,
     /// Whether it answers clients: not before it has handed over what it lost while it was down.
