@@ -61,7 +61,7 @@ pub enum Workload {
     ReadCold,
     /// Half puts, half gets
     Mixed,
-    /// Half puts, half gets on the simulated cluster, in memory
+    /// Half puts, half gets on simulated clusters, one a thread, in memory
     Simulated,
     /// Opening a directory again
     Recovery,

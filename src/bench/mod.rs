@@ -3,7 +3,7 @@
 //! Each [`Workload`] is one result. Those of the embedded [`KeyValueStore`](crate::KeyValueStore) run real threads on
 //! real log files, in a scratch directory that is named, and removed however the run ends; each gets a new store,
 //! which holds every key before anything is measured. A twentieth of the operations goes ahead of the measurement, so
-//! that caches and allocators are warm. `simulated` counts the operations of the in-memory [`Cluster`](crate::cluster)
+//! that caches and allocators are warm. `simulated` counts the operations of in-memory [`Cluster`](crate::cluster)s
 //! that a second of wall-clock time plays.
 //!
 //! What a figure means:

@@ -30,10 +30,9 @@ pub(super) struct Row {
 
 impl Row {
     pub(super) fn new(settings: &Settings, workload: Workload, measured: &Measured) -> Row {
-        let alone = matches!(workload, Workload::Simulated | Workload::Recovery);
         Row {
             workload,
-            threads: if alone { 1 } else { settings.threads },
+            threads: if workload == Workload::Recovery { 1 } else { settings.threads },
             in_flight: if workload == Workload::WriteBatched { settings.in_flight } else { 1 },
             ops: measured.ops,
             keys: settings.keys,
@@ -191,7 +190,7 @@ fn meaning(workload: Workload) -> &'static str {
         Workload::ReadCold => "gets without a cache: each is a positioned read of a log",
         Workload::Mixed => "half puts, half gets; 1,000 values cached a node",
         Workload::Simulated => {
-            "half puts, half gets of the simulated cluster, in memory; virtual time, wall-clock figures"
+            "half puts, half gets of one simulated cluster a thread, in memory; virtual time, wall-clock figures"
         }
         Workload::Recovery => "the directory of a store that was closed, opened again",
     }

@@ -1,4 +1,10 @@
 //! The simulated cluster: how many operations a second of wall-clock time plays.
+//!
+//! A cluster is played by one thread. So there is one for each thread, of a seed of its own, as when many seeds are
+//! tried; the figure is of all of them together.
+
+use std::panic::resume_unwind;
+use std::thread;
 
 use super::data::Data;
 use super::workers::{self, Measured, Worker};
@@ -7,21 +13,18 @@ use crate::cluster::{Backing, Cluster, ClusterConfig, RequestOptions};
 use crate::error::Error;
 use crate::sim::rng::Rng;
 
-/// Half puts, half gets, one after the other, by one client.
+/// Half puts, half gets, one after the other, by one client of each cluster.
 pub(super) fn measure(task: &Task<'_>) -> Result<Measured, BenchError> {
-    let mut client = Client::new(task)?;
+    let threads = task.settings.threads;
     task.progress.begin("loading", u64::from(task.data.len()));
-    for key in 0..task.data.len() {
-        if task.is_stopped() {
-            break;
-        }
-        client.put(key)?;
-        task.progress.set(u64::from(key));
-    }
-    Ok(workers::measure(std::slice::from_mut(&mut client), 1, task))
+    let clients: Result<Vec<_>, _> = thread::scope(|scope| {
+        let handles: Vec<_> = (0..threads).map(|thread| scope.spawn(move || Client::loaded(task, thread))).collect();
+        handles.into_iter().map(|handle| handle.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    Ok(workers::measure(&mut clients?, 1, task))
 }
 
-/// The only one: it knows what each key holds.
+/// The only one of its cluster: it knows what each key holds.
 struct Client<'a> {
     cluster: Cluster,
     data: &'a Data,
@@ -33,22 +36,35 @@ struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    fn new(task: &Task<'a>) -> Result<Client<'a>, Error> {
+    fn new(task: &Task<'a>, thread: usize) -> Result<Client<'a>, Error> {
         let settings = task.settings;
         let config = ClusterConfig {
             copies: settings.copies,
             vnodes: settings.vnodes,
             sync: settings.sync,
             level: settings.level,
-            seed: settings.seed,
+            seed: settings.seed.wrapping_add(thread as u64),
             ..ClusterConfig::default()
         };
         let (mut cluster, _) = Cluster::open(config, Backing::Memory)?;
         for number in 1..=settings.nodes {
             cluster.add_node(&format!("node{number}"), 1.0)?;
         }
-        let (order, rounds) = (task.data.order(0), vec![0; task.data.len() as usize]);
+        let (order, rounds) = (task.data.order(thread), vec![0; task.data.len() as usize]);
         Ok(Client { cluster, data: task.data, order, value: Vec::new(), rounds, options: RequestOptions::default() })
+    }
+
+    /// With every key written once.
+    fn loaded(task: &Task<'a>, thread: usize) -> Result<Client<'a>, Error> {
+        let mut client = Client::new(task, thread)?;
+        for key in 0..task.data.len() {
+            if task.is_stopped() {
+                break;
+            }
+            client.put(key)?;
+            task.progress.set(u64::from(key));
+        }
+        Ok(client)
     }
 
     fn put(&mut self, key: u32) -> Result<(), Error> {
