@@ -1,6 +1,8 @@
 //! What a client of a cluster can meet, simulated or embedded: a code, what happened, what changed (usually nothing),
 //! what to do.
 
+use std::borrow::Cow;
+
 use crate::storage::StorageError;
 use crate::types::LimitError;
 
@@ -55,6 +57,28 @@ pub enum Error {
         /// The node.
         label: String,
     },
+    /// E136: what needs a process that is at work, or one that is down, met one that stands still. Nothing was changed.
+    #[error(
+        "KV-E136 node '{label}' is paused: nothing was changed; let it go on first (at the prompt: resume {label})"
+    )]
+    NodePaused {
+        /// The node.
+        label: String,
+    },
+    /// E136. Nothing was changed.
+    #[error("KV-E136 node '{label}' is not paused: nothing was changed; pause it first (at the prompt: pause {label})")]
+    NotPaused {
+        /// The node.
+        label: String,
+    },
+    /// E401: a node is on two sides of a partition. Nothing was changed.
+    #[error(
+        "KV-E401 node '{label}' is on both sides: nothing was changed; name it once, or not at all and it talks to both"
+    )]
+    TwoSides {
+        /// The node.
+        label: String,
+    },
     /// E201. No replica can have stored it.
     #[error("KV-E201 no quorum: {needed} {} needed, {reachable} reachable{}: nothing was changed; lower the level or bring nodes back", answers(*.needed), reasons(.missing))]
     NoQuorum {
@@ -63,7 +87,7 @@ pub enum Error {
         /// Replicas that could answer.
         reachable: usize,
         /// Who cannot, and why.
-        missing: Vec<(String, &'static str)>,
+        missing: Vec<(String, Cow<'static, str>)>,
     },
     /// E202, a write: some replica may hold it.
     #[error("KV-E202 timeout: {} of {needed} {} needed{}: the write may or may not take effect; {}read the key, or write it again", .acks.len(), answers(*.needed), reasons(.missing), make_room(.missing))]
@@ -73,7 +97,7 @@ pub enum Error {
         /// Who answered.
         acks: Vec<String>,
         /// Who did not, and why.
-        missing: Vec<(String, &'static str)>,
+        missing: Vec<(String, Cow<'static, str>)>,
     },
     /// E202, a read.
     #[error("KV-E202 timeout: {} of {needed} {} needed{}: nothing was changed; read again, or at a lower level", .acks.len(), answers(*.needed), reasons(.missing))]
@@ -83,7 +107,7 @@ pub enum Error {
         /// Who answered.
         acks: Vec<String>,
         /// Who did not, and why.
-        missing: Vec<(String, &'static str)>,
+        missing: Vec<(String, Cow<'static, str>)>,
     },
     /// E203. Nothing was changed.
     #[error(
@@ -122,6 +146,16 @@ pub enum Error {
         "KV-E301 the ring change under way ({percent} %) needs node '{label}', which is down or has stopped: it goes on when that is back; restart it (at the prompt: restart {label})"
     )]
     ChangeBlocked {
+        /// The node.
+        label: String,
+        /// How far it has come.
+        percent: u8,
+    },
+    /// E301: the change under way cannot go on without a node that is paused. Nothing else was changed.
+    #[error(
+        "KV-E301 the ring change under way ({percent} %) needs node '{label}', which is paused: it goes on when that does; resume it (at the prompt: resume {label})"
+    )]
+    ChangePaused {
         /// The node.
         label: String,
         /// How far it has come.
@@ -182,14 +216,19 @@ impl Error {
             | Error::LeaverDown { .. }
             | Error::LeaverUp { .. }
             | Error::NodeUp { .. }
+            | Error::NodePaused { .. }
+            | Error::NotPaused { .. }
             | Error::ChangeAborted { .. }
             | Error::HeirDown { .. } => "KV-E136",
             Error::NoQuorum { .. } => "KV-E201",
             Error::WriteTimeout { .. } | Error::ReadTimeout { .. } => "KV-E202",
             Error::Busy { .. } | Error::ClientsAtWork { .. } => "KV-E203",
-            Error::ChangeInProgress { .. } | Error::ChangeGoesOn { .. } | Error::ChangeBlocked { .. } => "KV-E301",
+            Error::ChangeInProgress { .. }
+            | Error::ChangeGoesOn { .. }
+            | Error::ChangeBlocked { .. }
+            | Error::ChangePaused { .. } => "KV-E301",
             Error::LastCopy { .. } => "KV-E302",
-            Error::Setting { .. } => "KV-E401",
+            Error::Setting { .. } | Error::TwoSides { .. } => "KV-E401",
             Error::Storage(error) => error.code(),
         }
     }
@@ -215,7 +254,7 @@ fn known_nodes(known: &[String]) -> String {
 }
 
 /// What to do about full disks, before anything else is worth trying.
-fn make_room(missing: &[(String, &'static str)]) -> String {
+fn make_room(missing: &[(String, Cow<'static, str>)]) -> String {
     let full: Vec<&str> = missing.iter().filter(|(_, why)| *why == DISK_FULL).map(|(node, _)| node.as_str()).collect();
     if full.is_empty() {
         return String::new();
@@ -223,7 +262,7 @@ fn make_room(missing: &[(String, &'static str)]) -> String {
     format!("free some space, kill and restart {}, then ", full.join(", "))
 }
 
-fn reasons(missing: &[(String, &'static str)]) -> String {
+fn reasons(missing: &[(String, Cow<'static, str>)]) -> String {
     if missing.is_empty() {
         return String::new();
     }

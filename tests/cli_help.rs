@@ -58,6 +58,20 @@ fn errors_of_the_grammar() {
         "put a \"1",
         "put a it's",
         "put a \"1\"2",
+        "partition node1",
+        "partition node1 |",
+        "partition node1 -> node2 -> node3",
+        "heal everything",
+        "drop 5",
+        "drop 101%",
+        "drop NaN%",
+        "duplicate -1%",
+        "slow node1 ten",
+        "slow node1 0x",
+        "skew node1 soon",
+        "skew node1 +100000d",
+        "disk node1 broken",
+        "latency",
     ];
     let texts = lines.map(|line| {
         let first = statements(line.as_bytes()).and_then(|mut all| all.next().expect("a statement"));
@@ -80,7 +94,9 @@ fn a_command_lists_only_the_flags_it_takes() {
     for listed in ["--in-flight <N>", "--seed <N>", "--sync <POLICY>"] {
         assert!(benchmark.contains(listed), "{listed} is not in\n{benchmark}");
     }
-    for refused in ["--data-dir", "--ephemeral", "--cache-entries", "--timeout", "--recover", "--max-value", "--bail"] {
+    for refused in
+        ["--data-dir", "--ephemeral", "--cache-entries", "--timeout", "--recover", "--max-value", "--latency", "--bail"]
+    {
         assert!(!benchmark.contains(refused), "{refused} is in\n{benchmark}");
     }
     assert!(!printed("completions --help").contains("--data-dir"));

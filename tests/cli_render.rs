@@ -62,6 +62,7 @@ fn node(id: &str, state: &'static str, keys: u64, primaries: u64, share: f64) ->
         cache_hits: 12,
         cache_misses: 4,
         log_bytes: 1_234_567,
+        faults: Vec::new(),
     }
 }
 

@@ -13,6 +13,8 @@ mod crashes;
 mod deaths;
 #[path = "cluster_behaviour/disks.rs"]
 mod disks;
+#[path = "cluster_behaviour/faults.rs"]
+mod faults;
 #[path = "cluster_behaviour/forced.rs"]
 mod forced;
 #[path = "cluster_behaviour/growth.rs"]

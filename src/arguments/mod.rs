@@ -18,8 +18,9 @@ pub use generate::{completions, man};
 
 use crate::bench;
 use crate::cluster::ClusterConfig;
-use crate::command::{grammar, units};
+use crate::command::{self, CommandError, UsageError, grammar, units};
 use crate::shell::{Format, Input, Options};
+use crate::sim::latency::Latency;
 use crate::storage::log::SyncPolicy;
 use crate::types::{Level, MAX_COPIES, MAX_NODES, MAX_VALUE_CAP, MAX_VNODES, Time};
 
@@ -162,6 +163,10 @@ struct Shared {
     #[arg(long, value_name = "SIZE", global = true, default_value = "1MiB", value_parser = max_value)]
     max_value: usize,
 
+    /// How long messages take, in ms: const:MS, uniform:FROM,TO, exp:RATE, pareto:XM,ALPHA, mix:P%PART+.. or file:PATH
+    #[arg(long, value_name = "SPEC", global = true, value_parser = latency)]
+    latency: Option<Latency>,
+
     /// Of what is printed; json is one object a line, csv is for benchmark
     #[arg(long, value_name = "FORMAT", global = true, default_value = "text", value_parser = one_of(["text", "json", "csv"], format))]
     format: bench::Format,
@@ -236,8 +241,9 @@ impl Shared {
             timeout: self.timeout,
             seed: self.seed,
             max_value: self.max_value,
+            nodes: defaults.nodes,
             recover_prefix: self.recover.is_some(),
-            ..defaults
+            latency: self.latency.unwrap_or(defaults.latency),
         };
         Options {
             config,
@@ -331,6 +337,15 @@ fn timeout(text: &str) -> Result<Time, String> {
         .ok_or_else(|| format!("it is {}, above zero and at most 1h", units::DURATION_FORM))
 }
 
+fn latency(text: &str) -> Result<Latency, String> {
+    command::latency::read(text).map_err(|error| match error {
+        CommandError::Usage(UsageError::BadLatency { at, expected, .. }) => {
+            format!("from character {at} on, expected {expected}")
+        }
+        error => error.to_string(),
+    })
+}
+
 fn max_value(text: &str) -> Result<usize, String> {
     units::size(text)
         .and_then(|size| usize::try_from(size).ok())
@@ -355,6 +370,6 @@ const MAX_CACHE_ENTRIES: i64 = 10_000_000;
 
 /// Shared flags without a meaning for a benchmark: its files are scratch files, its caches belong to the results.
 const NOT_FOR_BENCHMARK: &[&str] =
-    &["data_dir", "ephemeral", "cache_entries", "timeout", "recover", "max_value", "bail"];
+    &["data_dir", "ephemeral", "cache_entries", "timeout", "recover", "max_value", "latency", "bail"];
 /// Virtual time is played event by event: a request that nobody answers takes as long as this.
 const MAX_TIMEOUT: Time = Time(3_600 * Time::SECOND.0);

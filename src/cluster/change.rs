@@ -211,8 +211,11 @@ impl Cluster {
             let process = self.nodes.get(id).and_then(|node| node.process.as_ref());
             process.is_none_or(|process| process.replica.store().failure().is_some())
         };
-        let first = silent.first().filter(|_| silent.iter().all(needs_restart))?;
-        Some(Error::ChangeBlocked { label: self.label(*first), percent: machine.percent() })
+        let is_paused = |id: &NodeId| self.faults.is_paused(*id);
+        let first = silent.first().filter(|_| silent.iter().all(|id| needs_restart(id) || is_paused(id)))?;
+        let (label, percent) = (self.label(*first), machine.percent());
+        let is_held = is_paused(first) && !needs_restart(first);
+        Some(if is_held { Error::ChangePaused { label, percent } } else { Error::ChangeBlocked { label, percent } })
     }
 
     /// The tokens of a node of `weight`; E401 when there are none or too many.

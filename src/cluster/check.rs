@@ -8,7 +8,6 @@ mod rings;
 #[cfg(test)]
 mod tests;
 
-use super::event::{Envelope, Event};
 use super::ledger::MAX_FINDINGS;
 use super::node::Node;
 use super::report::CheckReport;
@@ -64,6 +63,14 @@ impl Cluster {
         if in_flight > 0 {
             findings.notes.push(format!("{in_flight} operations are in flight: their writes may or may not count"));
         }
+        let faults = self.faults();
+        if !faults.is_empty() {
+            let each: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            findings.notes.push(format!("faults are on: {}; heal ends them", each.join("; ")));
+        }
+        if self.faults.lost_to_skew > 0 {
+            findings.notes.push(format!("acknowledged writes lost to clock skew: {}", self.faults.lost_to_skew));
+        }
         if self.ledger.is_recovered {
             findings.notes.push("what was found on disk counts as written and acknowledged".to_owned());
         }
@@ -115,13 +122,17 @@ impl Cluster {
             }
         };
         let messages = self.network.counts();
-        let in_queue = self.queue.iter().filter(|event| matches!(event, Event::Arrive(at) if Envelope::travels(at)));
+        let in_queue = self.queue.iter().chain(self.faults.waiting()).filter(|event| event.is_in_flight());
         equal(
-            "messages sent = delivered + dropped + in flight",
-            messages.sent,
+            "messages sent + duplicated = delivered + dropped + in flight",
+            messages.sent + messages.duplicated,
             messages.delivered + messages.dropped + messages.in_flight,
         );
-        equal("messages in flight = those in the queue", messages.in_flight, in_queue.count() as u64);
+        equal(
+            "messages in flight = those in the queue, or at a process that is paused",
+            messages.in_flight,
+            in_queue.count() as u64,
+        );
         let counts = self.clients.counts();
         equal(
             "operations issued = ok + failed + indeterminate + in flight",

@@ -8,6 +8,7 @@ use super::{Cluster, NodeId};
 use crate::node::{Durability, Staged};
 use crate::protocol::message::{Refusal, Reply};
 use crate::sim::latency::Latency;
+use crate::sim::network::times;
 use crate::sim::rng::Rng;
 use crate::sim::trace::TraceEvent;
 use crate::storage::log::{LogPosition, SyncPolicy};
@@ -94,7 +95,7 @@ impl Cluster {
             return;
         }
         let batch = std::mem::take(&mut commits.next);
-        let delay = self.commits.of(batch.durability());
+        let delay = times(self.commits.of(batch.durability()), self.faults.disk_slowness(node));
         commits.running = Some(batch);
         self.queue.schedule(self.now.plus(delay), Event::Committed { node, life });
     }

@@ -34,14 +34,18 @@ pub(super) struct Task {
     confirmed: NodeList,
     /// Who is to have the write, the owners of both rings during a change: for the ledger.
     wanted: NodeList,
+    /// Stamps taken: answers to what was sent with an earlier one say nothing about the last.
+    stamping: u8,
+    /// Whether a write that completed before this one began has a newer stamp.
+    is_hidden: bool,
     /// Whether the client has been answered.
-    is_answered: bool,
+    pub(super) is_answered: bool,
     timer: Option<Ticket>,
 }
 
 impl Task {
     fn about(&self, task: TaskId) -> About {
-        About::Task { task, operation: self.client }
+        About::Task { task, operation: self.client, stamping: self.stamping }
     }
 }
 
@@ -105,6 +109,7 @@ impl Cluster {
         next: Option<&Need>,
     ) {
         let task = self.clients.next_task();
+        let is_hidden = entry.as_ref().is_some_and(|entry| self.ledger.has_newer(&key, entry.stamp));
         let state = Box::new(Task {
             operation,
             client,
@@ -115,6 +120,8 @@ impl Cluster {
             needed: current.need,
             confirmed: NodeList::NONE,
             wanted: everybody(current, next),
+            stamping: 0,
+            is_hidden,
             is_answered: false,
             timer: None,
         });
@@ -154,8 +161,14 @@ impl Cluster {
     }
 
     /// An answer has come back to a coordinator.
-    pub(super) fn on_answer(&mut self, node: NodeId, task: TaskId, from: NodeId, answer: Result<Reply, Refusal>) {
-        let Some(state) = self.task(node, task) else { return };
+    pub(super) fn on_answer(
+        &mut self,
+        node: NodeId,
+        (task, stamping): (TaskId, u8),
+        from: NodeId,
+        answer: Result<Reply, Refusal>,
+    ) {
+        let Some(state) = self.task(node, task).filter(|state| state.stamping == stamping) else { return };
         let is_stored = matches!(answer, Ok(Reply::Stored { .. }));
         if let Some(entry) = state.entry.as_ref().filter(|_| is_stored) {
             let stamp = entry.stamp;
@@ -208,7 +221,9 @@ impl Cluster {
         state.is_answered = true;
         let (client, key) = (state.client, state.key.clone());
         if let (Outcome::Stored { .. }, Some(entry)) = (&outcome, &state.entry) {
+            let hidden = u64::from(state.is_hidden);
             let acknowledged = Acknowledged::new(entry, state.confirmed, state.wanted);
+            self.faults.lost_to_skew += hidden;
             self.ledger.acknowledged(&key, acknowledged);
         }
         self.on_client_outcome(client, node, task, outcome);
@@ -242,7 +257,7 @@ impl Cluster {
     /// The coordinator's own replica adopts a topology it was told of. Its log has it before any reply of that epoch
     /// leaves, as with a `Fence` from elsewhere.
     fn adopt(&mut self, node: NodeId, topology: &Arc<Topology>) {
-        let now = self.now;
+        let now = self.now_at(node);
         let Some(at) = self.nodes.get_mut(&node) else { return };
         at.clock.observe(topology.record().cleared_before);
         let Some(process) = at.process.as_mut() else { return };
@@ -264,13 +279,15 @@ impl Cluster {
         let Some(stamp) = self.next_stamp(node) else { return };
         let Some(state) = self.task(node, task) else { return };
         state.operation.restamp(stamp);
+        state.stamping = state.stamping.wrapping_add(1);
         if let Some(entry) = &mut state.entry {
             entry.stamp = stamp;
         }
     }
 
     fn next_stamp(&mut self, node: NodeId) -> Option<Stamp> {
-        let stamp = self.nodes.get_mut(&node)?.clock.next(self.now);
+        let now = self.now_at(node);
+        let stamp = self.nodes.get_mut(&node)?.clock.next(now);
         self.clock.observe(stamp);
         Some(stamp)
     }

@@ -2,21 +2,43 @@
 
 use super::event::{About, Body, Envelope, Event, LEADER};
 use super::{Cluster, NodeId};
+use crate::protocol::hlc::MAX_AHEAD;
 use crate::protocol::message::{Refusal, Reply, Request};
+use crate::sim::network::Fate;
 use crate::sim::trace::TraceEvent;
-use crate::types::Time;
 
 impl Cluster {
     /// Sends a message. What a node says to itself does not go through the network.
     pub(super) fn send(&mut self, from: NodeId, to: NodeId, about: About, body: Body) {
         let envelope = Envelope { from, to, about, body };
-        let delay = if envelope.travels() {
-            self.note(TraceEvent { digest: envelope.body.digest(), ..self.told(from, to, "send", &envelope) });
-            self.network.send()
-        } else {
-            Time(0)
-        };
-        self.queue.schedule(self.now.plus(delay), Event::Arrive(envelope));
+        if !envelope.travels() {
+            self.queue.schedule(self.now, Event::Arrive(envelope));
+            return;
+        }
+        self.note(TraceEvent { digest: envelope.body.digest(), ..self.told(from, to, "send", &envelope) });
+        match self.network.send(from, to) {
+            Fate::Dropped => self.note(self.told(to, from, "drop", &envelope)),
+            Fate::Cut => self.note(self.told(to, from, "cut", &envelope)),
+            Fate::OnItsWay { delay, again } => {
+                if let Some(delay) = again {
+                    self.note(self.told(from, to, "duplicate", &envelope));
+                    self.queue.schedule(self.now.plus(delay), Event::Arrive(envelope.clone()));
+                }
+                self.queue.schedule(self.now.plus(delay), Event::Arrive(envelope));
+            }
+        }
+    }
+
+    /// A message that arrives where nothing gets through is lost. Everything else is given back.
+    pub(super) fn lose_to_cuts(&mut self, event: Event) -> Option<Event> {
+        match event {
+            Event::Arrive(envelope) if self.network.is_cut(envelope.from, envelope.to) => {
+                self.network.arrived(false);
+                self.note(self.told(envelope.to, envelope.from, "cut", &envelope));
+                None
+            }
+            event => Some(event),
+        }
     }
 
     /// Sends `answer` back.
@@ -41,14 +63,18 @@ impl Cluster {
         }
         if let Some(stamp) = envelope.body.stamp() {
             self.clock.observe(stamp);
-            if let Some(node) = self.nodes.get_mut(&envelope.to) {
+            // What is refused as too far ahead must not carry the clock there: its own stamps would be refused then.
+            let is_ahead = stamp.time.since(self.now_at(envelope.to)) > MAX_AHEAD;
+            if let Some(node) = self.nodes.get_mut(&envelope.to).filter(|_| !is_ahead || envelope.body.is_topology()) {
                 node.clock.observe(stamp);
             }
         }
         let Envelope { from, to, about, body } = envelope;
         match (body, about) {
             (Body::Request(request), about) => self.serve(to, from, about, &request),
-            (Body::Answer(answer), About::Task { task, .. }) => self.on_answer(to, task, from, answer),
+            (Body::Answer(answer), About::Task { task, stamping, .. }) => {
+                self.on_answer(to, (task, stamping), from, answer);
+            }
             (Body::Answer(answer), About::Change { serial, id }) => self.on_change_answer(from, serial, id, answer),
         }
     }
@@ -65,7 +91,7 @@ impl Cluster {
 
     /// A replica is asked.
     fn serve(&mut self, node: NodeId, from: NodeId, about: About, request: &Request) {
-        let now = self.now;
+        let now = self.now_at(node);
         let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut()) else { return };
         let staged = process.replica.stage(now, request);
         if staged.is_ok() && matches!(request, Request::Get { .. }) {
@@ -75,7 +101,7 @@ impl Cluster {
     }
 
     /// The trace's account of a message, seen at `node`.
-    fn told(&self, node: NodeId, peer: NodeId, kind: &'static str, envelope: &Envelope) -> TraceEvent {
+    pub(super) fn told(&self, node: NodeId, peer: NodeId, kind: &'static str, envelope: &Envelope) -> TraceEvent {
         TraceEvent {
             node: (node != LEADER).then_some(node),
             what: envelope.body.name(),

@@ -22,8 +22,10 @@ pub(super) enum Event {
     TaskTimer { node: NodeId, task: TaskId },
     /// The ring change wants to know that time has passed.
     ChangeTimer,
-    /// The client of a coordinator that died gives up.
+    /// The client of a coordinator that died, or stands still, gives up.
     Orphaned(OperationId),
+    /// What a client asked has come to its coordinator, which stood still.
+    Asked { node: NodeId, operation: OperationId },
     /// A simulated client asks for the next thing.
     ClientTurn,
 }
@@ -32,8 +34,27 @@ pub(super) enum Event {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct TaskId(pub(super) u64);
 
+impl Event {
+    /// The node whose process it concerns. The leader of ring changes and clients have none.
+    pub(super) fn node(&self) -> Option<NodeId> {
+        match self {
+            Event::Arrive(envelope) => Some(envelope.to).filter(|to| *to != LEADER),
+            Event::Committed { node, .. }
+            | Event::Upkeep { node, .. }
+            | Event::TaskTimer { node, .. }
+            | Event::Asked { node, .. } => Some(*node),
+            Event::ChangeTimer | Event::Orphaned(_) | Event::ClientTurn => None,
+        }
+    }
+
+    /// Whether it is a message that is on its way through the network.
+    pub(super) fn is_in_flight(&self) -> bool {
+        matches!(self, Event::Arrive(envelope) if envelope.travels())
+    }
+}
+
 /// A message on its way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Envelope {
     pub(super) from: NodeId,
     pub(super) to: NodeId,
@@ -44,8 +65,8 @@ pub(super) struct Envelope {
 /// What a message belongs to: the reply carries it back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum About {
-    /// A task of the coordinator, for a client's operation.
-    Task { task: TaskId, operation: OperationId },
+    /// A task of the coordinator, for a client's operation, at the stamp that the task had taken then: counted from 0.
+    Task { task: TaskId, operation: OperationId, stamping: u8 },
     /// A request of the ring change with this serial number.
     Change { serial: u64, id: u64 },
 }
@@ -60,7 +81,7 @@ impl About {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Body {
     Request(Request),
     Answer(Result<Reply, Refusal>),
@@ -100,6 +121,11 @@ impl Body {
             Body::Answer(Ok(reply)) => reply_digest(reply),
             Body::Answer(Err(refusal)) => refusal_digest(refusal),
         }
+    }
+
+    /// Whether its stamp is that of a topology, which holds whatever a clock says.
+    pub(super) fn is_topology(&self) -> bool {
+        matches!(self, Body::Request(Request::Fence { .. }) | Body::Answer(Err(Refusal::Stale { .. })))
     }
 
     /// The versions the message tells of: a hybrid clock never runs behind what it has seen.

@@ -112,6 +112,12 @@ impl Ledger {
         }
     }
 
+    /// Whether a client was told that a newer version than `stamp` is stored.
+    pub(super) fn has_newer(&self, key: &Key, stamp: Stamp) -> bool {
+        let acknowledged = self.keys.get(key).and_then(|account| account.acknowledged.as_ref());
+        acknowledged.is_some_and(|acknowledged| acknowledged.stamp > stamp)
+    }
+
     /// A client was given this.
     pub(super) fn read(&mut self, key: &Key, entry: &Entry) {
         self.reads += 1;

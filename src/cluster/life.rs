@@ -27,6 +27,7 @@ impl Cluster {
             return Err(Error::NodeDown { label: label.to_owned() });
         }
         self.note(TraceEvent { node: Some(id), ..self.event("kill") });
+        self.end_pause(id);
         self.orphan_clients_of(id);
         Ok(())
     }
@@ -35,7 +36,8 @@ impl Cluster {
     pub fn restart(&mut self, label: &str) -> Result<RestartReport, Error> {
         let id = self.find(label)?;
         if self.nodes.get(&id).is_some_and(|node| node.process.is_some()) {
-            return Err(Error::NodeUp { label: label.to_owned() });
+            let label = label.to_owned();
+            return Err(if self.faults.is_paused(id) { Error::NodePaused { label } } else { Error::NodeUp { label } });
         }
         let restored = self.start_process(id)?;
         self.account_for_power_loss(id);
@@ -148,6 +150,7 @@ impl Cluster {
         let strangers: Vec<NodeId> = self.nodes.keys().copied().filter(|id| topology.label(*id).is_none()).collect();
         for id in strangers {
             self.orphan_clients_of(id);
+            self.forget_faults_of(id);
             let Some(node) = self.nodes.remove(&id) else { continue };
             let label = Arc::clone(&node.label);
             // The files are closed before they go.
@@ -174,7 +177,8 @@ impl Cluster {
             return;
         }
         self.clock_noted = self.now;
-        let up: Vec<NodeId> = self.nodes.iter().filter(|(_, node)| node.process.is_some()).map(|(id, _)| *id).collect();
+        let is_at_work = |id: &NodeId, node: &Node| node.process.is_some() && !self.faults.is_paused(*id);
+        let up: Vec<NodeId> = self.nodes.iter().filter(|(id, node)| is_at_work(id, node)).map(|(id, _)| *id).collect();
         for id in up {
             let Some(process) = self.nodes.get(&id).and_then(|node| node.process.as_ref()) else { continue };
             // A log that has failed takes nothing more; its node is told so by every request.

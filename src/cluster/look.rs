@@ -106,6 +106,7 @@ impl Cluster {
         NodeReport {
             id: self.label(id),
             state: self.state(id),
+            faults: self.faults_of(id),
             tokens: self.topology.nodes().iter().find(|member| member.id == id).map_or(0, |member| member.vnodes),
             keys: copies,
             primaries,
@@ -124,6 +125,9 @@ impl Cluster {
             Some(StorageError::DiskFull { .. }) => return "read-only",
             Some(_) => return "stopped",
             None => {}
+        }
+        if self.faults.is_paused(id) {
+            return "paused";
         }
         if process.replica.is_recovering() {
             return "recovering";
@@ -203,7 +207,8 @@ impl Cluster {
         words.extend(event.key.as_ref().map(|key| key.bytes().escape_ascii().to_string()));
         if let Some(peer) = event.peer {
             let peer = if peer == LEADER { "the leader".to_owned() } else { self.label(peer) };
-            words.push(format!("{} {peer}", if event.kind == "send" { "to" } else { "from" }));
+            let is_sent = matches!(event.kind, "send" | "duplicate");
+            words.push(format!("{} {peer}", if is_sent { "to" } else { "from" }));
         }
         words.extend(numbered(event));
         EventReport {
@@ -219,11 +224,23 @@ impl Cluster {
 fn numbered(event: &TraceEvent) -> Option<String> {
     let number = event.number;
     match event.kind {
-        "start" | "answer" | "send" | "deliver" | "local" | "drop" => Some(format!("#{number}")),
+        "start" | "answer" | "send" | "deliver" | "local" | "drop" | "cut" | "duplicate" => Some(format!("#{number}")),
         "commit" => Some(format!("for {number} {}", if number == 1 { "reply" } else { "replies" })),
         "stage" | "change" | "replan" => Some(format!("epoch {number}")),
         "add" => Some(format!("{number} tokens")),
         "restart" => Some(format!("{number} records")),
+        "fault" => amount(event.what, number),
+        _ => None,
+    }
+}
+
+/// How much of a fault was turned on.
+fn amount(what: &str, number: u64) -> Option<String> {
+    match what {
+        "drop" | "duplicate" => Some(format!("{}%", number as f64 / 10_000.0)),
+        "slow" => Some(format!("{}x", number as f64 / 1_000_000.0)),
+        "clock ahead" | "clock behind" => Some(format!("by {} ms", number as f64 / 1_000.0)),
+        "partition: side" | "partition, one way: side" => Some(number.to_string()),
         _ => None,
     }
 }

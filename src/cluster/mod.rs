@@ -23,6 +23,7 @@ mod commit;
 mod coordinator;
 mod delivery;
 mod event;
+mod faults;
 mod home;
 mod ledger;
 mod life;
@@ -61,6 +62,7 @@ use change::Changes;
 use clients::SimulatedClients;
 use commit::CommitDelays;
 use event::{Event, LEADER};
+use faults::Faults;
 use home::Home;
 use ledger::Ledger;
 use node::Node;
@@ -90,6 +92,8 @@ pub struct ClusterConfig {
     pub max_value: usize,
     /// Keep the good prefix of a damaged log (`--recover prefix`).
     pub recover_prefix: bool,
+    /// How long a message takes from node to node.
+    pub latency: Latency,
 }
 
 impl Default for ClusterConfig {
@@ -105,6 +109,7 @@ impl Default for ClusterConfig {
             seed: 1,
             max_value: DEFAULT_MAX_VALUE,
             recover_prefix: false,
+            latency: Latency::NETWORK,
         }
     }
 }
@@ -181,6 +186,7 @@ pub struct Cluster {
     /// The leader's clock: it has seen every stamp.
     clock: HybridClock,
     changes: Changes,
+    faults: Faults,
     clients: Clients,
     ledger: Ledger,
     /// Simulated clients at work, and the report of those that ended.
@@ -213,7 +219,7 @@ impl Cluster {
         Cluster {
             now: Time(0),
             queue: EventQueue::new(),
-            network: Network::new(Latency::NETWORK, streams.stream("network")),
+            network: Network::new(config.latency.clone(), &streams),
             commits: CommitDelays::new(config.sync, streams.stream("disk")),
             trace: Trace::default(),
             crash: streams.stream("crash"),
@@ -222,6 +228,7 @@ impl Cluster {
             topology: Arc::new(Topology::empty(config.copies, config.vnodes)),
             clock: HybridClock::new(LEADER),
             changes: Changes::default(),
+            faults: Faults::default(),
             clients: Clients::default(),
             ledger: Ledger::default(),
             simulated: None,
@@ -287,7 +294,15 @@ impl Cluster {
         self.interrupt.load(Ordering::Relaxed)
     }
 
+    /// Plays an event that falls due; what is for a process that stands still waits there.
     fn play(&mut self, event: Event) {
+        let Some(event) = self.lose_to_cuts(event) else { return };
+        if let Some(event) = self.keep_waiting(event) {
+            self.play_now(event);
+        }
+    }
+
+    fn play_now(&mut self, event: Event) {
         match event {
             Event::Arrive(envelope) => self.arrive(envelope),
             Event::Committed { node, life } => self.on_committed(node, life),
@@ -295,6 +310,7 @@ impl Cluster {
             Event::TaskTimer { node, task } => self.on_task_timer(node, task),
             Event::ChangeTimer => self.on_change_timer(),
             Event::Orphaned(id) => self.on_orphaned(id),
+            Event::Asked { operation, .. } => self.on_asked(operation),
             Event::ClientTurn => self.on_client_turn(),
         }
     }

@@ -40,8 +40,11 @@ impl Cluster {
             node.held_at_power_loss = Some(held);
         }
         self.note(TraceEvent { node: Some(id), what: "power loss", ..self.event("kill") });
+        self.end_pause(id);
         self.orphan_clients_of(id);
         let disk = self.home.disk_of(label);
+        // What fails is the node's own use of its disk, and that is over.
+        disk.mend();
         if self.config.sync != SyncPolicy::Always {
             // First: a node that has lost something and does not know it would answer reads.
             Log::mark_loss(&*disk, label)?;
@@ -49,6 +52,7 @@ impl Cluster {
         let crash = &mut self.crash;
         let cut = disk.power_loss_torn(&mut || crash.next_u64());
         let unsynced_bytes = cut.map_err(|error| StorageError::writing(label, &error))?;
+        self.apply_disk_fault(id);
         Ok(PowerLossReport { node: label.to_owned(), unsynced_bytes })
     }
 

@@ -1,5 +1,9 @@
 //! What the cluster answers, as data. Rendering is the command room's.
 
+mod faults;
+
+pub use faults::*;
+
 use crate::error::Error;
 use crate::sim::network::MessageCounts;
 use crate::types::{Epoch, Stamp, Time};
@@ -156,7 +160,7 @@ pub enum MessageEnd {
     OnItsWay,
     /// It arrived then.
     Arrived(Time),
-    /// It was lost then: its receiver was down.
+    /// It was lost then: at random, to a partition, or because its receiver was down.
     Lost(Time),
 }
 
@@ -193,6 +197,8 @@ pub struct MetricsReport {
     pub messages: MessageCounts,
     /// Replicas that a read brought up to date before it was answered.
     pub read_repairs: u64,
+    /// Acknowledged writes that a write which had completed before hides: clocks were wrong.
+    pub lost_to_skew: u64,
     /// Reads of values answered by a node's cache.
     pub cache_hits: u64,
     /// Reads of values answered by a log, or that found none.
@@ -270,6 +276,8 @@ pub struct StatusReport {
     pub owns: f64,
     /// The number in every header of its log.
     pub host_id: u64,
+    /// The faults that concern it alone.
+    pub faults: Vec<Fault>,
 }
 
 /// The ring in force.
@@ -367,8 +375,10 @@ pub struct Placement {
 pub struct NodeReport {
     /// Its label.
     pub id: String,
-    /// `up`, `down`, `joining`, `leaving`, `recovering`, `read-only`, `stopped`.
+    /// `up`, `down`, `joining`, `leaving`, `recovering`, `read-only`, `stopped`, `paused`.
     pub state: &'static str,
+    /// The faults that concern it alone.
+    pub faults: Vec<Fault>,
     /// Its tokens.
     pub tokens: u16,
     /// Copies it holds (live keys; 0 while down).

@@ -1,5 +1,6 @@
 //! The client's side: requests in, answers and errors out.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use super::metrics::{Ending, Metrics, OperationKind};
 use super::report::{Answer, OperationCounts, ReadReport, WriteReport};
 use super::{Cluster, NodeId, OperationId, RequestOptions};
 use crate::error::{DISK_FULL, Error};
+use crate::protocol::hlc::MAX_AHEAD;
 use crate::protocol::operation::{Outcome, Shortfall, Silence};
 use crate::sim::trace::TraceEvent;
 use crate::topology::NoPlan;
@@ -42,7 +44,7 @@ struct Client {
 enum Wish {
     Put {
         value: Arc<[u8]>,
-        expires: Option<Time>,
+        ttl: Option<Time>,
     },
     /// `existed` is known once the read that goes first is answered.
     Delete {
@@ -115,8 +117,7 @@ impl Cluster {
         if value.len() > max {
             return Err(LimitError::Value { len: value.len(), max }.into());
         }
-        let expires = options.ttl.map(|ttl| self.now.plus(ttl));
-        self.start(key, Wish::Put { value: Arc::from(value), expires }, options)
+        self.start(key, Wish::Put { value: Arc::from(value), ttl: options.ttl }, options)
     }
 
     /// Starts a delete without waiting.
@@ -174,16 +175,35 @@ impl Cluster {
             ..self.event("start")
         });
         let deadline = self.now.plus(self.config.timeout);
-        let client = Client { coordinator, key, wish: wish.clone(), level, started: self.now, deadline };
+        let client = Client { coordinator, key, wish, level, started: self.now, deadline };
         self.clients.open.insert(id, client);
-        let first = if let Wish::Put { value, expires } = wish { Some((Some(value), expires)) } else { None };
-        self.begin(id, first);
+        self.ask(id, coordinator, deadline);
         // What cannot even begin is answered at once: nothing was sent.
         let refused = self.clients.answers.get(&id).is_some_and(Result::is_err);
         match refused.then(|| self.clients.answers.remove(&id)).flatten() {
             Some(Err(error)) => Err(error),
             _ => Ok(id),
         }
+    }
+
+    /// The client's wish comes to its coordinator. One that stands still finds it when it goes on; if that is too late,
+    /// the client has given up.
+    fn ask(&mut self, operation: OperationId, node: NodeId, deadline: Time) {
+        match self.keep_waiting(Event::Asked { node, operation }) {
+            Some(_) => self.on_asked(operation),
+            None => drop(self.queue.schedule(deadline, Event::Orphaned(operation))),
+        }
+    }
+
+    /// Starts what a client wants, unless it has given up.
+    pub(super) fn on_asked(&mut self, id: OperationId) {
+        let Some(client) = self.clients.open.get(&id) else { return };
+        let expires = |ttl: Time| self.now_at(client.coordinator).plus(ttl);
+        let written = match &client.wish {
+            Wish::Put { value, ttl } => Some((Some(Arc::clone(value)), ttl.map(expires))),
+            Wish::Delete { .. } | Wish::Get => None,
+        };
+        self.begin(id, written);
     }
 
     /// Starts the machine of an open operation: a put of `written`, or a read.
@@ -228,7 +248,11 @@ impl Cluster {
             return Ok(first);
         }
         self.clients.refused(kind);
-        let missing = replicas.as_slice().iter().map(|node| (self.label(*node), self.silence(*node, DOWN))).collect();
+        let missing = replicas
+            .as_slice()
+            .iter()
+            .map(|node| (self.label(*node), self.silence(*node, None, DOWN.into())))
+            .collect();
         Err(Error::NoQuorum { needed: level.need(replicas.len()), reachable: 0, missing })
     }
 
@@ -238,7 +262,8 @@ impl Cluster {
             NoPlan::TooFewReplicas { need, replicas } => {
                 let up = |node: &&NodeId| self.nodes.get(node).is_some_and(|node| node.is_serving());
                 let (up, down): (Vec<_>, Vec<_>) = replicas.as_slice().iter().partition(up);
-                let missing = down.iter().map(|node| (self.label(*node), self.silence(*node, DOWN))).collect();
+                let missing =
+                    down.iter().map(|node| (self.label(*node), self.silence(*node, None, DOWN.into()))).collect();
                 Error::NoQuorum { needed: usize::from(need), reachable: up.len(), missing }
             }
         }
@@ -246,6 +271,7 @@ impl Cluster {
 
     /// A machine has come to its outcome.
     pub(super) fn on_client_outcome(&mut self, id: OperationId, node: NodeId, task: TaskId, outcome: Outcome) {
+        let now = self.now_at(node);
         let Some(client) = self.clients.open.get_mut(&id) else { return };
         let is_write = !matches!(client.wish, Wish::Get | Wish::Delete { existed: None });
         match outcome {
@@ -254,7 +280,7 @@ impl Cluster {
                 self.finish(id, report.map(Answer::Written).ok_or(Error::NoNodes));
             }
             Outcome::Found { entry, .. } if matches!(client.wish, Wish::Delete { .. }) => {
-                let existed = entry.as_ref().is_some_and(|entry| entry.visible(self.now).is_some());
+                let existed = entry.as_ref().is_some_and(|entry| entry.visible(now).is_some());
                 client.wish = Wish::Delete { existed: Some(existed) };
                 if let (Some(entry), Some(at)) = (entry, self.nodes.get_mut(&node)) {
                     at.clock.observe(entry.stamp);
@@ -266,21 +292,28 @@ impl Cluster {
                 self.finish(id, report.map(Answer::Read).ok_or(Error::NoNodes));
             }
             Outcome::Failed(shortfall) => {
-                let error = self.no_quorum(&shortfall);
+                let error = self.no_quorum(node, &shortfall);
                 self.finish(id, Err(error));
             }
             Outcome::Indeterminate(shortfall) => {
-                let error = self.timeout(&shortfall, is_write);
+                let error = self.timeout(node, &shortfall, is_write);
                 self.finish(id, Err(error));
             }
         }
     }
 
-    /// The coordinator died with the operation. The client has waited until its deadline and knows nothing.
+    /// The coordinator died with the operation, or stands still. The client has waited until its deadline and knows
+    /// nothing.
     pub(super) fn on_orphaned(&mut self, id: OperationId) {
         let Some(client) = self.clients.open.get(&id) else { return };
+        let why = match self.nodes.get(&client.coordinator).and_then(|node| node.process.as_ref()) {
+            _ if self.faults.is_paused(client.coordinator) => "paused while it coordinated this",
+            // It has gone on since, and its machine answers at the deadline.
+            Some(process) if process.tasks.values().any(|task| task.client == id && !task.is_answered) => return,
+            _ => "died while it coordinated this",
+        };
         let needed = client.level.need(self.topology.replicas(client.key.token()).len());
-        let missing = vec![(self.label(client.coordinator), "died while it coordinated this")];
+        let missing = vec![(self.label(client.coordinator), why.into())];
         let error = match client.wish {
             Wish::Get => Error::ReadTimeout { needed, acks: Vec::new(), missing },
             Wish::Put { .. } | Wish::Delete { .. } => Error::WriteTimeout { needed, acks: Vec::new(), missing },
@@ -355,7 +388,7 @@ impl Cluster {
         if let Some(entry) = &entry {
             self.ledger.read(&client.key, entry);
         }
-        let value = entry.as_ref().and_then(|entry| entry.visible(self.now)).map(|value| value.to_vec());
+        let value = entry.as_ref().and_then(|entry| entry.visible(self.now_at(node))).map(|value| value.to_vec());
         Some(ReadReport {
             key: client.key.bytes().to_vec(),
             value,
@@ -372,14 +405,14 @@ impl Cluster {
         self.task(node, task).map(|state| (state.replicas, usize::from(state.needed)))
     }
 
-    fn no_quorum(&self, shortfall: &Shortfall) -> Error {
+    fn no_quorum(&self, coordinator: NodeId, shortfall: &Shortfall) -> Error {
         let needed = usize::from(shortfall.needed);
-        Error::NoQuorum { needed, reachable: shortfall.acks.len(), missing: self.missing(shortfall) }
+        Error::NoQuorum { needed, reachable: shortfall.acks.len(), missing: self.missing(coordinator, shortfall) }
     }
 
-    fn timeout(&self, shortfall: &Shortfall, is_write: bool) -> Error {
+    fn timeout(&self, coordinator: NodeId, shortfall: &Shortfall, is_write: bool) -> Error {
         let needed = usize::from(shortfall.needed);
-        let (acks, missing) = (self.labels_of(shortfall.acks.as_slice()), self.missing(shortfall));
+        let (acks, missing) = (self.labels_of(shortfall.acks.as_slice()), self.missing(coordinator, shortfall));
         if is_write {
             Error::WriteTimeout { needed, acks, missing }
         } else {
@@ -387,28 +420,40 @@ impl Cluster {
         }
     }
 
-    fn missing(&self, shortfall: &Shortfall) -> Vec<(String, &'static str)> {
-        let reason = |silence: Silence| match silence {
-            Silence::NoAnswer => "no answer",
-            Silence::ReadOnly => DISK_FULL,
-            Silence::Stopped => "stopped, a flush failed",
-            Silence::Recovering => "recovering",
-            Silence::Refused => "refused",
+    fn missing(&self, coordinator: NodeId, shortfall: &Shortfall) -> Vec<(String, Cow<'static, str>)> {
+        let reason = |node: NodeId, silence: Silence| match silence {
+            Silence::NoAnswer => "no answer".into(),
+            Silence::ReadOnly => DISK_FULL.into(),
+            Silence::Stopped => "stopped, a flush failed".into(),
+            Silence::Recovering => "recovering".into(),
+            Silence::Refused => {
+                let ahead = self.now_at(coordinator).since(self.now_at(node));
+                let is_skewed = ahead > MAX_AHEAD;
+                if is_skewed {
+                    format!("refused, its clock is {} ms behind", ahead.0 / 1_000).into()
+                } else {
+                    "refused".into()
+                }
+            }
         };
-        let missing = shortfall.missing.iter();
-        missing.map(|(node, silence)| (self.label(*node), self.silence(*node, reason(*silence)))).collect()
+        let why = |(node, silence): &(NodeId, Silence)| {
+            (self.label(*node), self.silence(*node, Some(coordinator), reason(*node, *silence)))
+        };
+        shortfall.missing.iter().map(why).collect()
     }
 
-    /// Why a node says nothing, as the operator sees it.
-    fn silence(&self, node: NodeId, otherwise: &'static str) -> &'static str {
+    /// Why a node says nothing to `coordinator`, as the operator sees it.
+    fn silence(&self, node: NodeId, coordinator: Option<NodeId>, otherwise: Cow<'static, str>) -> Cow<'static, str> {
+        let cut = coordinator.filter(|from| self.network.is_cut(*from, node) || self.network.is_cut(node, *from));
         match self.nodes.get(&node) {
-            Some(node) if node.process.is_none() => DOWN,
-            Some(node) if !node.is_serving() => "starting",
-            _ => otherwise,
+            Some(at) if at.process.is_none() => DOWN.into(),
+            Some(at) if !at.is_serving() => "starting".into(),
+            Some(_) if self.faults.is_paused(node) => "paused".into(),
+            _ => cut.map_or(otherwise, |from| format!("partitioned from {}", self.label(from)).into()),
         }
     }
 
-    /// Clients of a coordinator that has died give up at their deadlines.
+    /// Clients of a coordinator that has died, or stands still, give up at their deadlines.
     pub(super) fn orphan_clients_of(&mut self, node: NodeId) {
         for (id, deadline) in self.clients.of_coordinator(node) {
             self.queue.schedule(deadline.max(self.now), Event::Orphaned(id));

@@ -37,19 +37,19 @@ impl Cluster {
             let (Some(node), peer) = (event.node, event.peer) else { continue };
             match (event.kind, peer) {
                 ("start", _) => coordinator = Some(node),
-                ("send", Some(peer)) if peer != LEADER => messages.push(self.message(event, node, peer)),
+                ("send" | "duplicate", Some(peer)) if peer != LEADER => messages.push(self.message(event, node, peer)),
                 ("local", Some(_)) => {
                     let end = MessageEnd::Arrived(event.at);
                     messages.push(Message { end, ..self.message(event, node, node) });
                 }
-                ("deliver" | "drop", Some(peer)) if peer != LEADER => {
+                ("deliver" | "drop" | "cut", Some(peer)) if peer != LEADER => {
                     let (from, to) = (self.label(peer), self.label(node));
                     let is_it = |message: &&mut Message| {
                         message.end == MessageEnd::OnItsWay
                             && (&message.from, &message.to, message.what) == (&from, &to, event.what)
                     };
                     if let Some(message) = messages.iter_mut().find(is_it) {
-                        let lost = event.kind == "drop";
+                        let lost = event.kind != "deliver";
                         message.end = if lost { MessageEnd::Lost(event.at) } else { MessageEnd::Arrived(event.at) };
                     }
                 }

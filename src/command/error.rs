@@ -47,6 +47,18 @@ pub enum UsageError {
         /// What was expected.
         expected: &'static str,
     },
+    /// A description of latencies that is none.
+    #[error(
+        "KV-E401 latency: '{typed}' is wrong from character {at} on, expected {expected}: nothing was changed; for example latency uniform:1,3"
+    )]
+    BadLatency {
+        /// What was typed.
+        typed: String,
+        /// The first character that is wrong, counted from 1.
+        at: usize,
+        /// What has to be there.
+        expected: &'static str,
+    },
     /// The command has no such flag.
     #[error("KV-E401 {} has no flag '{typed}': nothing was changed; {} (a value that begins with -- goes in quotes, or after --)", .spec.name, did_you_mean(.nearest, &.spec.usage_hint()))]
     UnknownFlag {
@@ -119,6 +131,7 @@ impl UsageError {
             | UsageError::BadFlag { spec, .. } => Some(spec.name),
             UsageError::NotConfirmed => Some("clear"),
             UsageError::BadWeight { .. } => Some("addnode"),
+            UsageError::BadLatency { .. } => Some("latency"),
             UsageError::UnclosedQuote { .. }
             | UsageError::TextAfterQuote { .. }
             | UsageError::LineTooLong

@@ -4,7 +4,7 @@ use super::error::{CommandError, UsageError};
 use super::parse::Command;
 use super::render::clock;
 use super::response::{Keyed, Loaded, Response, Written};
-use super::{dump, load};
+use super::{dump, latency, load};
 use crate::cluster::{Cluster, ReadReport, RequestOptions};
 use crate::error::Error;
 use crate::types::{Key, LimitError, MAX_VNODES, Time};
@@ -75,6 +75,16 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
             Response::Killed { node: id, now: cluster.now() }
         }
         Command::Restart { id } => Response::Restarted(stoppable(cluster, "restart", |cluster| cluster.restart(&id))?),
+        Command::Pause { id } => Response::Faulted(cluster.pause(&id)?),
+        Command::Resume { id } => Response::Faulted(cluster.resume(&id)?),
+        Command::Partition { sides, is_one_way } => Response::Faulted(cluster.partition(&sides, is_one_way)?),
+        Command::Heal { scope } => Response::Healed(cluster.heal(scope)),
+        Command::Drop { percent } => Response::Faulted(cluster.drop_messages(percent)),
+        Command::Duplicate { percent } => Response::Faulted(cluster.duplicate_messages(percent)),
+        Command::Latency { spec } => Response::Faulted(cluster.set_latency(latency::read(&spec)?)),
+        Command::Slow { id, factor } => Response::Faulted(cluster.slow(&id, factor)?),
+        Command::Skew { id, us } => Response::Faulted(cluster.skew(&id, us)?),
+        Command::Disk { id, fault } => Response::Faulted(cluster.set_disk(&id, fault)?),
         Command::Advance { duration } => advance(cluster, duration)?,
         Command::Clients(options) => {
             cluster.start_clients(options)?;

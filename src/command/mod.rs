@@ -13,6 +13,7 @@ pub mod escape;
 pub mod execute;
 pub mod grammar;
 pub mod help;
+pub mod latency;
 pub mod load;
 pub mod parse;
 pub mod render;

@@ -2,9 +2,9 @@
 
 use super::grammar::Spec;
 use crate::cluster::{
-    CheckReport, ClientsOptions, ClientsReport, EventReport, Explanation, MetricsReport, NodeReport, Placement,
-    PowerLossReport, ReadReport, RepairReport, RestartReport, RingChangeReport, RingPlan, RingReport, StatsReport,
-    StatusReport, WriteReport,
+    CheckReport, ClientsOptions, ClientsReport, EventReport, Explanation, FaultReport, HealReport, MetricsReport,
+    NodeReport, Placement, PowerLossReport, ReadReport, RepairReport, RestartReport, RingChangeReport, RingPlan,
+    RingReport, StatsReport, StatusReport, WriteReport,
 };
 use crate::error::Error;
 use crate::types::{Level, Time};
@@ -96,6 +96,10 @@ pub enum Response {
     },
     /// Of `restart`.
     Restarted(RestartReport),
+    /// Of `partition`, `drop`, `slow`, `pause`, `resume` and the like.
+    Faulted(FaultReport),
+    /// Of `heal`.
+    Healed(HealReport),
     /// Of `advance`.
     Advanced {
         /// Virtual time.
@@ -206,6 +210,8 @@ impl Response {
         match self {
             Response::NodeAdded(report) | Response::NodeRemoved(report) => &report.notes,
             Response::Restarted(report) => &report.notes,
+            Response::Faulted(report) => &report.notes,
+            Response::Healed(report) => &report.notes,
             Response::Checked(report) => &report.notes,
             _ => &[],
         }

@@ -1,9 +1,13 @@
-//! Durations and sizes as people write them: `10ms 5s 2m`, `1MiB 64KiB 100`. Exact: no floating point, no wrap-around.
+//! Durations, sizes and other figures as people write them: `10ms 5s 2m`, `1MiB 64KiB 100`, `5%`, `10x`. Durations and
+//! sizes are exact: no floating point, no wrap-around.
 
 use crate::types::Time;
 
 /// The longest duration that can be typed: a hundred years. Nothing overflows that adds a few of them.
 pub const MAX_DURATION: Time = Time(100 * 365 * 86_400 * 1_000_000);
+
+/// The farthest a clock can be set off: 1,000 days.
+pub const MAX_OFFSET: Time = Time(1_000 * 86_400 * 1_000_000);
 
 /// What [`duration`] takes, for messages.
 pub const DURATION_FORM: &str = "a duration up to 100 years (10ms, 5s, 2m, 500us, 1.5h)";
@@ -48,6 +52,45 @@ pub fn mix(text: &str) -> Option<f64> {
     let (first, second) = (f64::from(part(first)?), f64::from(part(second)?));
     let both = first + second;
     (both > 0.0).then(|| first / both)
+}
+
+/// Reads `5%`, `0.1%`: from 0 to 100.
+pub fn percent(text: &str) -> Option<f64> {
+    decimal(text.strip_suffix('%')?).filter(|percent| *percent <= 100.0)
+}
+
+/// Reads `10x`, `1.5x`: from 1 to 10,000.
+pub fn factor(text: &str) -> Option<f64> {
+    let number = text.strip_suffix(['x', 'X'])?;
+    decimal(number).filter(|factor| (1.0..=10_000.0).contains(factor))
+}
+
+/// Reads `+400ms`, `-2s`, `0s` in microseconds. None beyond [`MAX_OFFSET`].
+pub fn offset(text: &str) -> Option<i64> {
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let span = duration(rest).filter(|span| *span <= MAX_OFFSET)?;
+    Some(sign * i64::try_from(span.0).ok()?)
+}
+
+/// Reads `a,b | c`, `a|b|c` as sides with at least one name each, and `a -> b` as two of which only the first does not
+/// reach the second.
+pub fn sides(text: &str) -> Option<(Vec<Vec<String>>, bool)> {
+    let is_one_way = !text.contains('|');
+    let sides = text.split(if is_one_way { "->" } else { "|" });
+    let names = |side: &str| -> Vec<String> { side.split(',').map(|name| name.trim().to_owned()).collect() };
+    let sides: Vec<Vec<String>> = sides.map(names).collect();
+    let is_name = |name: &String| !name.is_empty() && !name.contains(char::is_whitespace);
+    let is_whole = sides.iter().flatten().all(is_name) && sides.len() >= 2 && (sides.len() == 2 || !is_one_way);
+    is_whole.then_some((sides, is_one_way))
+}
+
+/// A number without sign and exponent.
+fn decimal(text: &str) -> Option<f64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    text.parse().ok().filter(|_| is_plain)
 }
 
 fn number_and_unit(text: &str) -> (&str, &str) {

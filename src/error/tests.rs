@@ -8,7 +8,7 @@ fn label() -> String {
 
 #[test]
 fn every_text_is_pinned() {
-    let missing = || vec![("node2".to_owned(), "down"), ("node3".to_owned(), "KV-E120 disk full")];
+    let missing = || vec![("node2".to_owned(), "down".into()), ("node3".to_owned(), "KV-E120 disk full".into())];
     let acks = || vec!["node1".to_owned()];
     let all = [
         Error::UnknownNode { label: "nod1".to_owned(), known: vec![label(), "node2".to_owned()] },
@@ -19,6 +19,8 @@ fn every_text_is_pinned() {
         Error::LeaverDown { label: label() },
         Error::LeaverUp { label: label() },
         Error::NodeUp { label: label() },
+        Error::NodePaused { label: label() },
+        Error::NotPaused { label: label() },
         Error::NoQuorum { needed: 2, reachable: 0, missing: missing() },
         Error::NoQuorum { needed: 1, reachable: 0, missing: Vec::new() },
         Error::WriteTimeout { needed: 2, acks: acks(), missing: missing() },
@@ -28,11 +30,13 @@ fn every_text_is_pinned() {
         Error::ChangeInProgress { percent: 40 },
         Error::ChangeGoesOn { percent: 40 },
         Error::ChangeBlocked { label: label(), percent: 80 },
+        Error::ChangePaused { label: label(), percent: 80 },
         Error::LastCopy { label: label(), keys: 1 },
         Error::LastCopy { label: label(), keys: 2 },
         Error::ChangeAborted { label: label() },
         Error::HeirDown { label: "node2".to_owned(), leavers: vec![label(), "node2".to_owned()] },
         Error::Setting { setting: "copies", given: 9, least: 1, most: 7 },
+        Error::TwoSides { label: label() },
     ];
     for error in &all {
         assert!(error.to_string().starts_with(error.code()), "{error}");

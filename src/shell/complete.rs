@@ -131,11 +131,13 @@ impl Place<'_> {
         let all: Vec<String> = match (self.wanted, self.kind()) {
             (Wanted::Command, _) | (_, Some(Kind::Command)) => commands(),
             (Wanted::Flag(spec), _) => spec.flags.iter().map(|flag| flag.name.to_owned()).collect(),
-            (_, Some(Kind::Node)) => names.nodes.clone(),
+            (_, Some(Kind::Node | Kind::Sides)) => names.nodes.clone(),
             (_, Some(Kind::NewNode)) => free_id(&names.nodes).into_iter().collect(),
             (_, Some(Kind::Key)) => names.keys.iter().cloned().collect(),
             (_, Some(Kind::Level)) => Level::NAMES.iter().map(|(name, _)| (*name).to_owned()).collect(),
             (_, Some(Kind::Switch)) => vec!["on".to_owned(), "off".to_owned()],
+            (_, Some(Kind::Scope)) => ["network", "disk", "clock", "all"].map(str::to_owned).into(),
+            (_, Some(Kind::DiskState)) => ["full", "slow", "failing", "ok"].map(str::to_owned).into(),
             _ => Vec::new(),
         };
         let is_key = self.kind() == Some(Kind::Key);

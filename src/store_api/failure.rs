@@ -1,5 +1,7 @@
 //! From outcomes to what callers are told.
 
+use std::borrow::Cow;
+
 use crate::error::{DISK_FULL, Error};
 use crate::protocol::operation::{Outcome, Shortfall, Silence};
 use crate::topology::{NoPlan, Topology};
@@ -52,8 +54,8 @@ fn timeout(shortfall: &Shortfall, attempt: Attempt, topology: &Topology) -> Erro
     }
 }
 
-fn missing(shortfall: &Shortfall, topology: &Topology) -> Vec<(String, &'static str)> {
-    shortfall.missing.iter().map(|(node, silence)| (label(*node, topology), reason(*silence))).collect()
+fn missing(shortfall: &Shortfall, topology: &Topology) -> Vec<(String, Cow<'static, str>)> {
+    shortfall.missing.iter().map(|(node, silence)| (label(*node, topology), reason(*silence).into())).collect()
 }
 
 fn label(node: NodeId, topology: &Topology) -> String {

@@ -23,7 +23,7 @@ fn a_quorum_survives_one_death_and_not_two() {
         Error::WriteTimeout { needed, acks, mut missing } => {
             missing.sort_unstable();
             assert_eq!((needed, acks), (2, vec!["node2".to_owned()]));
-            assert_eq!(missing, [("node1".to_owned(), "down"), ("node3".to_owned(), "down")]);
+            assert_eq!(missing, [("node1".to_owned(), "down".into()), ("node3".to_owned(), "down".into())]);
         }
         error => panic!("{error}"),
     }

@@ -145,7 +145,7 @@ fn a_node_with_another_ring() {
 #[test]
 fn accounts_that_do_not_add_up() {
     let mut cluster = cluster();
-    cluster.network.send();
+    cluster.network.send(NodeId(1), NodeId(2));
     assert_eq!(found(&mut cluster), ["STAT-1"], "a message that is nowhere");
     let mut cluster = self::cluster();
     cluster.network.arrived(true);

@@ -21,6 +21,10 @@ pub(in crate::command) enum Datum {
     Level(Level),
     Command(&'static Spec),
     Switch(bool),
+    /// A percentage, or a factor.
+    Number(f64),
+    /// In microseconds.
+    Offset(i64),
     /// A flag without a value.
     Present,
 }
@@ -44,6 +48,11 @@ impl Datum {
             Kind::Mix => units::mix(&text).map(Datum::Mix),
             Kind::RingChange => named(&text, &["addnode", "removenode"]),
             Kind::Operation => named(&text, &["put", "get"]),
+            Kind::Scope => one_of(&text, &["network", "disk", "clock", "all"]),
+            Kind::DiskState => one_of(&text, &["full", "slow", "failing", "ok"]),
+            Kind::Percent => units::percent(&text).map(Datum::Number),
+            Kind::Factor => units::factor(&text).map(Datum::Number),
+            Kind::Offset => units::offset(&text).map(Datum::Offset),
             Kind::Switch => match text.to_ascii_lowercase().as_str() {
                 "on" => Some(Datum::Switch(true)),
                 "off" => Some(Datum::Switch(false)),
@@ -131,6 +140,20 @@ impl Given {
         self.optional_count().ok_or_else(|| self.mismatch())
     }
 
+    pub(super) fn number(&mut self) -> Result<f64, UsageError> {
+        match self.arguments.pop_front() {
+            Some(Datum::Number(number)) => Ok(number),
+            _ => Err(self.mismatch()),
+        }
+    }
+
+    pub(super) fn offset(&mut self) -> Result<i64, UsageError> {
+        match self.arguments.pop_front() {
+            Some(Datum::Offset(us)) => Ok(us),
+            _ => Err(self.mismatch()),
+        }
+    }
+
     pub(super) fn switch(&mut self) -> Result<bool, UsageError> {
         match self.arguments.pop_front() {
             Some(Datum::Switch(on)) => Ok(on),
@@ -208,6 +231,11 @@ impl Given {
     fn mismatch(&self) -> UsageError {
         UsageError::MissingArgument { spec: self.spec, name: "an argument", commented: false }
     }
+}
+
+/// The word among `words` that `text` is, in any case.
+fn one_of(text: &str, words: &[&str]) -> Option<Datum> {
+    words.iter().find(|word| word.eq_ignore_ascii_case(text)).map(|word| Datum::Text((*word).to_owned()))
 }
 
 /// The name of the command that `text` is, if it is one of `names`.

@@ -91,6 +91,20 @@ pub enum Kind {
     Command,
     /// `on` or `off`.
     Switch,
+    /// Sides of a partition: `node1,node2 | node3`, in any number of words.
+    Sides,
+    /// What is healed.
+    Scope,
+    /// A percentage: `5%`.
+    Percent,
+    /// A description of latencies.
+    Latency,
+    /// How many times slower: `10x`.
+    Factor,
+    /// How far a clock is off: `+400ms`.
+    Offset,
+    /// What is wrong with a disk.
+    DiskState,
     /// One word without further rules.
     Word,
 }
@@ -113,6 +127,13 @@ impl Kind {
             Kind::Operation => "an operation (put, get)",
             Kind::Command => "a command",
             Kind::Switch => "on or off",
+            Kind::Sides => "sides with nodes on each (node1,node2 | node3; one way: node1 -> node2)",
+            Kind::Scope => "one of network, disk, clock, all",
+            Kind::Percent => "a percentage from 0% to 100% (5%, 0.1%)",
+            Kind::Latency => "a latency (const:1, uniform:1,3, exp:2)",
+            Kind::Factor => "how many times slower, from 1x to 10000x (10x, 1.5x)",
+            Kind::Offset => "an offset up to 1000 days (+400ms, -2s, 0s)",
+            Kind::DiskState => "one of full, slow, failing, ok",
             Kind::Word => "a word",
         }
     }
@@ -163,7 +184,8 @@ impl Spec {
             let (open, close) = if argument.optional { ("[", "]") } else { ("", "") };
             usage.push_str(&format!(" {open}{}{close}", argument.name));
         }
-        usage + if self.repeats > 0 { " .." } else { "" }
+        let shows_all = self.arguments.iter().any(|argument| argument.kind == Kind::Sides);
+        usage + if self.repeats > 0 && !shows_all { " .." } else { "" }
     }
 
     /// Which of its arguments follows `taken` others; past the end where no more are taken.

@@ -1,6 +1,7 @@
 //! The table itself, in the order in which `help` lists the commands of a group.
 
 mod data;
+mod faults;
 mod look;
 mod ring;
 mod session;
@@ -36,6 +37,16 @@ pub static SPECS: &[Spec] = &[
     look::CHECK,
     session::KILL,
     session::RESTART,
+    faults::PAUSE,
+    faults::RESUME,
+    faults::PARTITION,
+    faults::HEAL,
+    faults::DROP,
+    faults::DUPLICATE,
+    faults::LATENCY,
+    faults::SLOW,
+    faults::SKEW,
+    faults::DISK,
     session::ADVANCE,
     session::CLIENTS,
     session::CLOCK,

@@ -33,12 +33,19 @@ fn every_command_can_be_typed_in_full() {
         Kind::RingChange => "addnode",
         Kind::Operation | Kind::Command => "put",
         Kind::Switch => "OFF",
+        Kind::Sides => "node1|node2",
+        Kind::Scope => "DISK",
+        Kind::Percent => "0.5%",
+        Kind::Latency => "const:1",
+        Kind::Factor => "1.5x",
+        Kind::Offset => "-400ms",
+        Kind::DiskState => "Full",
         Kind::Key | Kind::Value | Kind::Path | Kind::Word => "x",
     };
     for spec in SPECS {
         for name in spec.names() {
-            // Only one node joins at a time.
-            let more = if spec.name == "plan" { 0 } else { 2 * spec.repeats };
+            // Only one node joins at a time; a side follows a separator.
+            let more = if matches!(spec.name, "plan" | "partition") { 0 } else { 2 * spec.repeats };
             let mut line = name.to_uppercase();
             for argument in (0..spec.arguments.len() + more).map(|taken| spec.arguments[spec.place(taken)]) {
                 line += &format!(" {}", sample(argument.kind));

@@ -3,6 +3,7 @@
 //! Bytes that are not UTF-8 stand under `key_base64` and `value_base64`. Hashes are strings of 16 hexadecimal digits,
 //! since many readers of JSON round large numbers. Fields that end in `_us` are microseconds.
 
+mod faults;
 mod look;
 mod object;
 
@@ -68,7 +69,8 @@ fn fill(object: Object, response: &Response) -> Object {
         Response::ClearScreen | Response::Exit => object,
         Response::Cleared(count) => object.with("cleared", *count),
         Response::Nodes(nodes) => object.list("nodes", nodes, |node| {
-            Object::new().with("id", &node.id).with("state", node.state).with("tokens", node.tokens)
+            let each = Object::new().with("id", &node.id).with("state", node.state).with("tokens", node.tokens);
+            each.with("faults", faults::each(&node.faults))
         }),
         Response::Show(report) | Response::Stats(report) => stats(object, report),
         Response::Status(nodes) => look::status(object, nodes),
@@ -81,6 +83,8 @@ fn fill(object: Object, response: &Response) -> Object {
             .with("unsynced_bytes", report.unsynced_bytes)
             .time("virtual_us", *now),
         Response::Restarted(report) => object.with("node", &report.node).with("records", report.records),
+        Response::Faulted(report) => faults::faulted(object, report),
+        Response::Healed(report) => faults::healed(object, report),
         Response::Advanced { now } => object.time("virtual_us", *now),
         Response::ClientsStarted { options, until } => object
             .with("done", false)

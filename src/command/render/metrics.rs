@@ -9,8 +9,9 @@ pub(super) fn metrics(page: &mut Page, metrics: &MetricsReport, look: Look) {
     operations(page, &metrics.operations, look);
     let messages = metrics.messages;
     page.line(&format!(
-        "{} between nodes: {} delivered, {} dropped, {} in flight",
+        "{} between nodes: {}{} delivered, {} dropped, {} in flight",
         counted(messages.sent, "message"),
+        if messages.duplicated > 0 { format!("{} duplicated, ", grouped(messages.duplicated)) } else { String::new() },
         grouped(messages.delivered),
         grouped(messages.dropped),
         grouped(messages.in_flight),
@@ -22,6 +23,9 @@ pub(super) fn metrics(page: &mut Page, metrics: &MetricsReport, look: Look) {
         percent(ratio(metrics.cache_hits, reads)),
     ));
     page.line(&format!("{} by reads", counted(metrics.read_repairs, "write-back")));
+    if metrics.lost_to_skew > 0 {
+        page.line(&format!("acknowledged writes lost to clock skew: {}", grouped(metrics.lost_to_skew)));
+    }
     page.dim("times are virtual, of operations that were answered");
     page.dim("next: stats");
 }

@@ -3,7 +3,7 @@
 use super::figures::{bytes, counted, grouped, percent};
 use super::tables::{nodes, table};
 use super::{Look, Page};
-use crate::cluster::{RingReport, StatusReport};
+use crate::cluster::{Fault, RingReport, StatusReport};
 
 /// As `nodetool status` does, without its data centers.
 pub(super) fn status(page: &mut Page, status: &[StatusReport], look: Look) {
@@ -24,6 +24,10 @@ pub(super) fn status(page: &mut Page, status: &[StatusReport], look: Look) {
     });
     let header = ["--", "Node", "Load", "Tokens", "Owns (effective)", "Host ID"];
     table(page, &header, 2, rows.collect(), look);
+    for node in status.iter().filter(|node| !node.faults.is_empty()) {
+        let faults: Vec<String> = node.faults.iter().map(Fault::short).collect();
+        page.line(&format!("{}: {}", node.id, faults.join(", ")));
+    }
     page.dim("next: ring");
 }
 

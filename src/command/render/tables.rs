@@ -4,7 +4,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use super::figures::{bytes, counted, grouped, percent, ratio, shares};
 use super::{Look, Page};
-use crate::cluster::{NodeReport, StatsReport};
+use crate::cluster::{Fault, NodeReport, StatsReport};
 
 pub(super) fn nodes(page: &mut Page, nodes: &[NodeReport], look: Look) {
     if nodes.is_empty() {
@@ -12,7 +12,7 @@ pub(super) fn nodes(page: &mut Page, nodes: &[NodeReport], look: Look) {
         page.dim("next: addnode node1");
         return;
     }
-    let rows = nodes.iter().map(|node| vec![node.id.clone(), node.state.to_owned(), grouped(node.tokens.into())]);
+    let rows = nodes.iter().map(|node| vec![node.id.clone(), state(node), grouped(node.tokens.into())]);
     table(page, &["node", "state", "tokens"], 2, rows.collect(), look);
     page.dim("next: show");
 }
@@ -26,7 +26,8 @@ pub(super) fn show(page: &mut Page, stats: &StatsReport, look: Look) {
     let shares = shares(&stats.nodes.iter().map(|node| node.share).collect::<Vec<_>>());
     let mut figures: Vec<[String; 4]> = std::iter::zip(&stats.nodes, shares)
         .map(|(node, share)| {
-            let state = if node.state == "up" { String::new() } else { node.state.to_owned() };
+            let state = state(node);
+            let state = if state == "up" { String::new() } else { state };
             // What a node that is down holds cannot be looked up.
             let copies = if node.state == "down" { "? copies".to_owned() } else { counted(node.keys, "copy") };
             [copies, counted(node.primaries, "primary"), share, state]
@@ -75,7 +76,7 @@ pub(super) fn stats(page: &mut Page, stats: &StatsReport, look: Look) {
     let rows = std::iter::zip(&stats.nodes, shares).map(|(node, share)| {
         vec![
             node.id.clone(),
-            node.state.to_owned(),
+            state(node),
             known(node, grouped(node.keys)),
             grouped(node.primaries),
             share,
@@ -108,6 +109,12 @@ pub(super) fn stats(page: &mut Page, stats: &StatsReport, look: Look) {
         grouped(count.in_flight),
     ));
     page.dim("next: check");
+}
+
+/// A node's state, and what else is wrong with it.
+fn state(node: &NodeReport) -> String {
+    let faults: Vec<String> = node.faults.iter().map(Fault::short).filter(|fault| fault != node.state).collect();
+    if faults.is_empty() { node.state.to_owned() } else { format!("{} ({})", node.state, faults.join(", ")) }
 }
 
 /// The figure, unless the node is down and it cannot be looked up.

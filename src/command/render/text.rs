@@ -2,7 +2,7 @@
 
 use super::figures::{bytes, clock, counted, grouped, lasted, percent};
 use super::page::flow;
-use super::{Page, metrics, ownership, ring, story, tables};
+use super::{Page, faults, metrics, ownership, ring, story, tables};
 use crate::cluster::{CheckReport, ClientsOptions, EventReport, Placement, PowerLossReport, ReadReport, WriteReport};
 use crate::command::error::{CommandError, without_code};
 use crate::command::response::{Keyed, Loaded, Response, Written};
@@ -68,6 +68,8 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::Restarted(report) => {
             page.lead(&format!("{} is up: {} recovered from its log", report.node, counted(report.records, "record")));
         }
+        Response::Faulted(report) => faults::faulted(&mut page, report, look),
+        Response::Healed(report) => faults::healed(&mut page, report),
         Response::Advanced { now } => page.line(&format!("virtual time {}", clock(*now))),
         Response::ClientsStarted { options, until } => clients_started(&mut page, options, *until),
         Response::ClientsEnded(report) => metrics::clients(&mut page, report, look),

@@ -85,6 +85,14 @@ impl FaultyDisk {
         state.read = fault;
     }
 
+    /// Ends every fault: there is room, reads and syncs do what they say, also those of files whose sync had failed.
+    /// What was lost stays lost.
+    pub fn mend(&self) {
+        let mut state = lock(&self.state);
+        (state.room, state.sync, state.read, state.good_reads) = (None, SyncFault::None, ReadFault::None, 0);
+        state.files.values().for_each(|synced| lock(synced).lost = false);
+    }
+
     /// The machine dies at the step of this number (the first is 0): it has `effect`, and every call from there on
     /// fails.
     pub fn crash_at(&self, step: u64, effect: CrashEffect) {

@@ -1,6 +1,6 @@
 //! Plans, repairs, stories, ownership and metrics.
 
-use super::{Object, hex, pair, ring_change};
+use super::{Object, faults, hex, pair, ring_change};
 use crate::cluster::{
     Answer, ClientsReport, Explanation, Message, MessageEnd, MetricsReport, OperationMetrics, PlannedMember,
     RepairReport, RingPlan, RingReport, StatusReport,
@@ -87,6 +87,7 @@ pub(super) fn status(object: Object, status: &[StatusReport]) -> Object {
             .with("tokens", node.tokens)
             .with("owns", node.owns)
             .with("host_id", hex(node.host_id))
+            .with("faults", faults::each(&node.faults))
     })
 }
 
@@ -110,6 +111,7 @@ pub(super) fn ring(object: Object, ring: &RingReport, tokens: bool) -> Object {
 pub(super) fn metrics(object: Object, metrics: &MetricsReport) -> Object {
     let messages = Object::new()
         .with("sent", metrics.messages.sent)
+        .with("duplicated", metrics.messages.duplicated)
         .with("delivered", metrics.messages.delivered)
         .with("dropped", metrics.messages.dropped)
         .with("in_flight", metrics.messages.in_flight);
@@ -118,6 +120,7 @@ pub(super) fn metrics(object: Object, metrics: &MetricsReport) -> Object {
         .with("in_flight", metrics.in_flight)
         .object("messages", messages)
         .with("read_repairs", metrics.read_repairs)
+        .with("lost_to_skew", metrics.lost_to_skew)
         .with("cache_hits", metrics.cache_hits)
         .with("cache_misses", metrics.cache_misses)
 }

@@ -1,0 +1,339 @@
+//! Faults that are turned on, stay on while virtual time moves, and are ended one by one or by [`Cluster::heal`].
+//!
+//! | fault | what it does |
+//! |---|---|
+//! | partition | what is sent from one side to another, or arrives from there, is lost |
+//! | drop, duplicate | a part of the messages is lost, or arrives twice |
+//! | latency | how long messages take |
+//! | slow | a node's messages and commits take a multiple of their time |
+//! | skew | a node's clock is off: it stamps, expires values and judges stamps of the future by it |
+//! | pause | a process stands still: what arrives waits for it, and so do its timers |
+//! | disk | full: appends fail. failing: syncs fail. slow: commits take a hundred times as long |
+//!
+//! Here is which of them are on. The messages' fate is the [network](crate::sim::network)'s, a disk's that of its
+//! [wrapper](crate::storage::disk::FaultyDisk). Each is an event when it begins and when it ends. Slowness, skew and what
+//! is wrong with a disk belong to the machine and outlive the process; a pause ends with it.
+//!
+//! Caveats: ring changes are led from an endpoint that no partition names. A log that a disk's fault has stopped, or made
+//! read-only, stays so until its node is restarted: a later success proves nothing. A node whose clock is far ahead
+//! leaves stamps of the future at itself; who clears all data then deletes those too, and writes have to wait until the
+//! other clocks have come near.
+
+mod pause;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::report::{DiskFault, Fault, FaultReport, HealReport, HealScope};
+use super::{Cluster, NodeId};
+use crate::error::Error;
+use crate::sim::latency::Latency;
+use crate::sim::trace::TraceEvent;
+use crate::storage::disk::SyncFault;
+use crate::types::Time;
+use pause::Waiting;
+
+/// Which faults are on.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    partitions: Vec<Partition>,
+    drop_percent: f64,
+    duplicate_percent: f64,
+    latency: Option<Latency>,
+    slow: BTreeMap<NodeId, f64>,
+    /// In microseconds.
+    skew: BTreeMap<NodeId, i64>,
+    disks: BTreeMap<NodeId, DiskFault>,
+    paused: BTreeMap<NodeId, Waiting>,
+    /// Acknowledged writes that a write which had completed before hides (KV-10).
+    pub(super) lost_to_skew: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Partition {
+    sides: Vec<BTreeSet<NodeId>>,
+    is_one_way: bool,
+}
+
+impl Partition {
+    /// Who does not reach whom.
+    fn cuts(&self) -> impl Iterator<Item = (NodeId, NodeId)> {
+        let sides = || self.sides.iter().enumerate();
+        let pairs = sides().flat_map(move |from| sides().map(move |to| (from, to)));
+        let cut = pairs.filter(|((from, _), (to, _))| if self.is_one_way { from < to } else { from != to });
+        cut.flat_map(|((_, from), (_, to))| from.iter().flat_map(move |from| to.iter().map(move |to| (*from, *to))))
+    }
+}
+
+impl Faults {
+    /// By how much a node's commits are slower.
+    pub(super) fn disk_slowness(&self, node: NodeId) -> f64 {
+        if self.slow.is_empty() && self.disks.is_empty() {
+            return 1.0;
+        }
+        let disk = if self.disks.get(&node) == Some(&DiskFault::Slow) { SLOW_DISK } else { 1.0 };
+        self.slow.get(&node).copied().unwrap_or(1.0) * disk
+    }
+}
+
+impl Cluster {
+    /// From here on nothing gets from any of the `sides` to another; `is_one_way`: only from the first to the second.
+    /// Who is on no side talks to all. Partitions add up.
+    ///
+    /// E133 for an unknown node; E401 for one that is on two sides.
+    pub fn partition(&mut self, sides: &[Vec<String>], is_one_way: bool) -> Result<FaultReport, Error> {
+        let mut partition = Partition { sides: Vec::new(), is_one_way };
+        let mut named = BTreeSet::new();
+        for side in sides {
+            let nodes = side.iter().map(|label| self.find(label)).collect::<Result<BTreeSet<NodeId>, _>>()?;
+            if let Some(twice) = nodes.iter().find(|node| named.contains(*node)) {
+                return Err(Error::TwoSides { label: self.label(*twice) });
+            }
+            named.extend(nodes.iter().copied());
+            partition.sides.push(nodes);
+        }
+        for (number, side) in partition.sides.iter().enumerate() {
+            for node in side {
+                self.note(TraceEvent {
+                    node: Some(*node),
+                    what: if is_one_way { "partition, one way: side" } else { "partition: side" },
+                    number: number as u64 + 1,
+                    ..self.event("fault")
+                });
+            }
+        }
+        let others = self.nodes.keys().copied().filter(|node| !named.contains(node));
+        let bystanders = self.labels_of(&others.collect::<Vec<_>>());
+        let fault = self.shown_partition(&partition);
+        if !self.faults.partitions.contains(&partition) {
+            self.faults.partitions.push(partition);
+        }
+        self.apply_partitions();
+        Ok(FaultReport { bystanders, ..self.fault_report(fault, true) })
+    }
+
+    /// From here on so many of 100 messages are lost: none for 0, all for 100 and more.
+    pub fn drop_messages(&mut self, percent: f64) -> FaultReport {
+        self.faults.drop_percent = percent;
+        self.network.set_drop(percent / 100.0);
+        self.note_fault(None, "drop", millionths(percent / 100.0), percent > 0.0);
+        self.fault_report(Fault::Drop { percent }, percent > 0.0)
+    }
+
+    /// From here on so many of 100 messages arrive twice: none for 0, all for 100 and more.
+    pub fn duplicate_messages(&mut self, percent: f64) -> FaultReport {
+        self.faults.duplicate_percent = percent;
+        self.network.set_duplicate(percent / 100.0);
+        self.note_fault(None, "duplicate", millionths(percent / 100.0), percent > 0.0);
+        self.fault_report(Fault::Duplicate { percent }, percent > 0.0)
+    }
+
+    /// From here on messages take these times.
+    pub fn set_latency(&mut self, latency: Latency) -> FaultReport {
+        self.faults.latency = Some(latency.clone());
+        self.network.set_latency(Some(latency.clone()));
+        self.note_fault(None, "latency", 0, true);
+        self.fault_report(Fault::Latency(latency), true)
+    }
+
+    /// From here on a node's messages and commits take `factor` times as long; 1 ends that.
+    ///
+    /// E133 for an unknown node; E136 for one that is down.
+    pub fn slow(&mut self, label: &str, factor: f64) -> Result<FaultReport, Error> {
+        let (id, is_on) = (self.find(label)?, factor != 1.0);
+        self.check_process(id, is_on)?;
+        if is_on {
+            self.faults.slow.insert(id, factor);
+        } else {
+            self.faults.slow.remove(&id);
+        }
+        self.network.set_slow(id, factor);
+        self.note_fault(Some(id), "slow", millionths(factor), is_on);
+        Ok(self.fault_report(Fault::Slow { node: label.to_owned(), factor }, is_on))
+    }
+
+    /// From here on a node's clock is `us` microseconds ahead of virtual time, or behind it; 0 ends that.
+    ///
+    /// E133 for an unknown node; E136 for one that is down.
+    pub fn skew(&mut self, label: &str, us: i64) -> Result<FaultReport, Error> {
+        let (id, is_on) = (self.find(label)?, us != 0);
+        self.check_process(id, is_on)?;
+        if is_on {
+            self.faults.skew.insert(id, us);
+        } else {
+            self.faults.skew.remove(&id);
+        }
+        let what = if us < 0 { "clock behind" } else { "clock ahead" };
+        self.note_fault(Some(id), if is_on { what } else { "clock" }, us.unsigned_abs(), is_on);
+        Ok(self.fault_report(Fault::Skew { node: label.to_owned(), us }, is_on))
+    }
+
+    /// From here on a node's disk has this fault, or none. Without one a log that has failed stays so until the node is
+    /// restarted; a note says so.
+    ///
+    /// E133 for an unknown node.
+    pub fn set_disk(&mut self, label: &str, fault: Option<DiskFault>) -> Result<FaultReport, Error> {
+        let id = self.find(label)?;
+        match fault {
+            Some(fault) => self.faults.disks.insert(id, fault),
+            None => self.faults.disks.remove(&id),
+        };
+        self.apply_disk_fault(id);
+        self.note_fault(Some(id), disk_word(fault), 0, fault.is_some());
+        let notes = if fault.is_none() { self.stopped_note(id).into_iter().collect() } else { Vec::new() };
+        let fault_now = Fault::Disk { node: label.to_owned(), fault };
+        Ok(FaultReport { notes, ..self.fault_report(fault_now, fault.is_some()) })
+    }
+
+    /// Ends the faults of `scope`, and says which there were.
+    pub fn heal(&mut self, scope: HealScope) -> HealReport {
+        let ended: Vec<Fault> = self.faults().into_iter().filter(|fault| fault.is_in(scope)).collect();
+        for fault in &ended {
+            let node = fault.node().and_then(|label| self.find(label).ok());
+            match (fault, node) {
+                (Fault::Partition { .. }, _) => {
+                    self.faults.partitions.clear();
+                    self.apply_partitions();
+                    self.note_fault(None, "partition", 0, false);
+                }
+                (Fault::Drop { .. }, _) => drop(self.drop_messages(0.0)),
+                (Fault::Duplicate { .. }, _) => drop(self.duplicate_messages(0.0)),
+                (Fault::Latency(_), _) => {
+                    self.faults.latency = None;
+                    self.network.set_latency(None);
+                    self.note_fault(None, "latency", 0, false);
+                }
+                (Fault::Slow { .. }, Some(id)) => {
+                    self.faults.slow.remove(&id);
+                    self.network.set_slow(id, 1.0);
+                    self.note_fault(node, "slow", 0, false);
+                }
+                (Fault::Skew { .. }, Some(id)) => {
+                    self.faults.skew.remove(&id);
+                    self.note_fault(node, "clock", 0, false);
+                }
+                (Fault::Disk { .. }, Some(id)) => {
+                    self.faults.disks.remove(&id);
+                    self.apply_disk_fault(id);
+                    self.note_fault(node, "disk", 0, false);
+                }
+                (Fault::Pause { .. }, Some(id)) => drop(self.wake(id)),
+                (_, None) => {}
+            }
+        }
+        HealReport { ended, notes: self.unhealed(scope) }
+    }
+
+    /// The faults that are on: the network's, then each node's.
+    pub fn faults(&self) -> Vec<Fault> {
+        let on = &self.faults;
+        let mut faults: Vec<Fault> = on.partitions.iter().map(|partition| self.shown_partition(partition)).collect();
+        faults.extend((on.drop_percent > 0.0).then_some(Fault::Drop { percent: on.drop_percent }));
+        faults.extend((on.duplicate_percent > 0.0).then_some(Fault::Duplicate { percent: on.duplicate_percent }));
+        faults.extend(on.latency.clone().map(Fault::Latency));
+        self.nodes.keys().for_each(|id| faults.extend(self.faults_of(*id)));
+        faults
+    }
+
+    /// The faults that concern one node alone.
+    pub(super) fn faults_of(&self, id: NodeId) -> Vec<Fault> {
+        let (on, node) = (&self.faults, || self.label(id));
+        let slow = on.slow.get(&id).map(|factor| Fault::Slow { node: node(), factor: *factor });
+        let skew = on.skew.get(&id).map(|us| Fault::Skew { node: node(), us: *us });
+        let disk = on.disks.get(&id).map(|fault| Fault::Disk { node: node(), fault: Some(*fault) });
+        let pause = on.paused.get(&id).map(|_| Fault::Pause { node: node() });
+        [pause, slow, skew, disk].into_iter().flatten().collect()
+    }
+
+    /// What a node takes for the time.
+    pub(super) fn now_at(&self, node: NodeId) -> Time {
+        match self.faults.skew.get(&node) {
+            Some(us) => Time(self.now.0.saturating_add_signed(*us)),
+            None => self.now,
+        }
+    }
+
+    /// A node has left: nobody heals what it had.
+    pub(super) fn forget_faults_of(&mut self, id: NodeId) {
+        self.end_pause(id);
+        self.faults.slow.remove(&id);
+        self.faults.skew.remove(&id);
+        self.faults.disks.remove(&id);
+        self.network.set_slow(id, 1.0);
+    }
+
+    /// Has the node's disk do what its fault says, also after a power loss.
+    pub(super) fn apply_disk_fault(&mut self, id: NodeId) {
+        let Some(label) = self.nodes.get(&id).map(|node| node.label.clone()) else { return };
+        let disk = self.home.disk_of(&label);
+        disk.mend();
+        match self.faults.disks.get(&id) {
+            Some(DiskFault::Full) => disk.set_room(Some(0)),
+            Some(DiskFault::Failing) => disk.fail_syncs(SyncFault::Always),
+            Some(DiskFault::Slow) | None => {}
+        }
+    }
+
+    fn apply_partitions(&mut self) {
+        self.network.set_cuts(self.faults.partitions.iter().flat_map(Partition::cuts).collect());
+    }
+
+    fn shown_partition(&self, partition: &Partition) -> Fault {
+        let side = |side: &BTreeSet<NodeId>| self.labels_of(&side.iter().copied().collect::<Vec<_>>());
+        Fault::Partition { sides: partition.sides.iter().map(side).collect(), is_one_way: partition.is_one_way }
+    }
+
+    /// E136 for a node that is down, where its process has to be there.
+    fn check_process(&self, id: NodeId, is_needed: bool) -> Result<(), Error> {
+        match self.nodes.get(&id) {
+            Some(node) if is_needed && node.process.is_none() => Err(Error::NodeDown { label: self.label(id) }),
+            _ => Ok(()),
+        }
+    }
+
+    fn note_fault(&mut self, node: Option<NodeId>, what: &'static str, number: u64, is_on: bool) {
+        let kind = if is_on { "fault" } else { "heal" };
+        self.note(TraceEvent { node, what, number, ..self.event(kind) });
+    }
+
+    fn fault_report(&self, fault: Fault, is_on: bool) -> FaultReport {
+        FaultReport { fault, is_on, bystanders: Vec::new(), waited: 0, notes: Vec::new(), now: self.now }
+    }
+
+    /// What a healing of `scope` leaves to the operator.
+    fn unhealed(&self, scope: HealScope) -> Vec<String> {
+        let mut notes = Vec::new();
+        if matches!(scope, HealScope::Disk | HealScope::All) {
+            notes.extend(self.nodes.keys().filter_map(|id| self.stopped_note(*id)));
+        }
+        if scope == HealScope::All {
+            let down = self.nodes.values().filter(|node| node.process.is_none());
+            notes.extend(down.map(|node| format!("{0} is down: restart {0} brings it back", node.label)));
+        }
+        notes
+    }
+
+    /// What is said of a node whose log has failed.
+    fn stopped_note(&self, id: NodeId) -> Option<String> {
+        self.nodes.get(&id)?.process.as_ref()?.replica.store().failure()?;
+        let label = self.label(id);
+        Some(format!("the log of {label} stays as it is until a restart: kill {label}; restart {label}"))
+    }
+}
+
+fn disk_word(fault: Option<DiskFault>) -> &'static str {
+    match fault {
+        Some(DiskFault::Full) => "disk full",
+        Some(DiskFault::Slow) => "disk slow",
+        Some(DiskFault::Failing) => "disk failing",
+        None => "disk",
+    }
+}
+
+/// For the trace, whose numbers are whole. The cast drops what is finer.
+fn millionths(number: f64) -> u64 {
+    (number * 1_000_000.0).round() as u64
+}
+
+/// A disk that is slow takes this many times as long: 7.5 ms to write a batch and 100 ms to sync it, as one that is
+/// about to die.
+const SLOW_DISK: f64 = 100.0;

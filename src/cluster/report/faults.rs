@@ -1,0 +1,181 @@
+//! Faults that were turned on and ended.
+
+use std::fmt;
+
+use crate::sim::latency::Latency;
+use crate::types::Time;
+
+/// A fault. Displayed as what is typed to turn it on.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Fault {
+    /// Nothing gets from one side to another.
+    Partition {
+        /// The nodes of each side; who is on none hears and reaches everyone.
+        sides: Vec<Vec<String>>,
+        /// Only from the first side to the second nothing gets through.
+        is_one_way: bool,
+    },
+    /// Messages are lost.
+    Drop {
+        /// Of 100 messages.
+        percent: f64,
+    },
+    /// Messages arrive twice.
+    Duplicate {
+        /// Of 100 messages.
+        percent: f64,
+    },
+    /// Messages take other times than in the beginning.
+    Latency(Latency),
+    /// Network and disk of a node are slower.
+    Slow {
+        /// The node.
+        node: String,
+        /// So many times.
+        factor: f64,
+    },
+    /// A node's clock is wrong.
+    Skew {
+        /// The node.
+        node: String,
+        /// How far it is ahead; behind, if negative.
+        us: i64,
+    },
+    /// A node's process stands still.
+    Pause {
+        /// The node.
+        node: String,
+    },
+    /// A node's disk does not do what it should.
+    Disk {
+        /// The node.
+        node: String,
+        /// What is wrong with it; nothing, where that has ended.
+        fault: Option<DiskFault>,
+    },
+}
+
+/// What is wrong with a disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DiskFault {
+    /// It takes nothing more.
+    Full,
+    /// It takes a hundred times as long.
+    Slow,
+    /// Its syncs fail.
+    Failing,
+}
+
+/// What `heal` ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HealScope {
+    /// Partitions, losses, duplicates, latencies.
+    Network,
+    /// What is wrong with disks.
+    Disk,
+    /// Wrong clocks.
+    Clock,
+    /// All that and slow and paused nodes.
+    All,
+}
+
+/// A fault that was turned on, changed or ended just now.
+#[derive(Clone, Debug)]
+pub struct FaultReport {
+    /// The fault as it is now.
+    pub fault: Fault,
+    /// Whether it is on.
+    pub is_on: bool,
+    /// Of a partition: the nodes that are on no side.
+    pub bystanders: Vec<String>,
+    /// Of a pause that has ended: how many messages waited.
+    pub waited: u64,
+    /// What has not ended with it, as complete sentences.
+    pub notes: Vec<String>,
+    /// Virtual time.
+    pub now: Time,
+}
+
+/// What a healing has done.
+#[derive(Clone, Debug)]
+pub struct HealReport {
+    /// The faults that it ended.
+    pub ended: Vec<Fault>,
+    /// What has not ended with them, as complete sentences.
+    pub notes: Vec<String>,
+}
+
+impl Fault {
+    /// Whether `heal` of `scope` ends it.
+    pub fn is_in(&self, scope: HealScope) -> bool {
+        let own = match self {
+            Fault::Partition { .. } | Fault::Drop { .. } | Fault::Duplicate { .. } | Fault::Latency(_) => {
+                HealScope::Network
+            }
+            Fault::Skew { .. } => HealScope::Clock,
+            Fault::Disk { .. } => HealScope::Disk,
+            Fault::Slow { .. } | Fault::Pause { .. } => HealScope::All,
+        };
+        scope == HealScope::All || scope == own
+    }
+
+    /// It in a few words, where its node is named already.
+    pub fn short(&self) -> String {
+        match self {
+            Fault::Slow { factor, .. } => format!("slow {factor}x"),
+            Fault::Skew { us, .. } => format!("clock {}", signed(*us)),
+            Fault::Pause { .. } => "paused".to_owned(),
+            Fault::Disk { fault, .. } => format!("disk {}", fault.map_or("ok", DiskFault::name)),
+            network => network.to_string(),
+        }
+    }
+
+    /// The node it concerns; none where it is the network's.
+    pub fn node(&self) -> Option<&str> {
+        match self {
+            Fault::Slow { node, .. } | Fault::Skew { node, .. } | Fault::Pause { node } | Fault::Disk { node, .. } => {
+                Some(node)
+            }
+            Fault::Partition { .. } | Fault::Drop { .. } | Fault::Duplicate { .. } | Fault::Latency(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Partition { sides, is_one_way } => {
+                let sides: Vec<String> = sides.iter().map(|side| side.join(",")).collect();
+                write!(f, "partition {}", sides.join(if *is_one_way { " -> " } else { " | " }))
+            }
+            Fault::Drop { percent } => write!(f, "drop {percent}%"),
+            Fault::Duplicate { percent } => write!(f, "duplicate {percent}%"),
+            Fault::Latency(latency) => write!(f, "latency {latency}"),
+            Fault::Slow { node, factor } => write!(f, "slow {node} {factor}x"),
+            Fault::Skew { node, us } => write!(f, "skew {node} {}", signed(*us)),
+            Fault::Pause { node } => write!(f, "pause {node}"),
+            Fault::Disk { node, fault } => write!(f, "disk {node} {}", fault.map_or("ok", DiskFault::name)),
+        }
+    }
+}
+
+impl DiskFault {
+    /// Its name at the prompt.
+    pub fn name(self) -> &'static str {
+        match self {
+            DiskFault::Full => "full",
+            DiskFault::Slow => "slow",
+            DiskFault::Failing => "failing",
+        }
+    }
+}
+
+/// An offset as it can be typed again.
+fn signed(offset: i64) -> String {
+    let sign = if offset < 0 { '-' } else { '+' };
+    match offset.unsigned_abs() {
+        us if us.is_multiple_of(1_000_000) => format!("{sign}{}s", us / 1_000_000),
+        us if us.is_multiple_of(1_000) => format!("{sign}{}ms", us / 1_000),
+        us => format!("{sign}{us}us"),
+    }
+}
