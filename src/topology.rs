@@ -21,12 +21,15 @@
 
 #[cfg(test)]
 mod tests;
+mod voters;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ring::{Member, RangeMove, Ring};
+pub use voters::{MAX_VOTERS, founding_voters};
+
 use crate::types::{Epoch, Level, MAX_COPIES, MAX_NODES, MAX_VNODES, NodeId, Replicas, Stamp, Token, check_label};
 
 /// How far a ring change has come. See the table in `protocol/ring_change.rs`.
@@ -102,6 +105,9 @@ pub struct TopologyRecord {
     pub next_node: NodeId,
     /// Versions at or below this are gone (`clear --data`).
     pub cleared_before: Stamp,
+    /// The nodes that elect the leader and accept topologies, by number: at most [`MAX_VOTERS`]. None in a cluster
+    /// without elections.
+    pub voters: Vec<NodeId>,
     /// The members of the ring in force, by node number.
     pub members: Vec<Member>,
     /// The change under way: its stage, and the members of the ring that comes.
@@ -162,6 +168,7 @@ impl Topology {
             vnodes,
             next_node: NodeId(1),
             cleared_before: Stamp::ZERO,
+            voters: Vec::new(),
             members: Vec::new(),
             change: None,
         })
@@ -335,6 +342,7 @@ impl TopologyRecord {
         numbered.dedup();
         (1..=MAX_COPIES).contains(&usize::from(self.copies))
             && (1..=MAX_VNODES).contains(&self.vnodes)
+            && self.has_sound_voters()
             && [&self.members[..], next].iter().all(|members| self.are_sound(members))
             && named.windows(2).all(|pair| pair[0].0 != pair[1].0)
             && numbered.windows(2).all(|pair| pair[0].0 != pair[1].0)

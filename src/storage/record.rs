@@ -67,6 +67,16 @@ pub enum Body {
         /// The boot's number, not 0.
         boot: Option<u128>,
     },
+    /// What the node promised in elections: its term, its vote, the topology it accepted.
+    Ballot {
+        /// `Ballot::encode`.
+        encoded: Vec<u8>,
+    },
+    /// Which life of the node this is: above every rumour about the lives before.
+    Incarnation {
+        /// Raised by the node alone, never lowered.
+        incarnation: u64,
+    },
 }
 
 /// A record as read back.
@@ -110,6 +120,8 @@ pub fn encoded_len(body: &Body) -> usize {
             Body::Clock { .. } => 8,
             Body::Recovering { .. } => 1,
             Body::Boot { .. } => 16,
+            Body::Ballot { encoded } => encoded.len(),
+            Body::Incarnation { .. } => 8,
         }
 }
 
@@ -210,7 +222,7 @@ impl Frame {
     /// Whether the type is one there is, and what was synced comes before the record: a cheap test that random bytes
     /// rarely pass.
     pub(super) fn is_plausible(&self) -> bool {
-        (KIND_VERSION..=KIND_BOOT).contains(&self.kind) && self.synced < self.sequence
+        (KIND_VERSION..=KIND_INCARNATION).contains(&self.kind) && self.synced < self.sequence
     }
 
     /// Whether the checksum is that of `record`, all of its bytes.
@@ -337,6 +349,14 @@ fn encode_body(buffer: &mut Vec<u8>, body: &Body) {
             buffer.push(KIND_BOOT);
             buffer.extend_from_slice(&boot.unwrap_or(NO_BOOT).to_le_bytes());
         }
+        Body::Ballot { encoded } => {
+            buffer.push(KIND_BALLOT);
+            buffer.extend_from_slice(encoded);
+        }
+        Body::Incarnation { incarnation } => {
+            buffer.push(KIND_INCARNATION);
+            buffer.extend_from_slice(&incarnation.to_le_bytes());
+        }
     }
 }
 
@@ -371,6 +391,8 @@ fn decode_body(kind: u8, bytes: &[u8]) -> Option<Body> {
         KIND_BOOT => Body::Boot {
             boot: reader.array().map(u128::from_le_bytes).map(|boot| Some(boot).filter(|boot| *boot != NO_BOOT))?,
         },
+        KIND_BALLOT => Body::Ballot { encoded: reader.rest().to_vec() },
+        KIND_INCARNATION => Body::Incarnation { incarnation: reader.u64()? },
         _ => return None,
     };
     reader.0.is_empty().then_some(body)
@@ -454,6 +476,8 @@ const KIND_TOPOLOGY: u8 = 4;
 const KIND_CLOCK: u8 = 5;
 const KIND_RECOVERING: u8 = 6;
 const KIND_BOOT: u8 = 7;
+const KIND_BALLOT: u8 = 8;
+const KIND_INCARNATION: u8 = 9;
 
 /// Stands for no boot at all.
 const NO_BOOT: u128 = 0;

@@ -22,7 +22,16 @@ fn members(nodes: u32) -> Vec<Member> {
 
 fn record(copies: u8, members: Vec<Member>, change: Option<(Stage, Vec<Member>)>) -> TopologyRecord {
     let cleared_before = Stamp { time: Time(1 << 50), coordinator: NodeId(3), counter: 9 };
-    TopologyRecord { epoch: Epoch(41), copies, vnodes: 3, next_node: NodeId(9), cleared_before, members, change }
+    TopologyRecord {
+        epoch: Epoch(41),
+        copies,
+        vnodes: 3,
+        next_node: NodeId(9),
+        cleared_before,
+        voters: Vec::new(),
+        members,
+        change,
+    }
 }
 
 fn topology(copies: u8, members: Vec<Member>, change: Option<(Stage, Vec<Member>)>) -> Topology {
@@ -201,8 +210,9 @@ fn sound() -> impl Strategy<Value = TopologyRecord> {
     let drawn = || prop::collection::vec(prop::option::of(1..=MAX_VNODES), 6);
     let change = prop::option::of((prop::sample::select(&STAGES[..]), drawn()));
     let stamp = (any::<u64>(), any::<u32>(), any::<u32>());
-    (drawn(), change, 1_u8..=7, 1..=MAX_VNODES, any::<u64>(), 16..=u32::MAX, stamp).prop_map(
-        |(members, change, copies, vnodes, epoch, next_node, (time, coordinator, counter))| {
+    let voters = prop::collection::btree_set(0_u32..16, 0..=MAX_VOTERS);
+    (drawn(), change, 1_u8..=7, 1..=MAX_VNODES, any::<u64>(), 16..=u32::MAX, stamp, voters).prop_map(
+        |(members, change, copies, vnodes, epoch, next_node, (time, coordinator, counter), voters)| {
             let labels = ["node-1", "A", "b.2", "C_c", "0", "x1234567890"];
             let named = |drawn: Vec<Option<u16>>| -> Vec<Member> {
                 let numbered = drawn.into_iter().zip(labels).zip([0, 1, 2, 5, 9, 15]);
@@ -214,6 +224,7 @@ fn sound() -> impl Strategy<Value = TopologyRecord> {
                 vnodes,
                 next_node: NodeId(next_node),
                 cleared_before: Stamp { time: Time(time), coordinator: NodeId(coordinator), counter },
+                voters: voters.into_iter().map(NodeId).collect(),
                 members: named(members),
                 change: change.map(|(stage, members)| (stage, named(members))),
             }
@@ -307,6 +318,7 @@ fn decode_holds_every_limit() {
         ("the base", base()),
         ("as many nodes as there may be", of(many(MAX_NODES))),
         ("as many vnodes", of(vec![member(1, "a", MAX_VNODES)])),
+        ("as many voters", TopologyRecord { voters: (1..=5).map(NodeId).collect(), ..base() }),
         ("a change of weight", during(members(1), vec![member(1, "a", 4)])),
     ];
     for (what, record) in sound {
@@ -326,6 +338,10 @@ fn decode_holds_every_limit() {
         ("numbers out of order", of(vec![member(2, "a", 1), member(1, "b", 1)])),
         ("a label twice", of(vec![member(1, "a", 1), member(2, "a", 1)])),
         ("a case twin", of(vec![member(1, "a", 1), member(2, "A", 1)])),
+        ("too many voters", TopologyRecord { voters: (1..=6).map(NodeId).collect(), ..base() }),
+        ("a voter twice", TopologyRecord { voters: vec![NodeId(1), NodeId(1)], ..base() }),
+        ("voters out of order", TopologyRecord { voters: vec![NodeId(2), NodeId(1)], ..base() }),
+        ("a voter of a number not given yet", TopologyRecord { voters: vec![NodeId(2_000)], ..base() }),
         ("a path", of(vec![member(1, "../x", 1)])),
         ("a bad member to come", during(vec![], vec![member(1, "", 1)])),
         ("a label of two numbers", during(members(1), vec![member(5, "a", 3)])),

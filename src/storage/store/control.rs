@@ -20,6 +20,10 @@ pub(super) struct Control {
     pub(super) recovering: Option<(Location, bool)>,
     /// The newest record of the boot, and what it says.
     pub(super) boot: Option<(Location, Option<u128>)>,
+    /// The newest ballot.
+    pub(super) ballot: Option<Location>,
+    /// The newest incarnation record, and what it says: only a higher one is noted.
+    pub(super) incarnation: Option<(Location, u64)>,
     /// Bytes of control records that count, by segment. Those of discards and floors all do until a merge drops them;
     /// discards of everything are the droppable ones.
     usage: BTreeMap<u32, Usage>,
@@ -40,6 +44,8 @@ impl Control {
             clock: None,
             recovering: None,
             boot: None,
+            ballot: None,
+            incarnation: None,
             usage: BTreeMap::new(),
             floors: 0,
             position: start.into(),
@@ -56,6 +62,8 @@ impl Control {
             Body::Clock { time } => self.clock.replace((at, *time)).map(|(old, _)| old),
             Body::Recovering { recovering } => self.recovering.replace((at, *recovering)).map(|(old, _)| old),
             Body::Boot { boot } => self.boot.replace((at, *boot)).map(|(old, _)| old),
+            Body::Ballot { .. } => self.ballot.replace(at),
+            Body::Incarnation { incarnation } => self.incarnation.replace((at, *incarnation)).map(|(old, _)| old),
             Body::Discard { .. } | Body::Floor { .. } => {
                 self.changes += 1;
                 None
@@ -74,6 +82,8 @@ impl Control {
             Body::Clock { .. } => self.clock.as_mut().map(|(at, _)| at),
             Body::Recovering { .. } => self.recovering.as_mut().map(|(at, _)| at),
             Body::Boot { .. } => self.boot.as_mut().map(|(at, _)| at),
+            Body::Ballot { .. } => self.ballot.as_mut(),
+            Body::Incarnation { .. } => self.incarnation.as_mut().map(|(at, _)| at),
             Body::Discard { .. } | Body::Floor { .. } | Body::Version { .. } => None,
         };
         match place {
@@ -119,6 +129,11 @@ impl Control {
     /// Whether the node is recovering, as far as noted.
     pub(super) fn recovering(&self) -> bool {
         self.recovering.is_some_and(|(_, noted)| noted)
+    }
+
+    /// The highest incarnation noted; 0 before the first.
+    pub(super) fn incarnation(&self) -> u64 {
+        self.incarnation.map_or(0, |(_, noted)| noted)
     }
 
     /// The highest time noted.
@@ -227,6 +242,42 @@ impl Store {
             return Ok(control.position);
         }
         Ok(self.note(&mut control, self.epoch(), Body::Boot { boot })?)
+    }
+
+    /// The last ballot noted, read from the log; `None` before the first.
+    pub fn noted_ballot(&self) -> Result<Option<Vec<u8>>, StorageError> {
+        // Under the lock a merge cannot move the record while it is read.
+        let control = self.control();
+        let Some(at) = control.ballot else {
+            return Ok(None);
+        };
+        match self.log.read(at)? {
+            Record { body: Body::Ballot { encoded }, .. } => Ok(Some(encoded)),
+            // The record's checksum is right, so not the disk is at fault but this program.
+            other => panic!("the ballot is at {at:?}, the log has {other:?} there"),
+        }
+    }
+
+    /// Notes in the log what the node promised in elections, in place of what it noted before. To be synced, under
+    /// every policy, before any answer that rests on the promise.
+    pub fn note_ballot(&self, ballot: &[u8]) -> Result<LogPosition, StoreRefusal> {
+        let mut control = self.control();
+        Ok(self.note(&mut control, self.epoch(), Body::Ballot { encoded: ballot.to_vec() })?)
+    }
+
+    /// The highest incarnation noted; 0 before the first.
+    pub fn noted_incarnation(&self) -> u64 {
+        self.control().incarnation()
+    }
+
+    /// Notes in the log which life of the node this is. One that is noted already, or a lower one, is not noted again.
+    /// To be synced, under every policy, before it is told to anyone.
+    pub fn note_incarnation(&self, incarnation: u64) -> Result<LogPosition, StoreRefusal> {
+        let mut control = self.control();
+        if incarnation <= control.incarnation() {
+            return Ok(control.position);
+        }
+        Ok(self.note(&mut control, self.epoch(), Body::Incarnation { incarnation })?)
     }
 
     /// Notes in the log how far time has come. A time that is noted already is not noted again.

@@ -15,7 +15,7 @@
 //!   part of its range still has it), and would then reach too far: so after a floor that is kept, discards are too.
 //! - **A floor, or a clearing**, that at no token of its range is the highest still in force. Where it was raised over,
 //!   a replay takes the higher one, whatever the order; where it was discarded, the discard is later.
-//! - **A topology, clock or recovering record** but the newest of its kind.
+//! - **A topology, clock, recovering, boot, ballot or incarnation record** but the newest of its kind.
 //!
 //! The table is asked about each record under its shard's lock, and whatever changes afterwards only makes more
 //! garbage. A record that was kept moves in the table when the copy can be read, if the table still means it; until
@@ -157,6 +157,8 @@ impl Store {
             Body::Clock { .. } => self.control().clock.is_some_and(|(newest, _)| newest == at),
             Body::Recovering { .. } => self.control().recovering.is_some_and(|(newest, _)| newest == at),
             Body::Boot { .. } => self.control().boot.is_some_and(|(newest, _)| newest == at),
+            Body::Ballot { .. } => self.control().ballot == Some(at),
+            Body::Incarnation { .. } => self.control().incarnation.is_some_and(|(newest, _)| newest == at),
         };
         merge.floor_kept |= counts && matches!(body, Body::Floor { .. });
         if counts {

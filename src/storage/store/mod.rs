@@ -139,6 +139,10 @@ pub struct Restored {
     pub clock: Time,
     /// Whether the node has lost data it has not merged back.
     pub recovering: bool,
+    /// The last ballot noted.
+    pub ballot: Option<Vec<u8>>,
+    /// The highest incarnation noted; 0 before the first.
+    pub incarnation: u64,
 }
 
 /// The store. Thread-safe; every method takes at most one shard's lock at a time but for those that say so.

@@ -43,7 +43,8 @@ impl<'a> Fold<'a> {
                 self.epoch = epoch;
                 self.restored.topology = Some(encoded.clone());
             }
-            Body::Clock { .. } | Body::Recovering { .. } | Body::Boot { .. } => {}
+            Body::Ballot { encoded } => self.restored.ballot = Some(encoded.clone()),
+            Body::Clock { .. } | Body::Recovering { .. } | Body::Boot { .. } | Body::Incarnation { .. } => {}
         }
         self.control.note(at, &body);
     }
@@ -53,7 +54,8 @@ impl<'a> Fold<'a> {
         let Fold { control, epoch, restored, .. } = self;
         let clock = control.time();
         let recovering = control.recovering();
-        (control, epoch, Restored { log, clock, recovering, ..restored })
+        let incarnation = control.incarnation();
+        (control, epoch, Restored { log, clock, recovering, incarnation, ..restored })
     }
 
     /// A version is only ever appended when it supersedes the one held, so at equal stamps the later record is the

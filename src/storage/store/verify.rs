@@ -87,6 +87,8 @@ struct Naive {
     clock: Option<(Location, Time)>,
     recovering: Option<(Location, bool)>,
     boot: Option<(Location, Option<u128>)>,
+    ballot: Option<Location>,
+    incarnation: Option<(Location, u64)>,
     /// Discards and floors.
     lasting: Vec<(Location, Body)>,
 }
@@ -126,6 +128,8 @@ impl Naive {
             Body::Clock { time } => self.clock = Some((at, time)),
             Body::Recovering { recovering } => self.recovering = Some((at, recovering)),
             Body::Boot { boot } => self.boot = Some((at, boot)),
+            Body::Ballot { .. } => self.ballot = Some(at),
+            Body::Incarnation { incarnation } => self.incarnation = Some((at, incarnation)),
         }
     }
 
@@ -219,19 +223,23 @@ impl Check<'_> {
     }
 
     fn control(&mut self, epoch: Epoch) {
-        let Control { topology, clock, recovering, boot, .. } = *self.control;
-        let held = (epoch, topology, clock, recovering, boot);
-        let naive = &self.naive;
-        let logged = (naive.epoch, naive.topology, naive.clock, naive.recovering, naive.boot);
+        let Control { topology, clock, recovering, boot, ballot, incarnation, .. } = *self.control;
+        let held = (epoch, topology, clock, recovering, boot, ballot, incarnation);
+        let Naive { epoch, topology, clock, recovering, boot, ballot, incarnation, .. } = self.naive;
+        let logged = (epoch, topology, clock, recovering, boot, ballot, incarnation);
         if held != logged {
-            self.differs(format!("epoch, topology, clock, recovering and boot are {held:?}, by the log {logged:?}"));
+            let what = "epoch, topology, clock, recovering, boot, ballot and incarnation";
+            self.differs(format!("{what} are {held:?}, by the log {logged:?}"));
         }
         let mut again = Control::new();
         for (at, body) in &self.naive.lasting {
             again.note(*at, body);
         }
-        let Naive { topology, clock, recovering, boot, .. } = self.naive;
-        let notes = [topology, clock.map(|(at, _)| at), recovering.map(|(at, _)| at), boot.map(|(at, _)| at)];
+        let clock = clock.map(|(at, _)| at);
+        let recovering = recovering.map(|(at, _)| at);
+        let boot = boot.map(|(at, _)| at);
+        let incarnation = incarnation.map(|(at, _)| at);
+        let notes = [topology, clock, recovering, boot, ballot, incarnation];
         let mut logged: BTreeMap<u32, Usage> = again.usage().collect();
         for at in notes.into_iter().flatten() {
             logged.entry(at.segment).or_default().kept += u64::from(at.length);

@@ -199,28 +199,33 @@ fn of_control_records_only_what_counts_is_kept() {
         store.discard(Epoch(epoch), &[TokenRange::ALL]).unwrap();
         store.note_clock(Time(epoch)).unwrap();
         store.set_recovering(epoch % 2 == 1).unwrap();
+        store.note_ballot(format!("ballot {epoch}").as_bytes()).unwrap();
+        store.note_incarnation(epoch).unwrap();
     }
     // Topology, cleared, discards, floors, notes.
     waste(&store, 1_000, 1_000);
-    assert_eq!(controls(&store), [5, 3, 5, 0, 10]);
+    assert_eq!(controls(&store), [5, 3, 5, 0, 20]);
     assert_eq!(merge_all(&store), 1);
-    assert_eq!(controls(&store), [1, 1, 0, 0, 2]);
+    assert_eq!(controls(&store), [1, 1, 0, 0, 4]);
     for floor in 60..65 {
         store.raise_floor(upper_half(), stamp(floor)).unwrap();
     }
     waste(&store, 1_000, 2_000);
-    assert_eq!(controls(&store), [1, 1, 0, 5, 2]);
+    assert_eq!(controls(&store), [1, 1, 0, 5, 4]);
     assert_eq!(merge_all(&store), 1);
-    assert_eq!(controls(&store), [1, 1, 0, 1, 2]);
+    assert_eq!(controls(&store), [1, 1, 0, 1, 4]);
+    assert_eq!(store.noted_ballot().unwrap().as_deref(), Some(b"ballot 5".as_slice()), "moved, and still found");
     assert_sound(&store);
     let (store, restored) = open(&disk.after_kill(), 4 * SEGMENT);
     assert_eq!(store.epoch(), Epoch(5));
     assert_eq!(restored.topology.as_deref(), Some(b"topology 5".as_slice()));
     assert!(restored.recovering && restored.clock == Time(5));
+    assert_eq!(restored.ballot.as_deref(), Some(b"ballot 5".as_slice()));
+    assert_eq!(restored.incarnation, 5);
     assert_sound(&store);
 }
 
-/// How many topologies, clearings, discards, floors, and notes of clock and recovery the log has.
+/// How many topologies, clearings, discards, floors, and notes of clock, recovery and elections the log has.
 fn controls(store: &Store) -> [usize; 5] {
     let mut counts = [0; 6];
     let count = &mut |_: Location, record: Record| {
@@ -230,6 +235,7 @@ fn controls(store: &Store) -> [usize; 5] {
             Body::Discard { .. } => 2,
             Body::Floor { .. } => 3,
             Body::Clock { .. } | Body::Recovering { .. } | Body::Boot { .. } => 4,
+            Body::Ballot { .. } | Body::Incarnation { .. } => 4,
             Body::Version { .. } => 5,
         }] += 1;
     };
