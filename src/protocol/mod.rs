@@ -1,5 +1,6 @@
 //! What nodes say to each other, and the machines that decide by it. Nothing here has a clock, a lock or a socket.
 
+pub mod detector;
 pub mod hlc;
 pub mod message;
 pub mod operation;
