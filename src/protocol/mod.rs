@@ -2,6 +2,7 @@
 
 pub mod detector;
 pub mod hlc;
+pub mod membership;
 pub mod message;
 pub mod operation;
 pub mod quorum;
