@@ -1,7 +1,9 @@
 //! What nodes say to each other, and the machines that decide by it. Nothing here has a clock, a lock or a socket.
 
+pub mod detector;
 pub mod election;
 pub mod hlc;
+pub mod membership;
 pub mod message;
 pub mod operation;
 pub mod quorum;
