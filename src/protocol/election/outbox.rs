@@ -86,6 +86,13 @@ impl Waiting {
         self.messages.clear();
     }
 
+    /// What waits, for tests that tell states apart.
+    #[cfg(test)]
+    pub(super) fn kinds(&self) -> Vec<(u64, NodeId, std::mem::Discriminant<Message>)> {
+        let messages = self.messages.iter();
+        messages.map(|(serial, to, message)| (self.serial - serial, *to, std::mem::discriminant(message))).collect()
+    }
+
     /// The ballots up to `serial` are synced, the last of them with `newest` if no other is under way. Returns what need
     /// not wait any longer.
     pub(super) fn on_durable(&mut self, serial: u64, newest: Position) -> impl Iterator<Item = (NodeId, Message)> {

@@ -9,6 +9,7 @@ use world::{CALM, FAIR, Weather, World};
 
 mod ballots;
 mod chaos;
+mod exhaustive;
 mod world;
 
 const SECOND: u64 = 1_000_000;

@@ -61,7 +61,7 @@ impl Election {
     }
 
     /// Stands for election in the next term.
-    fn stand(&mut self, now: Time, random: &mut dyn FnMut() -> u64, out: &mut Outbox) {
+    pub(super) fn stand(&mut self, now: Time, random: &mut dyn FnMut() -> u64, out: &mut Outbox) {
         self.enter_term(self.ballot.term + 1, Some(self.me), out);
         // Its own vote counts when the disk has it.
         self.role = Role::Candidate { votes: self.electorate().tally() };

@@ -9,7 +9,9 @@ fn accepted(term: u64, former: Vec<NodeId>) -> Accepted {
     Accepted { term, topology: Arc::new(Topology::new(record)), former }
 }
 
-fn fields(ballot: &Ballot) -> (u64, Option<NodeId>, Option<(Position, TopologyRecord, Vec<NodeId>)>) {
+type Fields = (u64, Option<NodeId>, Option<(Position, TopologyRecord, Vec<NodeId>)>);
+
+fn fields(ballot: &Ballot) -> Fields {
     let accepted = ballot
         .accepted
         .as_ref()

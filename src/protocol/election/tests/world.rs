@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::*;
 use crate::ring::Member;
-use crate::sim::rng::Rng;
 use crate::topology::{TopologyRecord, founding_voters};
 use crate::types::Epoch;
 
@@ -45,7 +44,7 @@ pub(super) struct World {
     pub(super) nodes: BTreeMap<NodeId, Node>,
     /// From, to.
     pub(super) cut: BTreeSet<(NodeId, NodeId)>,
-    pub(super) rng: Rng,
+    pub(super) rng: Dice,
     pub(super) checker: Checker,
     first: Arc<Topology>,
     queue: BTreeMap<(Time, u64), What>,
@@ -95,7 +94,7 @@ impl World {
             weather,
             nodes: (1..=nodes).map(node).collect(),
             cut: BTreeSet::new(),
-            rng: Rng::from_seed(seed),
+            rng: Dice(seed),
             checker: Checker::new(&first),
             first,
             queue: BTreeMap::new(),
@@ -297,6 +296,23 @@ impl World {
     fn enqueue(&mut self, delay: u64, what: What) {
         self.queued += 1;
         self.queue.insert((self.now.plus(Time(delay)), self.queued), what);
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): equal seeds, equal runs.
+pub(super) struct Dice(u64);
+
+impl Dice {
+    pub(super) fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`; 0 when `bound` is.
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.next_u64().checked_rem(bound).unwrap_or(0)
     }
 }
 
