@@ -1,13 +1,14 @@
 //! Text and JSON of answers that were made by hand: every kind of answer, and what a cluster rarely gives.
 
 use kvsim::cluster::{
-    CheckReport, EventReport, NodeReport, OperationCounts, PairReport, Placement, ReadReport, RestartReport,
-    RingChangeReport, StatsReport, WriteReport,
+    CheckReport, DiskFault, EventReport, Fault, FaultReport, HealReport, NodeReport, OperationCounts, PairReport,
+    Placement, ReadReport, RestartReport, RingChangeReport, StatsReport, WriteReport,
 };
 use kvsim::command::Response;
 use kvsim::command::render::{Look, json, text};
 use kvsim::command::response::{Keyed, Loaded, Written};
 use kvsim::error::Error;
+use kvsim::sim::latency::Latency;
 use kvsim::types::{Epoch, Level, NodeId, Stamp, Time};
 
 const PIPE: Look = Look { terminal: false, color: false, width: 80 };
@@ -114,6 +115,14 @@ fn event(at: u64, node: Option<&str>, kind: &'static str, detail: &str) -> Event
     EventReport { at: Time(at), node: node.map(str::to_owned), kind, detail: detail.to_owned() }
 }
 
+fn partition(is_one_way: bool) -> Fault {
+    Fault::Partition { sides: vec![labels("node1"), labels("node2 node3")], is_one_way }
+}
+
+fn fault(fault: Fault, is_on: bool) -> FaultReport {
+    FaultReport { fault, is_on, bystanders: labels("node4"), waited: 12, notes: Vec::new(), now: Time(412_999) }
+}
+
 /// Every answer there is, with the name of its command.
 fn answers() -> Vec<(&'static str, Response)> {
     let no_nodes = || Err(Error::NoNodes);
@@ -186,6 +195,27 @@ fn answers() -> Vec<(&'static str, Response)> {
                 node: "node2".to_owned(),
                 records: 214,
                 notes: vec!["note: node2: dropped an incomplete last record".to_owned()],
+            }),
+        ),
+        ("partition", Response::Faulted(fault(partition(false), true))),
+        ("partition", Response::Faulted(fault(partition(true), true))),
+        ("drop", Response::Faulted(fault(Fault::Drop { percent: 0.5 }, true))),
+        ("drop", Response::Faulted(fault(Fault::Drop { percent: 0.0 }, false))),
+        ("duplicate", Response::Faulted(fault(Fault::Duplicate { percent: 1.0 }, true))),
+        ("latency", Response::Faulted(fault(Fault::Latency(Latency::Uniform { from: 1.0, to: 3.0 }), true))),
+        ("slow", Response::Faulted(fault(Fault::Slow { node: "node2".to_owned(), factor: 10.0 }, true))),
+        ("skew", Response::Faulted(fault(Fault::Skew { node: "node2".to_owned(), us: -400_000 }, true))),
+        ("pause", Response::Faulted(fault(Fault::Pause { node: "node2".to_owned() }, true))),
+        ("resume", Response::Faulted(fault(Fault::Pause { node: "node2".to_owned() }, false))),
+        (
+            "disk",
+            Response::Faulted(fault(Fault::Disk { node: "node2".to_owned(), fault: Some(DiskFault::Full) }, true)),
+        ),
+        (
+            "heal",
+            Response::Healed(HealReport {
+                ended: vec![partition(true), Fault::Skew { node: "node2".to_owned(), us: 1_500 }],
+                notes: vec!["node3 is down: restart node3 brings it back".to_owned()],
             }),
         ),
         ("advance", Response::Advanced { now: Time(5_412_999) }),

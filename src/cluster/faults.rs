@@ -187,40 +187,32 @@ impl Cluster {
     /// Ends the faults of `scope`, and says which there were.
     pub fn heal(&mut self, scope: HealScope) -> HealReport {
         let ended: Vec<Fault> = self.faults().into_iter().filter(|fault| fault.is_in(scope)).collect();
-        for fault in &ended {
-            let node = fault.node().and_then(|label| self.find(label).ok());
-            match (fault, node) {
-                (Fault::Partition { .. }, _) => {
-                    self.faults.partitions.clear();
-                    self.apply_partitions();
-                    self.note_fault(None, "partition", 0, false);
-                }
-                (Fault::Drop { .. }, _) => drop(self.drop_messages(0.0)),
-                (Fault::Duplicate { .. }, _) => drop(self.duplicate_messages(0.0)),
-                (Fault::Latency(_), _) => {
-                    self.faults.latency = None;
-                    self.network.set_latency(None);
-                    self.note_fault(None, "latency", 0, false);
-                }
-                (Fault::Slow { .. }, Some(id)) => {
-                    self.faults.slow.remove(&id);
-                    self.network.set_slow(id, 1.0);
-                    self.note_fault(node, "slow", 0, false);
-                }
-                (Fault::Skew { .. }, Some(id)) => {
-                    self.faults.skew.remove(&id);
-                    self.note_fault(node, "clock", 0, false);
-                }
-                (Fault::Disk { .. }, Some(id)) => {
-                    self.faults.disks.remove(&id);
-                    self.apply_disk_fault(id);
-                    self.note_fault(node, "disk", 0, false);
-                }
-                (Fault::Pause { .. }, Some(id)) => drop(self.wake(id)),
-                (_, None) => {}
-            }
-        }
+        // Who stood still goes on last, in a world that is as it should be.
+        let (paused, others): (Vec<&Fault>, _) = ended.iter().partition(|fault| matches!(fault, Fault::Pause { .. }));
+        others.into_iter().chain(paused).for_each(|fault| self.end(fault));
         HealReport { ended, notes: self.unhealed(scope) }
+    }
+
+    fn end(&mut self, fault: &Fault) {
+        match fault {
+            Fault::Partition { .. } => {
+                self.faults.partitions.clear();
+                self.apply_partitions();
+                self.note_fault(None, "partition", 0, false);
+            }
+            Fault::Drop { .. } => drop(self.drop_messages(0.0)),
+            Fault::Duplicate { .. } => drop(self.duplicate_messages(0.0)),
+            Fault::Latency(_) => {
+                self.faults.latency = None;
+                self.network.set_latency(None);
+                self.note_fault(None, "latency", 0, false);
+            }
+            // The nodes are there: their faults were just listed.
+            Fault::Slow { node, .. } => drop(self.slow(node, 1.0)),
+            Fault::Skew { node, .. } => drop(self.skew(node, 0)),
+            Fault::Disk { node, .. } => drop(self.set_disk(node, None)),
+            Fault::Pause { node } => drop(self.resume(node)),
+        }
     }
 
     /// The faults that are on: the network's, then each node's.

@@ -53,12 +53,8 @@ impl Cluster {
     /// it waits, up but without clients, until that one is back.
     pub(super) fn settle(&mut self, id: NodeId, notes: &mut Vec<String>) -> Result<(), Error> {
         match self.try_settle(id, notes) {
-            Err(Error::ChangeBlocked { label: needed, percent }) => {
-                let label = self.label(id);
-                notes.push(format!(
-                    "{label} is up and serves no clients yet: it waits behind a ring change ({percent} %) that needs \
-                     {needed}; restart {needed}"
-                ));
+            Err(error @ (Error::ChangeBlocked { .. } | Error::ChangePaused { .. })) => {
+                notes.push(waits_behind(&self.label(id), &error));
                 Ok(())
             }
             settled => settled,
@@ -220,6 +216,19 @@ impl Cluster {
         }
         Ok(closed)
     }
+}
+
+/// What is told of a node that was started behind a change which makes no headway.
+fn waits_behind(label: &str, blocked: &Error) -> String {
+    let (needed, percent, remedy) = match blocked {
+        Error::ChangeBlocked { label, percent } => (label, *percent, "restart"),
+        Error::ChangePaused { label, percent } => (label, *percent, "resume"),
+        other => return other.to_string(),
+    };
+    format!(
+        "{label} is up and serves no clients yet: it waits behind a ring change ({percent} %) that needs {needed}; \
+         {remedy} {needed}"
+    )
 }
 
 /// Time is noted when it has come this far since the last note: rarely enough that notes stay a small part of a log.

@@ -191,7 +191,9 @@ impl Cluster {
     fn ask(&mut self, operation: OperationId, node: NodeId, deadline: Time) {
         match self.keep_waiting(Event::Asked { node, operation }) {
             Some(_) => self.on_asked(operation),
-            None => drop(self.queue.schedule(deadline, Event::Orphaned(operation))),
+            None => {
+                self.queue.schedule(deadline, Event::Orphaned(operation));
+            }
         }
     }
 

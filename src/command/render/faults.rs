@@ -1,8 +1,9 @@
 //! Faults: what is now the case, what to try, how to end it.
 
-use super::figures::{clock, counted};
+use super::figures::{clock, counted, lasted};
 use super::{Look, Page};
 use crate::cluster::{DiskFault, Fault, FaultReport, HealReport};
+use crate::types::Time;
 
 /// A fault that was turned on, changed or ended.
 pub(super) fn faulted(page: &mut Page, report: &FaultReport, look: Look) {
@@ -44,7 +45,9 @@ fn begun(report: &FaultReport) -> (String, String) {
         ),
         Fault::Slow { node, factor } => (
             format!("network and disk of {node} are {factor} times slower"),
-            format!("a quorum does not wait for it; try put apple 1; slow {node} 1x or heal ends it"),
+            format!(
+                "as a replica it holds up no quorum; try put apple 1 --consistency all; slow {node} 1x or heal ends it"
+            ),
         ),
         Fault::Skew { node, us } => skewed(node, *us),
         Fault::Pause { node } => (
@@ -72,14 +75,16 @@ fn partitioned(sides: &[Vec<String>], is_one_way: bool, bystanders: &[String]) -
 }
 
 fn skewed(node: &str, us: i64) -> (String, String) {
-    let by = super::figures::lasted(crate::types::Time(us.unsigned_abs()));
+    let by = lasted(Time(us.unsigned_abs()));
     let way = if us < 0 { "behind" } else { "ahead" };
+    let then = if us < 0 {
+        "what it writes may be hidden by what was written before"
+    } else {
+        "what is more than 500 ms ahead of a replica is refused"
+    };
     (
         format!("the clock of {node} is {by} {way}"),
-        format!(
-            "its stamps are too, and what is more than 500 ms ahead of a replica is refused; try put apple 1 --via {node}; \
-             skew {node} 0s or heal clock ends it"
-        ),
+        format!("its stamps are too: {then}; try put apple 1 --via {node}; skew {node} 0s or heal clock ends it"),
     )
 }
 

@@ -82,3 +82,35 @@ fn mixes() {
         assert_eq!(mix(no_mix), None, "{no_mix}");
     }
 }
+
+#[test]
+fn percentages_and_factors_have_their_sign_and_their_limits() {
+    let percents = ["0%", "5%", "0.1%", "100%", "100.1%", "5", "%", "-1%", "NaN%", "1e1%", ".%"].map(percent);
+    assert_eq!(percents[..4], [Some(0.0), Some(5.0), Some(0.1), Some(100.0)]);
+    assert!(percents[4..].iter().all(Option::is_none), "{percents:?}");
+    let factors = ["1x", "10X", "1.5x", "10000x", "0.9x", "10001x", "10", "x", "-2x", "infx"].map(factor);
+    assert_eq!(factors[..4], [Some(1.0), Some(10.0), Some(1.5), Some(10_000.0)]);
+    assert!(factors[4..].iter().all(Option::is_none), "{factors:?}");
+}
+
+#[test]
+fn offsets_are_ahead_or_behind() {
+    let offsets = ["+400ms", "400ms", "-2s", "0s", "1000d", "1001d", "+-1s", "-", "5", ""].map(offset);
+    assert_eq!(offsets[..4], [Some(400_000), Some(400_000), Some(-2_000_000), Some(0)]);
+    assert_eq!(offsets[4], Some(86_400_000_000_000));
+    assert!(offsets[5..].iter().all(Option::is_none), "{offsets:?}");
+}
+
+#[test]
+fn sides_are_read_with_and_without_spaces() {
+    let shown = |text: &str| {
+        sides(text).map(|(sides, one_way)| (sides.iter().map(|side| side.join(" ")).collect::<Vec<_>>(), one_way))
+    };
+    let two = Some((vec!["a b".to_owned(), "c".to_owned()], false));
+    assert!(["a,b | c", "a,b|c", "a, b | c", " a ,b |c "].iter().all(|text| shown(text) == two));
+    assert_eq!(shown("a -> b-c"), Some((vec!["a".to_owned(), "b-c".to_owned()], true)));
+    assert_eq!(shown("a|b|c").unwrap().0.len(), 3);
+    for wrong in ["", "a", "a |", "| a", "a b | c", "a,,b | c", "a -> b -> c", "a -> b | c", "a ->"] {
+        assert_eq!(shown(wrong), None, "{wrong}");
+    }
+}

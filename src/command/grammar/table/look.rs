@@ -129,7 +129,7 @@ pub(super) const EVENTS: Spec = Spec {
         Flag {
             name: "--kind",
             value: Some(Argument { name: "K", kind: Kind::Word, optional: false }),
-            summary: "only of this kind: send, deliver, commit, answer, kill and so on",
+            summary: "only of this kind: send, deliver, drop, cut, answer, kill, fault, heal and so on",
         },
     ],
     summary: "Shows the latest events of the simulation, 20 unless told otherwise.",
