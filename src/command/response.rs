@@ -207,6 +207,7 @@ impl Response {
             Response::NodeAdded(report) | Response::NodeRemoved(report) => &report.notes,
             Response::Restarted(report) => &report.notes,
             Response::Checked(report) => &report.notes,
+            Response::Show(report) | Response::Stats(report) => &report.notes,
             _ => &[],
         }
     }
