@@ -19,7 +19,7 @@ use crate::storage::StorageError;
 use crate::storage::disk::Disk;
 use crate::storage::log::{LogIdentity, LogPosition};
 use crate::storage::store::{Applied, Restored, Store, StoreOptions, StoreRefusal};
-use crate::topology::{Stage, Topology};
+use crate::topology::{Decoded, Stage, Topology};
 use crate::types::{Entry, Epoch, Key, NodeId, Stamp, Time, TokenRange};
 
 /// A reply that may leave once its durability is reached.
@@ -67,9 +67,23 @@ impl Replica {
         options: StoreOptions,
         topology: Arc<Topology>,
     ) -> Result<(Replica, Restored), StorageError> {
+        Replica::open_with(disk, id, label, uid, options, topology, &mut Decoded::default())
+    }
+
+    /// The same for one of many: those whose logs hold the same topology share it by `decoded`.
+    #[expect(clippy::too_many_arguments, reason = "each is needed, and none belongs to another")]
+    pub fn open_with(
+        disk: Arc<dyn Disk>,
+        id: NodeId,
+        label: &str,
+        uid: u64,
+        options: StoreOptions,
+        topology: Arc<Topology>,
+        decoded: &mut Decoded,
+    ) -> Result<(Replica, Restored), StorageError> {
         let identity = LogIdentity { directory: label.to_owned(), uid };
         let (store, restored) = Store::open(disk, identity, options)?;
-        let logged = restored.topology.as_deref().and_then(Topology::decode).map(Arc::new);
+        let logged = restored.topology.as_deref().and_then(|bytes| decoded.decode(bytes));
         let record = topology.record();
         let adopted = logged.unwrap_or_else(|| Arc::new(Topology::empty(record.copies, record.vnodes)));
         let replica = Replica {

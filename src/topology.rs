@@ -23,6 +23,7 @@
 mod tests;
 mod voters;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -146,6 +147,23 @@ pub struct Topology {
     record: TopologyRecord,
     ring: Ring,
     change: Option<Change>,
+}
+
+/// Topologies that were decoded before, by their bytes. The logs of a cluster mostly end with the same one, and each
+/// decoded anew would have rings of its own: megabytes, and milliseconds, in a large cluster.
+#[derive(Debug, Default)]
+pub struct Decoded(BTreeMap<Vec<u8>, Arc<Topology>>);
+
+impl Decoded {
+    /// As [`Topology::decode`], but the same bytes give the same topology.
+    pub fn decode(&mut self, bytes: &[u8]) -> Option<Arc<Topology>> {
+        if let Some(known) = self.0.get(bytes) {
+            return Some(Arc::clone(known));
+        }
+        let topology = Arc::new(Topology::decode(bytes)?);
+        self.0.insert(bytes.to_vec(), Arc::clone(&topology));
+        Some(topology)
+    }
 }
 
 /// A change of the ring under way.

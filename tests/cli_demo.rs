@@ -41,10 +41,10 @@ fn it_prints_what_it_should() {
 #[test]
 fn a_chapter_at_the_prompt_is_the_same_and_leaves_the_data_alone() {
     let all = text(&kvsim(&["--demo"]).stdout);
-    let script = kvsim(&["-c", "put apple mine; demo 6; get apple -q; count"]);
+    let script = kvsim(&["-c", "put apple mine; demo 7; get apple -q; count"]);
     assert!(script.status.success());
     let script = text(&script.stdout);
-    let chapter = all.split("--- ").find(|part| part.starts_with("6 of")).expect("a sixth chapter");
+    let chapter = all.split("--- ").find(|part| part.starts_with("7 of")).expect("a seventh chapter");
     assert!(script.contains(chapter), "{script}");
     assert!(script.ends_with("mine\n1 key\n"), "{script}");
 }
@@ -63,7 +63,7 @@ fn what_it_does_not_take_is_refused() {
         assert_eq!(refused.status.code(), Some(2), "{flags:?}");
         assert!(refused.stdout.is_empty() && !refused.stderr.is_empty(), "{flags:?}");
     }
-    let refused = kvsim(&["-c", "demo 11"]);
+    let refused = kvsim(&["-c", "demo 12"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("KV-E401"), "{refused:?}");
 }

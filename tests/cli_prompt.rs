@@ -1,4 +1,4 @@
-//! The prompt in a terminal, as a person meets it: TAB, Ctrl-C, Ctrl-D, history, paste.
+//! The prompt in a terminal, as a person meets it: TAB, Ctrl-C, Ctrl-D, history, paste, the walkthrough.
 
 #![cfg(unix)]
 #![expect(clippy::expect_used, reason = "a test that cannot run the program must say so")]
@@ -15,16 +15,24 @@ use expectrl::{Eof, Expect, Session};
 const PROMPT: &str = "kvsim> ";
 const CTRL_C: &str = "\x03";
 const CTRL_D: &str = "\x04";
+/// Between two chapters of the walkthrough.
+const MORE: &str = "[Enter goes on, q ends] ";
 
 /// The prompt in `folder`, which also keeps its history.
 fn start(folder: &Path, arguments: &[&str]) -> OsSession {
+    let mut terminal = spawn(folder, arguments);
+    see(&mut terminal, PROMPT);
+    terminal
+}
+
+/// The program on a terminal, its temporary files in `folder` too.
+fn spawn(folder: &Path, arguments: &[&str]) -> OsSession {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kvsim"));
     command.args(arguments).current_dir(folder).env_remove("KVSIM_DATA_DIR");
-    command.env("XDG_STATE_HOME", folder).env("TERM", "xterm").env("NO_COLOR", "1");
+    command.env("XDG_STATE_HOME", folder).env("TERM", "xterm").env("NO_COLOR", "1").env("TMPDIR", folder);
     let mut terminal = Session::spawn(command).expect("a terminal");
     // Only a test that fails waits so long.
     terminal.set_expect_timeout(Some(Duration::from_secs(30)));
-    see(&mut terminal, PROMPT);
     terminal
 }
 
@@ -37,18 +45,30 @@ fn see(terminal: &mut OsSession, text: &str) {
     }
 }
 
+/// What was printed until the program ended, and its exit code.
+fn rest_of(mut terminal: OsSession) -> (String, i32) {
+    let rest = terminal.expect(Eof).expect("the end");
+    let rest = String::from_utf8_lossy(rest.as_bytes()).into_owned();
+    match terminal.get_process().wait().expect("its end") {
+        WaitStatus::Exited(_, code) => (rest, code),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whether a benchmark's scratch directory is in `folder`.
+fn has_scratch(folder: &Path) -> bool {
+    let names = fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").file_name());
+    names.into_iter().any(|name| name.to_string_lossy().starts_with("kvsim-benchmark-"))
+}
+
 fn leave(mut terminal: OsSession) -> i32 {
     terminal.send(CTRL_D).expect("a key");
     end_of(terminal)
 }
 
 /// The exit code.
-fn end_of(mut terminal: OsSession) -> i32 {
-    terminal.expect(Eof).expect("the end");
-    match terminal.get_process().wait().expect("its end") {
-        WaitStatus::Exited(_, code) => code,
-        other => panic!("{other:?}"),
-    }
+fn end_of(terminal: OsSession) -> i32 {
+    rest_of(terminal).1
 }
 
 fn temporary() -> tempfile::TempDir {
@@ -165,4 +185,80 @@ fn all_data_is_deleted_only_after_a_yes() {
         see(&mut terminal, PROMPT);
     }
     assert_eq!(leave(terminal), 0);
+}
+
+#[test]
+fn the_walkthrough_waits_after_each_chapter() {
+    let folder = temporary();
+    let mut terminal = spawn(folder.path(), &["--demo"]);
+    see(&mut terminal, "--- 1 of 11: ");
+    see(&mut terminal, MORE);
+    terminal.send("\r").expect("a key");
+    see(&mut terminal, "--- 2 of 11: ");
+    see(&mut terminal, MORE);
+    terminal.send("q\r").expect("keys");
+    let (rest, code) = rest_of(terminal);
+    assert_eq!(code, 0);
+    assert!(!rest.contains("3 of 11") && !rest.contains("that was it"), "{rest}");
+}
+
+#[test]
+fn ctrl_c_ends_the_walkthrough_within_a_chapter() {
+    let folder = temporary();
+    let mut terminal = spawn(folder.path(), &["--demo", "--no-pause"]);
+    see(&mut terminal, "--- 3 of 11: ");
+    terminal.send(CTRL_C).expect("a key");
+    let (rest, code) = rest_of(terminal);
+    assert_eq!(code, 130);
+    assert!(!rest.contains("that was it"), "{rest}");
+}
+
+#[test]
+fn a_chapter_at_the_prompt_goes_back_to_it() {
+    let folder = temporary();
+    let mut terminal = start(folder.path(), &["--ephemeral"]);
+    terminal.send("demo 3\r").expect("keys");
+    see(&mut terminal, "--- 3 of 11: ");
+    see(&mut terminal, "=> Many small pieces");
+    see(&mut terminal, PROMPT);
+    terminal.send("demo 10; count\r").expect("keys");
+    see(&mut terminal, "--- 10 of 11: ");
+    terminal.send(CTRL_C).expect("a key");
+    see(&mut terminal, "demo stopped: the cluster is as it was");
+    see(&mut terminal, PROMPT);
+    terminal.send("put a 1; count\r").expect("keys");
+    see(&mut terminal, "1 key");
+    see(&mut terminal, PROMPT);
+    assert_eq!(leave(terminal), 0);
+}
+
+#[test]
+fn ctrl_c_stops_a_benchmark_at_the_prompt() {
+    let folder = temporary();
+    let mut terminal = start(folder.path(), &["--ephemeral"]);
+    terminal.send("benchmark 1000000000\r").expect("keys");
+    // The first bar: the threads are at work.
+    see(&mut terminal, "write: ");
+    assert!(has_scratch(folder.path()));
+    terminal.send(CTRL_C).expect("a key");
+    see(&mut terminal, "benchmark stopped: the cluster is as it was");
+    see(&mut terminal, PROMPT);
+    assert!(!has_scratch(folder.path()), "and it has cleaned up");
+    terminal.send("put a 1; count\r").expect("keys");
+    see(&mut terminal, "1 key");
+    see(&mut terminal, PROMPT);
+    assert_eq!(leave(terminal), 0);
+}
+
+#[test]
+fn ctrl_c_stops_kvsim_benchmark() {
+    let folder = temporary();
+    let mut terminal = spawn(folder.path(), &["benchmark", "write", "read", "--ops", "1000000000"]);
+    see(&mut terminal, "write: ");
+    assert!(has_scratch(folder.path()));
+    terminal.send(CTRL_C).expect("a key");
+    let (rest, code) = rest_of(terminal);
+    assert_eq!(code, 1);
+    assert!(rest.contains("stopped with 0 of 2 results; the scratch directory is removed"), "{rest}");
+    assert!(!has_scratch(folder.path()));
 }

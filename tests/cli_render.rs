@@ -79,6 +79,7 @@ fn stats() -> StatsReport {
         cv: 0.041_234,
         max_over_mean: 1.0512,
         operations: OperationCounts { issued: 3_100, ok: 3_090, failed: 4, indeterminate: 5, in_flight: 1 },
+        notes: vec!["node2 is down: its copies are not counted".to_owned()],
     }
 }
 

@@ -17,6 +17,7 @@ pub(super) fn measure(workload: Workload, task: &Task<'_>) -> Result<Measured, B
         _ => None,
     };
     let store = open(task, cache_entries)?;
+    store.make_scratch();
     load(&store, task)?;
     if workload == Workload::Read {
         // A write may leave its value in no cache, or in others than those that reads ask.

@@ -16,15 +16,19 @@ pub(super) fn measure(task: &Task<'_>) -> Result<Measured, BenchError> {
     let copies = task.settings.copies_held() as u64;
     let puts = task.settings.ops.div_ceil(copies);
     task.progress.begin("writing logs", puts);
-    embedded::write_rounds(&embedded::open(task, None)?, task, puts)?;
+    let store = embedded::open(task, None)?;
+    embedded::write_rounds(&store, task, puts)?;
     if task.is_stopped() {
+        store.make_scratch();
         return Ok(Measured::one(0, std::time::Duration::ZERO));
     }
+    drop(store);
     let records = count(&task.place, task)?;
     task.progress.begin("measuring", records);
     let begin = workers::now();
     let store = embedded::open(task, None)?;
     let mut measured = Measured::one(records, workers::now().duration_since(begin));
+    store.make_scratch();
     let (keys, data) = (u64::from(task.data.len()), task.data);
     // A key that there were too few records for has no value to look for.
     if puts >= keys {

@@ -1,7 +1,8 @@
 //! The account of a ring change: what had to move, counted without the ring, beside what did.
 //!
 //! All figures but the copies that arrived are counted key by key over the keys with a value at the start, by the
-//! naive owner function before and after, which shares no code with the ring.
+//! naive owner function before and after, which shares no code with the ring. Only what is set against the copies in all
+//! (under `hash mod N`) is counted at the moment when there were more of them: clients may have written in between.
 
 use std::collections::BTreeSet;
 
@@ -27,6 +28,8 @@ pub(super) struct Account {
     pub(super) minimum: u64,
     /// The same pairs under `hash mod N` placement.
     pub(super) modulo_moved: u64,
+    modulo_before: Modulo,
+    modulo_after: Modulo,
     /// Copies received by a node that is not to have the key, or is and has it from nobody who came or went.
     between_others: BTreeSet<(Key, NodeId)>,
     /// Copies received by a replica that was one before.
@@ -45,19 +48,24 @@ impl Account {
             moved_keys: 0,
             minimum: 0,
             modulo_moved: 0,
+            modulo_before: Modulo::new(before, copies),
+            modulo_after: Modulo::new(after, copies),
             between_others: BTreeSet::new(),
             caught_up: BTreeSet::new(),
         };
-        let modulo_before = Modulo::new(before, copies);
-        let modulo_after = Modulo::new(after, copies);
         for key in keys {
             let (old, new) = (account.before.owners(key.token()), account.after.owners(key.token()));
             account.moved_keys += u64::from(!old.same_set(&new));
             account.minimum += new.without(&old).len() as u64;
-            let (old, new) = (modulo_before.owners(key), modulo_after.owners(key));
-            account.modulo_moved += new.without(&old).len() as u64;
         }
+        account.modulo_moved = account.modulo_moves(keys);
         account
+    }
+
+    /// The copies of `keys` that `hash mod N` placement would move.
+    fn modulo_moves(&self, keys: &[Key]) -> u64 {
+        let moves = |key: &Key| self.modulo_after.owners(key).without(&self.modulo_before.owners(key)).len() as u64;
+        keys.iter().map(moves).sum()
     }
 
     /// Takes note of what `to` is told to absorb.
@@ -136,12 +144,12 @@ impl Cluster {
     /// What is told of a change that is complete, and of the keys `lost` in it.
     pub(super) fn report(&self, account: &RingAccount, moved: &Moved, lost: Vec<Key>, took: Time) -> RingChangeReport {
         let record = self.topology.record();
-        let (copies, members) = (usize::from(record.copies), record.members.len());
+        let (wanted, members) = (usize::from(record.copies), record.members.len());
         let has_left = record.members.iter().all(|member| !account.members.contains(member));
         let nodes: Vec<String> = account.members.iter().map(|member| member.label.to_string()).collect();
         let mut notes = lost_note(&nodes, &lost).into_iter().collect::<Vec<_>>();
-        if members < copies && members > 0 && has_left {
-            notes.push(format!("{members} {} a key, {copies} wanted", if members == 1 { "copy" } else { "copies" }));
+        if members < wanted && members > 0 && has_left {
+            notes.push(format!("{members} {} a key, {wanted} wanted", if members == 1 { "copy" } else { "copies" }));
         }
         let caught_up = account.counts.caught_up();
         if caught_up > 0 {
@@ -149,15 +157,16 @@ impl Cluster {
         }
         let pairs = self.pair_reports(moved);
         let copied = pairs.iter().map(|pair| pair.keys).sum();
+        let (copies, modulo_moved) = self.most_copies(account);
         RingChangeReport {
             nodes,
             tokens: tokens(&account.members),
             moved_keys: account.counts.moved_keys,
             copied,
             minimum: account.counts.minimum,
-            copies: account.copies.max(self.holdings().copies.values().sum()),
+            copies,
             fair_share: account.fair_share,
-            modulo_moved: account.counts.modulo_moved,
+            modulo_moved,
             between_others: account.counts.between_others(),
             pairs,
             epoch: self.topology.epoch(),
@@ -165,6 +174,17 @@ impl Cluster {
             lost: lost.iter().take(NAMED_KEYS).map(|key| key.bytes().to_vec()).collect(),
             notes,
             took,
+        }
+    }
+
+    /// The copies before a change or now, whichever is more, and how many of them `hash mod N` would have moved.
+    fn most_copies(&self, account: &RingAccount) -> (u64, u64) {
+        let Holdings { keys, copies } = self.holdings();
+        let held: u64 = copies.values().sum();
+        if held > account.copies {
+            (held, account.counts.modulo_moves(&keys))
+        } else {
+            (account.copies, account.counts.modulo_moved)
         }
     }
 
@@ -203,6 +223,7 @@ fn lost_note(nodes: &[String], lost: &[Key]) -> Option<String> {
 }
 
 /// The placement that consistent hashing replaced: node `hash mod n` and the ones after it, nodes by label.
+#[derive(Debug)]
 struct Modulo {
     nodes: Vec<NodeId>,
     copies: usize,

@@ -48,11 +48,9 @@ impl Cluster {
     }
 
     fn note_limits(&self, findings: &mut Findings) {
-        let down: Vec<String> = self.down().map(|id| self.label(id)).collect();
-        if !down.is_empty() {
-            let verb = if down.len() == 1 { "is" } else { "are" };
-            findings.notes.push(format!("{} {verb} down: what only they hold cannot be judged", down.join(", ")));
-        }
+        findings
+            .notes
+            .extend(self.down_note("what only it holds cannot be judged", "what only they hold cannot be judged"));
         for id in self.unreadable().filter(|id| !self.down().any(|down| down == *id)) {
             findings.notes.push(format!("the log of {} has failed: it is not judged before a restart", self.label(id)));
         }

@@ -25,7 +25,7 @@ use crate::storage::disk::{Disk, FaultyDisk, MemoryDisk};
 use crate::storage::log::{Log, LogIdentity, LogOptions, Recovered};
 use crate::storage::record::Body;
 use crate::storage::store::{Store, StoreOptions};
-use crate::topology::Topology;
+use crate::topology::{Decoded, Topology};
 use crate::types::{Epoch, MAX_NODES, Stamp, Time};
 
 /// The files of a cluster.
@@ -41,6 +41,8 @@ pub(super) struct Home {
 struct Survey {
     /// The newest topology in any of them.
     newest: Option<Arc<Topology>>,
+    /// All of them.
+    decoded: Decoded,
     /// How the recovery of each went.
     recovered: BTreeMap<String, Recovered>,
     /// Directories that the newest topology does not name.
@@ -119,8 +121,8 @@ impl Home {
         LogIdentity { directory: label.to_owned(), uid: self.uid(label) }
     }
 
-    /// The last topology in the log of `label`, and how recovery went.
-    fn peek(&self, label: &str, config: &ClusterConfig) -> Result<(Option<Arc<Topology>>, Recovered), StorageError> {
+    /// The last topology in the log of `label`, encoded, and how recovery went.
+    fn peek(&self, label: &str, config: &ClusterConfig) -> Result<(Option<Vec<u8>>, Recovered), StorageError> {
         let mut last = None;
         let options = Home::store_options(config).log;
         let (_, recovered) = Log::open(self.disk(), self.identity(label), options, &mut |_, record| {
@@ -128,7 +130,7 @@ impl Home {
                 last = Some(encoded);
             }
         })?;
-        Ok((last.as_deref().and_then(Topology::decode).map(Arc::new), recovered))
+        Ok((last, recovered))
     }
 
     /// A node whose log is gone: it begins empty, and knows that it has lost what it had.
@@ -176,9 +178,9 @@ impl Cluster {
 
     /// Finds the nodes in `labels` again and goes on where their logs end.
     pub(super) fn recover(&mut self, labels: &[String], opened: &mut Opened) -> Result<(), Error> {
-        let survey = self.survey(labels)?;
+        let mut survey = self.survey(labels)?;
         if let Some(newest) = &survey.newest {
-            self.start_found(newest, &survey.recovered, opened)?;
+            self.start_found(newest, &survey.recovered, &mut survey.decoded, opened)?;
         }
         let has_nodes = survey.newest.as_ref().is_some_and(|newest| !newest.nodes().is_empty());
         // The files of the last node stay while FORMAT says that there is one.
@@ -219,7 +221,8 @@ impl Cluster {
                 continue;
             }
             match self.home.peek(label, &self.config) {
-                Ok((topology, recovered)) => {
+                Ok((encoded, recovered)) => {
+                    let topology = encoded.and_then(|encoded| survey.decoded.decode(&encoded));
                     let epoch = |topology: &Option<Arc<Topology>>| topology.as_ref().map(|topology| topology.epoch());
                     if epoch(&survey.newest) < epoch(&topology) {
                         survey.newest = topology;
@@ -256,6 +259,7 @@ impl Cluster {
         &mut self,
         newest: &Arc<Topology>,
         recovered: &BTreeMap<String, Recovered>,
+        decoded: &mut Decoded,
         opened: &mut Opened,
     ) -> Result<(), Error> {
         (self.config.copies, self.config.vnodes) = (newest.record().copies, newest.record().vnodes);
@@ -272,7 +276,7 @@ impl Cluster {
                 }
                 None => self.miss(&member, opened)?,
             }
-            self.start_one_found(&member)?;
+            self.start_one_found(&member, decoded)?;
         }
         Ok(())
     }
@@ -288,12 +292,12 @@ impl Cluster {
         self.home.make_recovering(label, &self.config)
     }
 
-    fn start_one_found(&mut self, member: &Member) -> Result<(), Error> {
+    fn start_one_found(&mut self, member: &Member, decoded: &mut Decoded) -> Result<(), Error> {
         // With the topology of an empty cluster it adopts the log's own; the newest comes when all are up.
         let nothing = Arc::new(Topology::empty(self.config.copies, self.config.vnodes));
         let (disk, options) = (self.home.disk_of(&member.label), Home::store_options(&self.config));
         let uid = self.home.uid(&member.label);
-        let (replica, restored) = Replica::open(disk, member.id, &member.label, uid, options, nothing)?;
+        let (replica, restored) = Replica::open_with(disk, member.id, &member.label, uid, options, nothing, decoded)?;
         let records = restored.log.records;
         self.note(TraceEvent { node: Some(member.id), number: records, ..self.event("open") });
         self.insert_node(member);

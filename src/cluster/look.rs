@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::event::LEADER;
+use super::node::Node;
 use super::report::{EventReport, NodeReport, Placement, StatsReport};
 use super::{Cluster, NodeId};
 use crate::error::Error;
@@ -97,6 +98,18 @@ impl Cluster {
             cv,
             max_over_mean,
             operations: self.clients.counts(),
+            notes: self.down_note("its copies are not counted", "their copies are not counted"),
+        }
+    }
+
+    /// That nodes are down, and what follows from it for one or for several; nothing while all are up.
+    pub(super) fn down_note(&self, one: &str, several: &str) -> Vec<String> {
+        let is_down = |(_, node): &(&NodeId, &Node)| node.process.is_none();
+        let down: Vec<String> = self.nodes.iter().filter(is_down).map(|(id, _)| self.label(*id)).collect();
+        match down.as_slice() {
+            [] => Vec::new(),
+            [node] => vec![format!("{node} is down: {one}")],
+            nodes => vec![format!("{} are down: {several}", nodes.join(", "))],
         }
     }
 

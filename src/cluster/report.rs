@@ -87,7 +87,7 @@ pub struct RingChangeReport {
     pub copies: u64,
     /// The share of all copies that is due to them by their tokens, 0 to 1.
     pub fair_share: f64,
-    /// Copies that `hash mod N` placement would have moved.
+    /// Copies that `hash mod N` placement would have moved, of the same moment as `copies`.
     pub modulo_moved: u64,
     /// Copies that moved between nodes of which neither came or went, though neither gained by it (always 0).
     pub between_others: u64,
@@ -410,6 +410,8 @@ pub struct StatsReport {
     pub max_over_mean: f64,
     /// Operations issued, answered, failed (E201), indeterminate (E202).
     pub operations: OperationCounts,
+    /// Which nodes are down, so that what they hold is not counted: a complete sentence.
+    pub notes: Vec<String>,
 }
 
 /// issued = ok + failed + indeterminate + in flight.

@@ -213,6 +213,7 @@ impl Response {
             Response::Faulted(report) => &report.notes,
             Response::Healed(report) => &report.notes,
             Response::Checked(report) => &report.notes,
+            Response::Show(report) | Response::Stats(report) => &report.notes,
             _ => &[],
         }
     }

@@ -3,36 +3,42 @@
 use super::Step::{Again, Change, Say, Type};
 use super::{Chapter, Scene};
 
-/// In the order in which they are shown.
+/// In the order in which they are shown. Each fits a window of 24 lines, with the question below it.
 pub(super) const ALL: &[Chapter] =
-    &[PLACES, BALANCE, CACHE, JOINING, LEAVING, DYING, RETURNING, TEARING, CROWD, BENCHMARK];
+    &[PLACES, QUORUM, BALANCE, CACHE, JOINING, LEAVING, DYING, RETURNING, TEARING, CROWD, BENCHMARK];
 
 const PLACES: Chapter = Chapter {
     title: "a key finds its nodes",
     scene: THREE,
     steps: &[
-        Say("A cluster is a ring of hashes. Every node has many places on it, its tokens. A key goes to the first \
-             token at or after its hash, and its copies to the next other nodes. So whoever knows the members \
-             knows where a key is: no table, nobody to ask."),
+        Say("All hashes make a circle. Every node has many places on it, its tokens. A key goes to the first token \
+             at or after its hash, and its copies to the next other nodes. So whoever knows the members knows where a \
+             key is: no table, nobody to ask."),
+        Type("ring"),
         Type("where apple"),
-        Type("put apple 1"),
-        Type("get apple"),
-        Say("A put goes to all three copies and is done when two have it: a quorum. Watch one (times are virtual: \
-             the network and the disks are simulated):"),
+    ],
+    taught: "The hash alone says where a key lives. The first node is its primary.",
+};
+
+const QUORUM: Chapter = Chapter {
+    title: "two of three make it safe",
+    scene: THREE,
+    steps: &[
+        Say("A put goes to all three copies and is done when two have it in their logs: a quorum. Time runs \
+             downwards, a dot is a node's own work. (Times are virtual: network and disks are simulated.)"),
         Type("explain put banana 2"),
     ],
-    taught: "The hash alone says where a key lives, and two of three copies say when it is safe.",
+    taught: "A put waits for a quorum, not for the slowest.",
 };
 
 const BALANCE: Chapter = Chapter {
     title: "why a node has many tokens",
     scene: Scene { nodes: 5, vnodes: 1, cache_entries: 1_000 },
     steps: &[
-        Say("Five nodes with one token each: how much of the ring a node gets is luck. Fifty clients write a \
-             thousand keys; look at the primaries."),
+        Say("A thousand keys on five nodes with one token each: luck shares out the ring."),
         Again(FILL),
         Type("show"),
-        Say("The same keys on five nodes with 128 tokens each. Luck evens out."),
+        Say("The same on five nodes with 128 tokens each. Luck evens out."),
         Change(FIVE),
         Again(FILL),
         Type("show"),
@@ -46,13 +52,13 @@ const CACHE: Chapter = Chapter {
     steps: &[
         Say("The log on disk is the data; a cache keeps the values used last. These nodes have room for two \
              values each, so the first of three keys is in no cache any more."),
-        Type("mput a 1 b 2 c 3"),
+        Again("mput a 1 b 2 c 3  # answers not shown"),
         Type("get a"),
         Say("That was a miss: one positioned read of the log. Now the value is cached."),
         Type("get a"),
         Type("stats"),
     ],
-    taught: "A read costs memory when the value was used lately, and one read of the disk when it was not.",
+    taught: "A value used lately costs memory to read; any other, one read of the disk.",
 };
 
 const JOINING: Chapter = Chapter {
@@ -60,12 +66,12 @@ const JOINING: Chapter = Chapter {
     scene: FOUR,
     steps: &[
         Again(FILL),
-        Say("Placed by hash mod N, about twice as many copies would move when N becomes 5. On a ring the new node \
-             takes its fair share and nothing else moves. First the plan, which changes nothing:"),
-        Type("plan addnode node5"),
+        Say("By hash mod N about twice as many copies would move when N becomes 5. On a ring the new node takes its \
+             fair share. (plan addnode node5 tells it first.)"),
         Type("addnode node5"),
+        Type("show"),
     ],
-    taught: "A new node takes its share from each of the others, and the others exchange nothing.",
+    taught: "The new node takes from all alike, and the others exchange nothing.",
 };
 
 const LEAVING: Chapter = Chapter {
@@ -86,33 +92,31 @@ const DYING: Chapter = Chapter {
     title: "a node dies",
     scene: THREE,
     steps: &[
-        Type("mput apple 1 banana 2"),
+        Type("put apple 1"),
         Type("kill node2"),
-        Say("Two of three are left. A quorum is two: reading and writing go on."),
+        Say("Two of three are left. A quorum is two: reading and writing go on. ([node2] is the key's primary, up or \
+             not; the read waits 10 ms for it, then asks the third.)"),
         Type("put apple 3"),
         Type("get apple"),
-        Say("Who insists on all three copies waits for the dead one until the deadline, and is told the truth:"),
+        Say("Who insists on all three waits until the deadline, and is told the truth:"),
         Type("get apple --consistency all"),
         Say("Why two are enough: the two that took the last write and the two that are asked have a node in \
              common, so every read meets the newest version."),
     ],
-    taught: "R + W > N: a majority to write and a majority to read always overlap.",
+    taught: "R + W > N: what is read and what was written always overlap.",
 };
 
 const RETURNING: Chapter = Chapter {
     title: "a node returns",
     scene: THREE,
     steps: &[
-        Type("mput apple 1 banana 2 cherry 3"),
-        Type("kill node2"),
+        Again("mput apple 1 banana 2 cherry 3; kill node2  # answers not shown"),
         Type("mput apple 10 banana 20"),
-        Type("advance 2s"),
-        Say("Its log has what it had acknowledged. What it missed it does not know yet; no quorum read is fooled, \
-             because one of the others is asked too."),
+        Say("node2 has missed two writes. Its log has what it had acknowledged; what it missed it does not know. No \
+             quorum read is fooled: one of the others is asked too."),
         Type("restart node2"),
         Type("get apple"),
         Say("A read brings the copies it meets up to date. One pass of anti-entropy does it for all keys:"),
-        Type("repair"),
         Type("repair"),
     ],
     taught: "A log brings back what a node knew, and repair what it missed.",
@@ -122,20 +126,17 @@ const TEARING: Chapter = Chapter {
     title: "a log is torn",
     scene: THREE,
     steps: &[
-        Say("A crash of the whole machine is worse than a killed process: what the disk had not synced is gone, \
-             and the last record may be half written. Twenty clients write; in the middle of it the power of \
-             node2 fails."),
-        Type("clients 20 --mix 0/100 --for 250ms"),
-        Type("advance 150ms"),
+        Say("A power cut is worse: what was not synced is gone, the last record perhaps half written. It hits node2 \
+             while twenty clients write."),
+        Again("clients 20 --mix 0/100 --for 250ms; advance 150ms  # answers not shown"),
         Type("kill node2 --power-loss"),
         Type("restart node2"),
-        Say("Each record has a checksum, so the torn end was found and cut. What was lost with it came back from \
-             the other two copies, before node2 answered any read. Puts that node2 was coordinating end as \
-             indeterminate: nobody can tell their clients."),
-        Type("advance 2s"),
+        Say("Checksums found the torn end, and it was cut. What went with it came back from the other two copies, \
+             before node2 answered any read."),
+        Again("advance 2s  # answers not shown"),
         Type("check"),
     ],
-    taught: "One power loss takes no acknowledged write: fewer copies than a quorum were lost.",
+    taught: "One power cut takes no acknowledged write: a quorum had each.",
 };
 
 const CROWD: Chapter = Chapter {
@@ -143,13 +144,12 @@ const CROWD: Chapter = Chapter {
     scene: THREE,
     steps: &[
         Say("A hundred clients read and write as fast as they get answers, while a node joins and another leaves."),
-        Type("clients 100 --mix 50/50 --for 300ms"),
-        Type("advance 100ms"),
+        Again("clients 100 --mix 50/50 --for 300ms; advance 100ms  # answers not shown"),
         Type("addnode node4"),
-        Type("removenode node1"),
+        Again("removenode node1  # answers not shown"),
         Type("advance 1s"),
     ],
-    taught: "While ranges move, writes go to old and new owners: nobody waits, nobody fails.",
+    taught: "Writes go to old and new owners while ranges move: nobody waits or fails.",
 };
 
 const BENCHMARK: Chapter = Chapter {

@@ -93,6 +93,11 @@ impl KeyValueStore {
         KeyValueStore { owner: Arc::new(Owner { _upkeep: Upkeep::start(&shared), shared }) }
     }
 
+    /// From here on the files are thrown away with the store: its end syncs nothing, which can take long.
+    pub(crate) fn make_scratch(&self) {
+        self.shared().make_scratch();
+    }
+
     fn shared(&self) -> &Shared {
         &self.owner.shared
     }

@@ -25,7 +25,7 @@ use crate::storage::disk::{Disk, MemoryDisk};
 use crate::storage::log::{Log, LogIdentity, SyncPolicy};
 use crate::storage::record::Body;
 use crate::storage::store::{Restored, StoreOptions};
-use crate::topology::Topology;
+use crate::topology::{Decoded, Topology};
 use crate::types::{Epoch, NodeId, Stamp, TokenRange};
 
 /// An empty store whose files are in memory.
@@ -164,6 +164,7 @@ struct Recovery {
     /// Every topology met so far. They agree on the numbers of labels: a label is given a new number only once the
     /// directory of the old one is gone.
     topologies: Vec<Arc<Topology>>,
+    decoded: Decoded,
     opened: Vec<(String, Replica)>,
     /// Directories of nodes that no topology names: they never joined.
     strays: Vec<String>,
@@ -183,6 +184,7 @@ impl Recovery {
             store: options.store(),
             nothing: Arc::new(Topology::empty(options.copies, options.tokens)),
             topologies: Vec::new(),
+            decoded: Decoded::default(),
             opened: Vec::new(),
             strays: Vec::new(),
             removed: Vec::new(),
@@ -227,9 +229,9 @@ impl Recovery {
         Ok(())
     }
 
-    fn replica(&self, node: NodeId, label: &str) -> Result<(Replica, Restored), StorageError> {
+    fn replica(&mut self, node: NodeId, label: &str) -> Result<(Replica, Restored), StorageError> {
         let (disk, uid, store) = (Arc::clone(&self.disk), uid(self.cluster_uid, label), self.store.clone());
-        Replica::open(disk, node, label, uid, store, Arc::clone(&self.nothing))
+        Replica::open_with(disk, node, label, uid, store, Arc::clone(&self.nothing), &mut self.decoded)
     }
 
     /// The number of the node called `label`: by a topology met before, or by the last one in its own log.
@@ -247,7 +249,7 @@ impl Recovery {
         })?;
         // A second reading finds the log as the first has left it.
         self.notes.extend(recovered.note(label));
-        self.topologies.extend(last.as_deref().and_then(Topology::decode).map(Arc::new));
+        self.topologies.extend(last.and_then(|encoded| self.decoded.decode(&encoded)));
         match self.find(label) {
             // It may have been a member, and what was set aside is all there is of it: not to be removed as a stray.
             None if has_lost => Err(StorageError::MissingSegment { directory: label.to_owned(), after: 0, next: 1 }),

@@ -1,6 +1,6 @@
 //! What all clones of a store share, and its path from a call to an outcome.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use super::builder::Options;
@@ -29,6 +29,8 @@ pub(super) struct Shared {
     changing: Mutex<()>,
     /// How far that change has come, 0 to 100.
     progress: AtomicU8,
+    /// Whether the files are thrown away, so that the end need not sync them.
+    is_scratch: AtomicBool,
 }
 
 /// Where the nodes' files are.
@@ -81,7 +83,13 @@ impl Shared {
             notes: Vec::new(),
             changing: Mutex::new(()),
             progress: AtomicU8::new(0),
+            is_scratch: AtomicBool::new(false),
         }
+    }
+
+    /// See [`KeyValueStore::make_scratch`](super::KeyValueStore::make_scratch).
+    pub(super) fn make_scratch(&self) {
+        self.is_scratch.store(true, Ordering::Relaxed);
     }
 
     /// Takes the right to change the ring; E301 while somebody else has it.
@@ -173,7 +181,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         let now = self.inline.clock().now();
-        let may_sync = self.options.sync != SyncPolicy::Never;
+        let may_sync = self.options.sync != SyncPolicy::Never && !self.is_scratch.load(Ordering::Relaxed);
         for replica in self.inline.nodes().iter() {
             let store = replica.store();
             // Nobody is left to be told of a failure. Whoever must know calls `KeyValueStore::sync` before.

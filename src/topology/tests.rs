@@ -288,6 +288,17 @@ fn a_topology_comes_back_from_its_bytes() {
     assert_eq!(after.ring().fingerprint(), before.ring().fingerprint());
 }
 
+/// The logs of a large cluster would otherwise bring a ring each.
+#[test]
+fn equal_bytes_are_decoded_once() {
+    let (one, other) = (topology(3, members(3), None).encode(), topology(2, members(3), None).encode());
+    let mut decoded = Decoded::default();
+    let first = decoded.decode(&one).expect("its own bytes");
+    assert_eq!(decoded.decode(&other).expect("its own bytes").record().copies, 2);
+    assert!(Arc::ptr_eq(&first, &decoded.decode(&one).expect("its own bytes")));
+    assert!(decoded.decode(b"none").is_none());
+}
+
 #[test]
 fn members_are_sorted_by_number() {
     let shuffled = topology(

@@ -32,6 +32,19 @@ fn no_operation_fails_while_the_ring_changes() {
     assert_sound(&mut cluster);
 }
 
+/// What modulo would move is set against all copies: both have to be of one moment, or under load it looks small.
+#[test]
+fn what_modulo_would_move_is_counted_with_the_keys_that_came_meanwhile() {
+    let mut cluster = cluster_of(3, small(1));
+    cluster.start_clients(clients(50, 0.0)).unwrap();
+    let report = cluster.add_node("node4", 1.0).unwrap();
+    assert_eq!(report.minimum, 0, "there were no keys when it began");
+    assert!(report.copies > 100, "{report:?}");
+    // A key goes from three nodes in order to three of four: one copy in four moves, but for chance.
+    let part = report.modulo_moved as f64 / report.copies as f64;
+    assert!((0.15..0.35).contains(&part), "{part} of {report:?}");
+}
+
 #[test]
 fn what_becomes_of_their_operations_is_counted() {
     let mut cluster = cluster_of(3, small(1));

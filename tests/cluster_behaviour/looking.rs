@@ -166,3 +166,17 @@ fn a_story_tells_what_was_lost_and_what_is_still_on_its_way() {
     assert_eq!(story.answer.as_ref().unwrap_err().code(), "KV-E202");
     assert!(story.messages.iter().any(|message| matches!(message.end, MessageEnd::Lost(_))));
 }
+
+/// Without a word the copies in all would seem to be all.
+#[test]
+fn figures_say_whose_copies_they_leave_out() {
+    let mut cluster = cluster_of(4, small(1));
+    fill(&mut cluster, 10);
+    assert_eq!((cluster.stats().copies, cluster.stats().notes), (30, Vec::<String>::new()));
+    cluster.kill("node2").unwrap();
+    assert_eq!(cluster.stats().notes, ["node2 is down: its copies are not counted"]);
+    assert!(cluster.stats().copies < 30);
+    assert_eq!(cluster.check().notes[0], "node2 is down: what only it holds cannot be judged");
+    cluster.kill("node4").unwrap();
+    assert_eq!(cluster.stats().notes, ["node2, node4 are down: their copies are not counted"]);
+}

@@ -76,13 +76,15 @@ impl Page {
 }
 
 /// Breaks a line between words where it is longer than `width` characters; the lines after the first are indented. Runs of
-/// spaces within a line stay, and a word that is too long by itself.
+/// spaces within a line stay, a word that is too long by itself, and a figure with its `%`.
 pub fn fold(text: &str, width: usize, indent: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest = text.to_owned();
     while let Some((end, c)) = rest.char_indices().nth(width) {
         let start = rest.get(..end + c.len_utf8()).unwrap_or_default();
-        let Some(at) = start.rfind(' ').filter(|at| *at > indent) else { break };
+        let is_place = |at: usize| !rest.get(at + 1..).is_some_and(|tail| tail.starts_with('%'));
+        let places = start.rmatch_indices(' ').map(|(at, _)| at);
+        let Some(at) = places.into_iter().find(|at| is_place(*at)).filter(|at| *at > indent) else { break };
         let tail = rest.split_off(at);
         lines.push(std::mem::replace(&mut rest, " ".repeat(indent) + tail.trim_start()));
     }
@@ -111,3 +113,6 @@ pub fn flow(prefix: &str, items: &[String], separator: &str, width: usize) -> Ve
     }
     lines
 }
+
+#[cfg(test)]
+mod tests;

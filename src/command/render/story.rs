@@ -133,6 +133,10 @@ fn outcome(page: &mut Page, story: &Explanation) {
         Ok(Answer::Written(report)) => {
             let acks = answered(&report.acks, report.replicas.len(), report.needed);
             page.line(&format!("acknowledged after {took}: {acks} have it"));
+            if is_majority(report.needed, report.replicas.len()) {
+                let (needed, all) = (report.needed, report.replicas.len());
+                page.dim(&format!("{needed} + {needed} > {all}: whichever {needed} a read asks, one of them has it"));
+            }
             page.line(&format!("version {}", report.version));
             if report.newer.is_some() {
                 page.line("a newer version hides it");
@@ -141,6 +145,12 @@ fn outcome(page: &mut Page, story: &Explanation) {
         Ok(Answer::Read(report)) => {
             let acks = answered(&report.acks, report.replicas.len(), report.needed);
             page.line(&format!("answered after {took}: {acks} were heard"));
+            if is_majority(report.needed, report.replicas.len()) {
+                let (needed, all) = (report.needed, report.replicas.len());
+                page.dim(&format!(
+                    "{needed} + {needed} > {all}: whichever {needed} have acknowledged a write, one of them was heard"
+                ));
+            }
             match (&report.value, report.version) {
                 (Some(value), Some(version)) => {
                     page.line(&format!("the newest version wins: {version}, {}", escape::shown(value)));
@@ -154,6 +164,11 @@ fn outcome(page: &mut Page, story: &Explanation) {
         }
         Err(error) => page.error(&error.to_string()),
     }
+}
+
+/// Whether any two sets of so many replicas share one: of a single replica there is nothing to say.
+fn is_majority(needed: usize, of: usize) -> bool {
+    of > 1 && needed * 2 > of && needed < of
 }
 
 fn answered(acks: &[String], of: usize, needed: usize) -> String {

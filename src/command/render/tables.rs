@@ -3,6 +3,7 @@
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use super::figures::{bytes, counted, grouped, percent, ratio, shares};
+use super::text::notes;
 use super::{Look, Page};
 use crate::cluster::{Fault, NodeReport, StatsReport};
 
@@ -54,6 +55,7 @@ pub(super) fn show(page: &mut Page, stats: &StatsReport, look: Look) {
         page.row(line.trim_end());
     }
     page.dim(&format!("{}, {}", counted(stats.keys, "key"), counted(stats.copies, "copy")));
+    notes(page, &stats.notes);
     page.dim("next: stats");
 }
 
@@ -108,6 +110,7 @@ pub(super) fn stats(page: &mut Page, stats: &StatsReport, look: Look) {
         grouped(count.indeterminate),
         grouped(count.in_flight),
     ));
+    notes(page, &stats.notes);
     page.dim("next: check");
 }
 

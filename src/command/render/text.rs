@@ -95,7 +95,12 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::Demonstrated(lines) => lines.iter().for_each(|line| page.row(line)),
         Response::Benchmarked { .. } | Response::Exit => {}
     }
-    response.notes().iter().for_each(|note| page.dim(&with_prefix("note: ", note)));
+    let notes = match response {
+        // They end with the one to look at next, and have their notes before it.
+        Response::Show(_) | Response::Stats(_) => &[],
+        _ => response.notes(),
+    };
+    self::notes(&mut page, notes);
     page.into_bytes()
 }
 
@@ -273,6 +278,10 @@ fn typed(time: Time) -> String {
         us if us.is_multiple_of(1_000) => format!("{}ms", us / 1_000),
         us => format!("{us}us"),
     }
+}
+
+pub(super) fn notes(page: &mut Page, notes: &[String]) {
+    notes.iter().for_each(|note| page.dim(&with_prefix("note: ", note)));
 }
 
 /// `text` with `prefix`, unless it has it.

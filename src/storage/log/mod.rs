@@ -129,10 +129,21 @@ pub struct Recovered {
     pub records: u64,
     /// The last sequence number.
     pub last_sequence: u64,
-    /// Bytes of an incomplete tail that were cut, and the sequence number they followed.
-    pub torn: Option<(u64, u64)>,
+    /// The incomplete end that was cut.
+    pub torn: Option<TornTail>,
     /// The copy of the damaged file that `--recover prefix` made.
     pub set_aside: Option<String>,
+}
+
+/// The bytes at the end of a log that recovery cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// How many.
+    pub bytes: u64,
+    /// The sequence number they followed.
+    pub after: u64,
+    /// Whether they can be the beginning of one record: no more than the length that its frame announces.
+    pub is_one_record: bool,
 }
 
 impl Recovered {
@@ -144,9 +155,10 @@ impl Recovered {
                 "note: {label}: set the damaged file aside as {file}. {records} records kept; the node recovers the rest from the others."
             ));
         }
-        let (bytes, after) = self.torn?;
+        let TornTail { bytes, after, is_one_record } = self.torn?;
+        let what = if is_one_record { "last record" } else { "end" };
         Some(format!(
-            "note: {label}: dropped an incomplete last record ({bytes} bytes after seq {after}). {records} records kept."
+            "note: {label}: dropped an incomplete {what} ({bytes} bytes after seq {after}). {records} records kept."
         ))
     }
 }

@@ -247,7 +247,10 @@ fn a_full_disk_ends_acknowledgements_but_not_reads() {
         assert_eq!(log.read(first).unwrap().body, body(1));
         assert_eq!(log.read(second), Err(full));
         let (_, recovered, replayed) = open(&below, options(policy, 1 << 20)).unwrap();
-        assert_eq!((bodies(&replayed), recovered.torn), (all_bodies(1), Some((10, 1))));
+        assert_eq!(
+            (bodies(&replayed), recovered.torn),
+            (all_bodies(1), Some(TornTail { bytes: 10, after: 1, is_one_record: true }))
+        );
     }
 }
 
@@ -324,8 +327,10 @@ fn refuses_everything(log: &Log, committed: Location, failure: &StorageError) {
 fn notes_tell_what_recovery_dropped() {
     let mut recovered = Recovered { records: 214, last_sequence: 214, torn: None, set_aside: None };
     assert_eq!(recovered.note("node1"), None);
-    recovered.torn = Some((37, 214));
+    recovered.torn = Some(TornTail { bytes: 37, after: 214, is_one_record: true });
     insta::assert_snapshot!(recovered.note("node1").unwrap(), @"note: node1: dropped an incomplete last record (37 bytes after seq 214). 214 records kept.");
+    recovered.torn = Some(TornTail { bytes: 109_777, after: 214, is_one_record: false });
+    insta::assert_snapshot!(recovered.note("node1").unwrap(), @"note: node1: dropped an incomplete end (109777 bytes after seq 214). 214 records kept.");
     recovered.set_aside = Some("node1/00000000000000000001.wal.damaged-1".to_owned());
     insta::assert_snapshot!(recovered.note("node1").unwrap(), @"note: node1: set the damaged file aside as node1/00000000000000000001.wal.damaged-1. 214 records kept; the node recovers the rest from the others.");
 }

@@ -4,7 +4,7 @@ use super::super::StorageError;
 use super::super::disk::Disk;
 use super::super::log::files::{self, Segment};
 use super::super::log::scan::{Scanned, Scanner};
-use super::super::log::{self, Location, LogIdentity};
+use super::super::log::{self, Location, LogIdentity, TornTail};
 use super::super::record::{FORMAT_VERSION, FRAME_BYTES, Flaw, Frame, HEADER_BYTES, HeaderFlaw, Record, SegmentHeader};
 use super::Listing;
 use crate::types::Epoch;
@@ -30,8 +30,8 @@ pub(super) struct Survey<'a> {
 pub(super) enum Verdict {
     /// All is well.
     Sound,
-    /// The last segment ends in this many bytes that may be cut, behind this sequence number.
-    Torn((u64, u64)),
+    /// The last segment ends in bytes that may be cut.
+    Torn(TornTail),
     /// What was durable is not there.
     Damaged(Damage),
 }
@@ -193,7 +193,7 @@ impl<'a> Survey<'a> {
         let hole = self.last_sequence + 1;
         match witness(&rest, segment.seed(), hole) {
             Some(behind) => damaged(format!("{flaw}; a record {behind} bytes behind says that it was synced")),
-            None => Ok(Verdict::Torn((rest.len() as u64, self.last_sequence))),
+            None => Ok(Verdict::Torn(torn_tail(&rest, self.last_sequence))),
         }
     }
 }
@@ -234,6 +234,14 @@ pub(in crate::storage) fn read_header(
     }
     let Ok(bytes) = u32::try_from(size) else { return Ok(Err(damaged("the file is too long"))) };
     Ok(Ok(Segment { ordinal, name: name.into(), header, bytes }))
+}
+
+/// What `rest`, which is behind the record `after`, was.
+fn torn_tail(rest: &[u8], after: u64) -> TornTail {
+    // Fewer bytes than a frame has are the beginning of one.
+    let is_one_record =
+        Frame::read(rest).is_none_or(|frame| frame.checked_length().is_some_and(|length| rest.len() <= length));
+    TornTail { bytes: rest.len() as u64, after, is_one_record }
 }
 
 /// Where in `rest`, which starts with the bad record of number `hole`, a valid record says that the hole was synced.

@@ -7,7 +7,7 @@ use super::super::disk::{Disk, FaultyDisk, MemoryDisk, ReadFault};
 use super::super::log::testing::{
     UID, all_bodies, bodies, body, crash_states, durable, identity, open, open_on, options, recover_prefix, written,
 };
-use super::super::log::{Log, LogIdentity, LogOptions, SyncPolicy};
+use super::super::log::{Log, LogIdentity, LogOptions, SyncPolicy, TornTail};
 use super::super::record::{self, HEADER_BYTES, Record, SegmentHeader};
 use crate::types::Epoch;
 
@@ -80,7 +80,11 @@ fn a_log_cut_at_any_byte_keeps_the_records_before_the_cut() {
         let (_, recovered, replayed) = open(&image, one_segment()).unwrap();
         assert_eq!(bodies(&replayed), all_bodies(kept), "cut at {cut}");
         let torn = cut as u64 - u64::from(good);
-        assert_eq!(recovered.torn, (torn > 0).then_some((torn, kept)), "cut at {cut}");
+        assert_eq!(
+            recovered.torn,
+            (torn > 0).then_some(TornTail { bytes: torn, after: kept, is_one_record: true }),
+            "cut at {cut}"
+        );
         assert_eq!((recovered.records, recovered.last_sequence), (kept, kept));
         assert_eq!(image.dump()[&name], bytes[..good as usize], "cut at {cut}: and the file is cut to match");
         assert_eq!(image.after_power_loss().dump(), image.dump(), "cut at {cut}: durably");
@@ -127,7 +131,7 @@ fn a_flipped_bit_is_refused_or_cut_as_the_records_behind_it_say() {
                 Ok(kept) => {
                     let (_, recovered, replayed) = open(&image, one_segment()).unwrap();
                     assert_eq!(bodies(&replayed), all_bodies(kept), "{context}");
-                    assert_eq!(recovered.torn.map(|(_, after)| after), Some(kept), "{context}");
+                    assert_eq!(recovered.torn.map(|torn| torn.after), Some(kept), "{context}");
                 }
             }
         }

@@ -115,7 +115,29 @@ fn a_record_of_another_segment_is_no_record() {
     record::encode(&mut bytes, record::seed(UID, 1), 3, 2, Epoch(0), &body(3));
     let disk = planted(&[(FIRST, made(header(1, None), 1..=2)), (THIRD, bytes)]);
     let (_, recovered, replayed) = open(&disk, one_segment()).unwrap();
-    assert_eq!((replayed.len(), recovered.torn.map(|(_, after)| after)), (2, Some(2)));
+    assert_eq!((replayed.len(), recovered.torn.map(|torn| torn.after)), (2, Some(2)));
+}
+
+/// What is cut may have been many records, or nothing of the kind: it is called a record only where it can be one.
+#[test]
+fn a_torn_end_of_many_records_is_not_called_one() {
+    let whole = made(header(1, None), 1..=2).len();
+    let mut first_gone = made(header(1, None), 1..=5);
+    let length = made(header(1, None), 1..=3).len() - whole;
+    first_gone[whole] ^= 1;
+    let mut no_length = first_gone.clone();
+    no_length[whole + 8..whole + 12].fill(0xff);
+    for (what, bytes, is_one_record) in [
+        ("several records behind a bad one", first_gone.clone(), false),
+        ("the bad one alone", first_gone[..whole + length].to_vec(), true),
+        ("and a byte", first_gone[..whole + length + 1].to_vec(), false),
+        ("a part of a frame", first_gone[..whole + 9].to_vec(), true),
+        ("a length that no record has", no_length, false),
+    ] {
+        let torn = TornTail { bytes: (bytes.len() - whole) as u64, after: 2, is_one_record };
+        let (_, recovered, _) = open(&planted(&[(FIRST, bytes)]), one_segment()).unwrap();
+        assert_eq!(recovered.torn, Some(torn), "{what}");
+    }
 }
 
 #[test]
