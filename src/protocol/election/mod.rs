@@ -272,7 +272,7 @@ impl Election {
         }
     }
 
-    /// Starts the agreement on `topology`, made from the newest one ([`Election::newest`]). It is committed when the
+    /// Starts the agreement on `topology`, made from the newest one ([`Election::committed`]). It is committed when the
     /// event says so; until then it may come to nothing, even if this node crashes and another leads.
     pub fn propose(&mut self, now: Time, topology: Arc<Topology>, out: &mut Outbox) -> Result<(), NotReady> {
         let Role::Leader(leadership) = &self.role else {
