@@ -286,16 +286,6 @@ fn each_learns_the_epochs_of_the_others() {
     }
 }
 
-/// What one core does: decoding, believing and answering, with 100 nodes. Run it optimised for a figure to quote.
-#[test]
-#[ignore = "a measurement, not a check"]
-fn messages_a_second_with_100_nodes() {
-    let mut world = World::settled(15, 100);
-    let before = world.delivered;
-    world.run(60 * SECOND);
-    println!("{} messages in 60 virtual seconds of 100 nodes", world.delivered - before);
-}
-
 /// The row: 100 nodes, 10 killed at once.
 #[test]
 fn of_100_nodes_10_die_at_once() {

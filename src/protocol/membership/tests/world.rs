@@ -34,6 +34,9 @@ enum Happening {
     Durable { incarnation: u64 },
 }
 
+/// When, in which order, at which node, in which of its lives, what.
+type Scheduled = (u64, u64, u32, u64, Happening);
+
 pub(super) struct Host {
     pub(super) membership: Membership,
     pub(super) events: Vec<(u64, MembershipEvent)>,
@@ -58,7 +61,7 @@ pub(super) struct World {
     pub(super) latency: (u64, u64),
     pub(super) options: MembershipOptions,
     pub(super) delivered: u64,
-    queue: BinaryHeap<Reverse<(u64, u64, u32, u64, Happening)>>,
+    queue: BinaryHeap<Reverse<Scheduled>>,
     sequence: u64,
     lives: u64,
 }
