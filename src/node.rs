@@ -71,7 +71,6 @@ impl Replica {
     }
 
     /// The same for one of many: those whose logs hold the same topology share it by `decoded`.
-    #[expect(clippy::too_many_arguments, reason = "each is needed, and none belongs to another")]
     pub fn open_with(
         disk: Arc<dyn Disk>,
         id: NodeId,
