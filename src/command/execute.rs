@@ -1,7 +1,7 @@
 //! Executes a command on a cluster. What comes back is data; nothing is printed here.
 
 use super::error::{CommandError, UsageError};
-use super::parse::Command;
+use super::parse::{Command, FaultCommand};
 use super::render::clock;
 use super::response::{Keyed, Loaded, Response, Written};
 use super::{dump, latency, load};
@@ -75,16 +75,7 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
             Response::Killed { node: id, now: cluster.now() }
         }
         Command::Restart { id } => Response::Restarted(stoppable(cluster, "restart", |cluster| cluster.restart(&id))?),
-        Command::Pause { id } => Response::Faulted(cluster.pause(&id)?),
-        Command::Resume { id } => Response::Faulted(cluster.resume(&id)?),
-        Command::Partition { sides, is_one_way } => Response::Faulted(cluster.partition(&sides, is_one_way)?),
-        Command::Heal { scope } => Response::Healed(cluster.heal(scope)),
-        Command::Drop { percent } => Response::Faulted(cluster.drop_messages(percent)),
-        Command::Duplicate { percent } => Response::Faulted(cluster.duplicate_messages(percent)),
-        Command::Latency { spec } => Response::Faulted(cluster.set_latency(latency::read(&spec)?)),
-        Command::Slow { id, factor } => Response::Faulted(cluster.slow(&id, factor)?),
-        Command::Skew { id, us } => Response::Faulted(cluster.skew(&id, us)?),
-        Command::Disk { id, fault } => Response::Faulted(cluster.set_disk(&id, fault)?),
+        Command::Fault(fault) => break_or_heal(cluster, fault)?,
         Command::Advance { duration } => advance(cluster, duration)?,
         Command::Clients(options) => {
             cluster.start_clients(options)?;
@@ -108,6 +99,21 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
         Command::Help { about } => Response::Help(about),
         Command::Exit => Response::Exit,
     })
+}
+
+fn break_or_heal(cluster: &mut Cluster, command: FaultCommand) -> Result<Response, CommandError> {
+    Ok(Response::Faulted(match command {
+        FaultCommand::Pause { id } => cluster.pause(&id)?,
+        FaultCommand::Resume { id } => cluster.resume(&id)?,
+        FaultCommand::Partition { sides, is_one_way } => cluster.partition(&sides, is_one_way)?,
+        FaultCommand::Heal { scope } => return Ok(Response::Healed(cluster.heal(scope))),
+        FaultCommand::Drop { percent } => cluster.drop_messages(percent),
+        FaultCommand::Duplicate { percent } => cluster.duplicate_messages(percent),
+        FaultCommand::Latency { spec } => cluster.set_latency(latency::read(&spec)?),
+        FaultCommand::Slow { id, factor } => cluster.slow(&id, factor)?,
+        FaultCommand::Skew { id, us } => cluster.skew(&id, us)?,
+        FaultCommand::Disk { id, fault } => cluster.set_disk(&id, fault)?,
+    }))
 }
 
 fn advance(cluster: &mut Cluster, duration: Time) -> Result<Response, CommandError> {

@@ -158,64 +158,8 @@ pub enum Command {
         /// The node.
         id: String,
     },
-    /// `pause ID`
-    Pause {
-        /// The node.
-        id: String,
-    },
-    /// `resume ID`
-    Resume {
-        /// The node.
-        id: String,
-    },
-    /// `partition A,B | C`, `partition A -> B`
-    Partition {
-        /// The nodes on each side.
-        sides: Vec<Vec<String>>,
-        /// Whether only the first side does not reach the second.
-        is_one_way: bool,
-    },
-    /// `heal [network|disk|clock|all]`
-    Heal {
-        /// Which faults.
-        scope: HealScope,
-    },
-    /// `drop P%`
-    Drop {
-        /// Of 100 messages.
-        percent: f64,
-    },
-    /// `duplicate P%`
-    Duplicate {
-        /// Of 100 messages.
-        percent: f64,
-    },
-    /// `latency SPEC`
-    Latency {
-        /// The description.
-        spec: String,
-    },
-    /// `slow ID Nx`
-    Slow {
-        /// The node.
-        id: String,
-        /// How many times slower.
-        factor: f64,
-    },
-    /// `skew ID +D`
-    Skew {
-        /// The node.
-        id: String,
-        /// How far its clock is ahead, in microseconds.
-        us: i64,
-    },
-    /// `disk ID full|slow|failing|ok`
-    Disk {
-        /// The node.
-        id: String,
-        /// What is to be wrong with it; nothing for `ok`.
-        fault: Option<DiskFault>,
-    },
+    /// What breaks something, or heals it.
+    Fault(FaultCommand),
     /// `advance D`
     Advance {
         /// How far.
@@ -275,6 +219,69 @@ pub enum Command {
     },
     /// `exit`
     Exit,
+}
+
+/// A command that breaks the network, a clock, a disk or a process, or ends that.
+#[derive(Clone, Debug)]
+pub enum FaultCommand {
+    /// `pause ID`
+    Pause {
+        /// The node.
+        id: String,
+    },
+    /// `resume ID`
+    Resume {
+        /// The node.
+        id: String,
+    },
+    /// `partition A,B | C`, `partition A -> B`
+    Partition {
+        /// The nodes on each side.
+        sides: Vec<Vec<String>>,
+        /// Whether only the first side does not reach the second.
+        is_one_way: bool,
+    },
+    /// `heal [network|disk|clock|all]`
+    Heal {
+        /// Which faults.
+        scope: HealScope,
+    },
+    /// `drop P%`
+    Drop {
+        /// Of 100 messages.
+        percent: f64,
+    },
+    /// `duplicate P%`
+    Duplicate {
+        /// Of 100 messages.
+        percent: f64,
+    },
+    /// `latency SPEC`
+    Latency {
+        /// The description.
+        spec: String,
+    },
+    /// `slow ID Nx`
+    Slow {
+        /// The node.
+        id: String,
+        /// How many times slower.
+        factor: f64,
+    },
+    /// `skew ID +D`
+    Skew {
+        /// The node.
+        id: String,
+        /// How far its clock is ahead, in microseconds.
+        us: i64,
+    },
+    /// `disk ID full|slow|failing|ok`
+    Disk {
+        /// The node.
+        id: String,
+        /// What is to be wrong with it; nothing for `ok`.
+        fault: Option<DiskFault>,
+    },
 }
 
 impl Command {

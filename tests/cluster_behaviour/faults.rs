@@ -237,7 +237,9 @@ fn a_ring_change_waits_for_paused_nodes_and_says_so() {
     while cluster.ring_change().unwrap().0 != "reading both" {
         assert!(cluster.step());
     }
-    ["node1", "node2", "node3"].map(|node| cluster.pause(node).unwrap());
+    for node in ["node1", "node2", "node3"] {
+        cluster.pause(node).unwrap();
+    }
     cluster.advance(Time(60_000_000));
     let blocked = text(cluster.repair());
     assert!(blocked.starts_with("KV-E301 ") && blocked.contains("which is paused"), "{blocked}");

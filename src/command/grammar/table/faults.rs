@@ -4,7 +4,7 @@ use super::NODE;
 use crate::cluster::{DiskFault, HealScope};
 use crate::command::error::UsageError;
 use crate::command::grammar::{Argument, Group, Kind, Spec};
-use crate::command::parse::Command;
+use crate::command::parse::{Command, FaultCommand};
 use crate::command::units;
 
 /// What all of them have in common.
@@ -25,7 +25,7 @@ pub(super) const PAUSE: Spec = Spec {
     arguments: &[NODE],
     summary: "Has a node stand still without being down: what arrives waits for it, up to 10000 messages.",
     example: "pause node2",
-    build: |given| Ok(Command::Pause { id: given.text()? }),
+    build: |given| Ok(Command::Fault(FaultCommand::Pause { id: given.text()? })),
     ..PLAIN
 };
 
@@ -34,7 +34,7 @@ pub(super) const RESUME: Spec = Spec {
     arguments: &[NODE],
     summary: "Lets a paused node go on: it plays what has waited, and its timers ring late.",
     example: "pause node2; resume node2",
-    build: |given| Ok(Command::Resume { id: given.text()? }),
+    build: |given| Ok(Command::Fault(FaultCommand::Resume { id: given.text()? })),
     ..PLAIN
 };
 
@@ -50,7 +50,7 @@ pub(super) const PARTITION: Spec = Spec {
         let Some((sides, is_one_way)) = units::sides(&typed) else {
             return Err(UsageError::BadArgument { spec: given.spec(), typed, expected: Kind::Sides.form() });
         };
-        Ok(Command::Partition { sides, is_one_way })
+        Ok(Command::Fault(FaultCommand::Partition { sides, is_one_way }))
     },
     ..PLAIN
 };
@@ -68,7 +68,7 @@ pub(super) const HEAL: Spec = Spec {
             Some("clock") => HealScope::Clock,
             _ => HealScope::All,
         };
-        Ok(Command::Heal { scope })
+        Ok(Command::Fault(FaultCommand::Heal { scope }))
     },
     ..PLAIN
 };
@@ -78,7 +78,7 @@ pub(super) const DROP: Spec = Spec {
     arguments: &[Argument { name: "P%", kind: Kind::Percent, optional: false }],
     summary: "Loses so many of 100 messages between nodes, at random; 0% ends it.",
     example: "drop 5%",
-    build: |given| Ok(Command::Drop { percent: given.number()? }),
+    build: |given| Ok(Command::Fault(FaultCommand::Drop { percent: given.number()? })),
     ..PLAIN
 };
 
@@ -87,7 +87,7 @@ pub(super) const DUPLICATE: Spec = Spec {
     arguments: &[Argument { name: "P%", kind: Kind::Percent, optional: false }],
     summary: "Delivers so many of 100 messages twice, at random; 0% ends it.",
     example: "duplicate 1%",
-    build: |given| Ok(Command::Duplicate { percent: given.number()? }),
+    build: |given| Ok(Command::Fault(FaultCommand::Duplicate { percent: given.number()? })),
     ..PLAIN
 };
 
@@ -97,7 +97,7 @@ pub(super) const LATENCY: Spec = Spec {
     summary: "How long messages take, in ms: const:MS, uniform:FROM,TO, exp:RATE, pareto:XM,ALPHA, \
               mix:P%PART+P%PART or file:PATH.",
     example: "latency mix:91.22%pareto:.235,10+8.78%exp:1.66",
-    build: |given| Ok(Command::Latency { spec: given.text()? }),
+    build: |given| Ok(Command::Fault(FaultCommand::Latency { spec: given.text()? })),
     ..PLAIN
 };
 
@@ -106,7 +106,7 @@ pub(super) const SLOW: Spec = Spec {
     arguments: &[NODE, Argument { name: "Nx", kind: Kind::Factor, optional: false }],
     summary: "Makes network and disk of a node so many times slower; 1x ends it.",
     example: "slow node2 10x",
-    build: |given| Ok(Command::Slow { id: given.text()?, factor: given.number()? }),
+    build: |given| Ok(Command::Fault(FaultCommand::Slow { id: given.text()?, factor: given.number()? })),
     ..PLAIN
 };
 
@@ -116,7 +116,7 @@ pub(super) const SKEW: Spec = Spec {
     summary: "Sets a node's clock ahead (+400ms) or behind (-400ms), for its stamps and for judging those of others; 0s \
               ends it.",
     example: "skew node1 +400ms",
-    build: |given| Ok(Command::Skew { id: given.text()?, us: given.offset()? }),
+    build: |given| Ok(Command::Fault(FaultCommand::Skew { id: given.text()?, us: given.offset()? })),
     ..PLAIN
 };
 
@@ -134,7 +134,7 @@ pub(super) const DISK: Spec = Spec {
             "failing" => Some(DiskFault::Failing),
             _ => None,
         };
-        Ok(Command::Disk { id, fault })
+        Ok(Command::Fault(FaultCommand::Disk { id, fault }))
     },
     ..PLAIN
 };
