@@ -109,6 +109,14 @@ pub enum Error {
         /// Who did not, and why.
         missing: Vec<(String, Cow<'static, str>)>,
     },
+    /// E204. Nothing was changed.
+    #[error("KV-E204 no leader: {}: nothing was changed; {}", absent(.voters, .missing), call_back(.missing))]
+    NoLeader {
+        /// The nodes that elect one.
+        voters: Vec<String>,
+        /// Those of them that are down or paused.
+        missing: Vec<String>,
+    },
     /// E203. Nothing was changed.
     #[error(
         "KV-E203 busy: {in_flight} operations are in flight, the most there may be: nothing was changed; try again when some have ended"
@@ -223,6 +231,7 @@ impl Error {
             Error::NoQuorum { .. } => "KV-E201",
             Error::WriteTimeout { .. } | Error::ReadTimeout { .. } => "KV-E202",
             Error::Busy { .. } | Error::ClientsAtWork { .. } => "KV-E203",
+            Error::NoLeader { .. } => "KV-E204",
             Error::ChangeInProgress { .. }
             | Error::ChangeGoesOn { .. }
             | Error::ChangeBlocked { .. }
@@ -268,6 +277,23 @@ fn reasons(missing: &[(String, Cow<'static, str>)]) -> String {
     }
     let each: Vec<String> = missing.iter().map(|(node, why)| format!("{node}: {why}")).collect();
     format!(" ({})", each.join(", "))
+}
+
+/// Why nobody is elected.
+fn absent(voters: &[String], missing: &[String]) -> String {
+    let named = voters.join(", ");
+    match (voters, missing) {
+        ([], _) => "there are no nodes that elect one".to_owned(),
+        (_, []) => format!("no majority of the voters ({named}) agrees on one"),
+        _ => format!("of the voters ({named}) {} cannot vote", missing.join(", ")),
+    }
+}
+
+fn call_back(missing: &[String]) -> String {
+    match missing {
+        [] => "heal the network, or advance until they have elected one (at the prompt: heal; advance 5s)".to_owned(),
+        [first, ..] => format!("bring them back until a majority is up (at the prompt: restart {first})"),
+    }
 }
 
 /// Nodes that a message names one by one.

@@ -113,6 +113,8 @@ pub struct TopologyRecord {
     pub members: Vec<Member>,
     /// The change under way: its stage, and the members of the ring that comes.
     pub change: Option<(Stage, Vec<Member>)>,
+    /// The nodes that this change removes by force, by number: they are down for good, and nobody asks them.
+    pub dead: Vec<NodeId>,
 }
 
 /// One epoch. See the module's page.
@@ -189,6 +191,7 @@ impl Topology {
             voters: Vec::new(),
             members: Vec::new(),
             change: None,
+            dead: Vec::new(),
         })
     }
 
@@ -361,9 +364,19 @@ impl TopologyRecord {
         (1..=MAX_COPIES).contains(&usize::from(self.copies))
             && (1..=MAX_VNODES).contains(&self.vnodes)
             && self.has_sound_voters()
+            && self.has_sound_dead()
             && [&self.members[..], next].iter().all(|members| self.are_sound(members))
             && named.windows(2).all(|pair| pair[0].0 != pair[1].0)
             && numbered.windows(2).all(|pair| pair[0].0 != pair[1].0)
+    }
+
+    /// Only members that the ring that comes is without, ascending, each once.
+    fn has_sound_dead(&self) -> bool {
+        let leaves = |node: &NodeId| {
+            let next = self.change.as_ref().is_some_and(|(_, next)| next.iter().all(|member| member.id != *node));
+            next && self.members.iter().any(|member| member.id == *node)
+        };
+        self.dead.windows(2).all(|pair| pair[0] < pair[1]) && self.dead.iter().all(leaves)
     }
 
     fn are_sound(&self, members: &[Member]) -> bool {

@@ -119,7 +119,7 @@ fn figures() {
     assert!((sum - 1.0).abs() < 1e-9, "shares are ratios and add up: {sum}");
     assert_fields(&object["operations"], "issued ok failed indeterminate in_flight");
     let object = last("nodes");
-    assert_fields(&object["nodes"][0], "id state tokens");
+    assert_fields(&object["nodes"][0], "id state tokens faults");
     assert_fields(&last("show"), "command ok keys copies nodes cv max_over_mean operations");
 }
 

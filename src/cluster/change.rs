@@ -1,48 +1,57 @@
-//! Ring changes: the cluster is its own leader. It carries out what [`RingChange`] wants, from an endpoint that cannot
-//! be killed, while operations go on.
+//! Ring changes: the elected leader carries out what [`RingChange`] wants, while operations go on.
+//!
+//! What the machine publishes is proposed to the voters first, and in force once a majority of them has it on disk. When
+//! the leader dies, the next one [takes over](super::succession).
 //!
 //! One change runs at a time. A node that returns, or has lost data, waits for its turn behind the one under way. A
 //! node that has left the ring stays up until the operations it coordinates are answered: leaving fails none of them.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::account::RingAccount;
-use super::event::{About, Body, Event, LEADER};
+use super::event::{About, Body, Event};
 use super::node::Node;
 use super::report::RingChangeReport;
 use super::{Cluster, NodeId};
 use crate::error::Error;
+use crate::protocol::election::ELECTION_BOUND;
 use crate::protocol::message::{Refusal, Reply};
 use crate::protocol::ring_change::{Change, ChangeStep, Ended, Moved, RingChange};
-use crate::ring::Member;
 use crate::sim::queue::Ticket;
 use crate::sim::trace::TraceEvent;
 use crate::topology::{Stage, Topology};
-use crate::types::{MAX_NODES, MAX_VNODES, Time, check_label};
+use crate::types::{Stamp, Time};
 
 /// The change under way, and those that wait.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    running: Option<Running>,
-    waiting: VecDeque<Purpose>,
+    pub(super) running: Option<Running>,
+    pub(super) waiting: VecDeque<Purpose>,
     /// Of the operator's last change.
-    ended: Option<Result<RingChangeReport, Error>>,
+    pub(super) ended: Option<Result<RingChangeReport, Error>>,
     /// Of the last change without a ring: whether it was completed, and what it says.
     pub(super) last: Option<Ended>,
     serial: u64,
 }
 
 #[derive(Debug)]
-struct Running {
-    machine: RingChange,
-    purpose: Purpose,
-    account: Option<RingAccount>,
+pub(super) struct Running {
+    pub(super) machine: RingChange,
+    pub(super) purpose: Purpose,
+    pub(super) account: Option<RingAccount>,
+    /// Who carries it out, and the term in which it was elected.
+    pub(super) leader: NodeId,
+    pub(super) term: u64,
+    /// Published by the machine, and not committed yet.
+    pub(super) proposal: Option<Arc<Topology>>,
+    /// What had moved when a leader took it over.
+    pub(super) moved_before: Moved,
     serial: u64,
-    started: Time,
-    timer: Option<Ticket>,
+    pub(super) started: Time,
+    pub(super) timer: Option<Ticket>,
     /// The machine is done; a node that left still coordinates operations.
-    report: Option<RingChangeReport>,
+    pub(super) report: Option<RingChangeReport>,
 }
 
 /// What a change is for.
@@ -52,8 +61,8 @@ pub(super) enum Purpose {
     Add(NodeId),
     /// The nodes of its account leave; by force when they are down.
     Remove { are_dead: bool },
-    /// All data is deleted.
-    Clear,
+    /// All data up to this stamp is deleted.
+    Clear(Stamp),
     /// A node that was down hands over what is no longer its own.
     Return(NodeId),
     /// A node that lost data gets it back.
@@ -65,103 +74,6 @@ pub(super) enum Purpose {
 }
 
 impl Cluster {
-    /// Adds a node of weight `weight` (its tokens are `vnodes` times that) and waits until the ring has changed.
-    pub fn add_node(&mut self, label: &str, weight: f64) -> Result<RingChangeReport, Error> {
-        self.start_add_node(label, weight)?;
-        self.wait_for_ring()
-    }
-
-    /// Removes a node and waits until the ring has changed. `force`: the node is down, copy from the survivors.
-    pub fn remove_node(&mut self, label: &str, force: bool) -> Result<RingChangeReport, Error> {
-        self.remove_nodes(&[label], force)
-    }
-
-    /// Removes nodes in one change and waits for it. Several leave together by `force` only, when all are down for good:
-    /// each could be needed for the other's removal.
-    pub fn remove_nodes(&mut self, labels: &[impl AsRef<str>], force: bool) -> Result<RingChangeReport, Error> {
-        self.start_remove_nodes(labels, force)?;
-        self.wait_for_ring()
-    }
-
-    /// Starts what [`Cluster::add_node`] does, without waiting.
-    pub fn start_add_node(&mut self, label: &str, weight: f64) -> Result<(), Error> {
-        let member = self.joiner(label, weight)?;
-        self.create_node(&member)?;
-        // From the first stage on it takes writes.
-        self.serve_clients(member.id);
-        self.note(TraceEvent { node: Some(member.id), number: u64::from(member.vnodes), ..self.event("add") });
-        self.start_change(Purpose::Add(member.id), Change::Add(member));
-        Ok(())
-    }
-
-    /// The member that `label` would be; an error where it cannot join now.
-    pub(super) fn joiner(&self, label: &str, weight: f64) -> Result<Member, Error> {
-        check_label(label)?;
-        if let Some(twin) = self.nodes.values().find(|node| node.label.eq_ignore_ascii_case(label)) {
-            return Err(Error::NodeExists { label: twin.label.to_string() });
-        }
-        self.check_no_change()?;
-        if self.nodes.len() >= MAX_NODES {
-            let given = self.nodes.len() + 1;
-            return Err(Error::Setting { setting: "the number of nodes", given, least: 0, most: MAX_NODES });
-        }
-        let vnodes = self.vnodes(weight)?;
-        Ok(Member { id: self.topology.record().next_node, label: Arc::from(label), vnodes })
-    }
-
-    /// Starts what [`Cluster::remove_node`] does, without waiting.
-    pub fn start_remove_node(&mut self, label: &str, force: bool) -> Result<(), Error> {
-        self.start_remove_nodes(&[label], force)
-    }
-
-    fn start_remove_nodes(&mut self, labels: &[impl AsRef<str>], force: bool) -> Result<(), Error> {
-        let change = self.removal(labels)?;
-        let (nodes, are_dead) = match &change {
-            Change::ForceRemove(nodes) => (nodes.iter().copied().collect(), true),
-            Change::Remove(node) => (vec![*node], false),
-            _ => (Vec::new(), false),
-        };
-        if let Some(node) = nodes.first().filter(|_| are_dead && !force) {
-            return Err(Error::LeaverDown { label: self.label(*node) });
-        }
-        for node in nodes {
-            self.note(TraceEvent { node: Some(node), ..self.event("remove") });
-        }
-        self.start_change(Purpose::Remove { are_dead }, change);
-        Ok(())
-    }
-
-    /// The change that takes the nodes called `labels` out of the ring: by force if they are down. An error where they
-    /// cannot leave now.
-    pub(super) fn removal(&self, labels: &[impl AsRef<str>]) -> Result<Change, Error> {
-        let nodes = labels.iter().map(|label| self.find(label.as_ref())).collect::<Result<BTreeSet<NodeId>, _>>()?;
-        self.check_no_change()?;
-        let Some(first) = nodes.first() else { return Err(Error::NoNodes) };
-        match nodes.iter().find(|node| !self.is_down(**node)) {
-            Some(up) if nodes.len() > 1 => Err(Error::LeaverUp { label: self.label(*up) }),
-            Some(up) => self.check_not_last(*up).map(|()| Change::Remove(*up)),
-            None if nodes.len() == self.topology.record().members.len() => {
-                Err(Error::NodeDown { label: self.label(*first) })
-            }
-            None => Ok(Change::ForceRemove(nodes)),
-        }
-    }
-
-    fn is_down(&self, node: NodeId) -> bool {
-        self.nodes.get(&node).is_none_or(|node| node.process.is_none())
-    }
-
-    /// E302 for the last member, if it holds keys.
-    pub(super) fn check_not_last(&self, node: NodeId) -> Result<(), Error> {
-        if self.topology.record().members.len() > 1 {
-            return Ok(());
-        }
-        match self.live_keys(node).len() as u64 {
-            0 => Ok(()),
-            keys => Err(Error::LastCopy { label: self.label(node), keys }),
-        }
-    }
-
     /// The report of the ring change that ended since this was last asked.
     pub fn take_ring_change(&mut self) -> Option<Result<RingChangeReport, Error>> {
         self.changes.ended.take()
@@ -169,30 +81,10 @@ impl Cluster {
 
     /// Stage and percent of the ring change under way.
     pub fn ring_change(&self) -> Option<(&'static str, u8)> {
-        let running = self.changes.running.as_ref()?;
-        Some((stage_name(running.machine.stage()), running.machine.percent()))
-    }
-
-    /// Deletes all keys, everywhere, as one topology entry. Returns how many were visible.
-    pub fn clear_data(&mut self) -> Result<u64, Error> {
-        self.check_no_change()?;
-        // No log would know of it, and everything would come back.
-        if let Some(node) = self.nodes.keys().next().filter(|_| self.nodes.values().all(|node| node.process.is_none()))
-        {
-            return Err(Error::NodeDown { label: self.label(*node) });
-        }
-        let keys = self.count();
-        // Above every stamp given so far: the leader's clock has seen them all.
-        let before = self.clock.next(self.now);
-        self.start_change(Purpose::Clear, Change::Clear(before));
-        self.finish_changes()?;
-        match self.changes.last.take() {
-            Some(Ended::Aborted { silent }) => Err(Error::ChangeAborted { label: self.label(silent) }),
-            _ => {
-                self.ledger.cleared(before);
-                Ok(keys)
-            }
-        }
+        let machine = &self.changes.running.as_ref()?.machine;
+        let is_begun = self.topology.stage().is_some() || machine.stage() != Some(Stage::Fencing);
+        let stage = if is_begun { self.topology.stage() } else { machine.stage() };
+        Some((stage_name(stage), machine.percent()))
     }
 
     pub(super) fn check_no_change(&self) -> Result<(), Error> {
@@ -205,8 +97,9 @@ impl Cluster {
 
     /// The change under way needs a node that only its operator can bring back.
     pub(super) fn blocked(&self) -> Option<Error> {
-        let machine = &self.changes.running.as_ref()?.machine;
-        let silent = machine.waits_for();
+        let running = self.changes.running.as_ref()?;
+        let machine = &running.machine;
+        let silent = if self.is_at_work(running.leader) { machine.waits_for() } else { self.missing_voters() };
         let needs_restart = |id: &NodeId| {
             let process = self.nodes.get(id).and_then(|node| node.process.as_ref());
             process.is_none_or(|process| process.replica.store().failure().is_some())
@@ -218,38 +111,31 @@ impl Cluster {
         Some(if is_held { Error::ChangePaused { label, percent } } else { Error::ChangeBlocked { label, percent } })
     }
 
-    /// The tokens of a node of `weight`; E401 when there are none or too many.
-    pub(super) fn vnodes(&self, weight: f64) -> Result<u16, Error> {
-        // What is no number becomes 0, what is too large the largest there is.
-        let given = (weight * f64::from(self.config.vnodes)).round() as usize;
-        let most = usize::from(MAX_VNODES);
-        let setting = "weight times vnodes";
-        u16::try_from(given).ok().filter(|tokens| (1..=MAX_VNODES).contains(tokens)).ok_or(Error::Setting {
-            setting,
-            given,
-            least: 1,
-            most,
-        })
-    }
-
-    fn wait_for_ring(&mut self) -> Result<RingChangeReport, Error> {
-        self.finish_changes()?;
-        match self.take_ring_change() {
-            Some(ended) => ended,
-            None => unreachable!("a change of the ring ends with a report or an error"),
-        }
-    }
-
     /// Plays events until no change is under way or waiting. A change that needs a node to come back is left under way:
     /// nobody could bring the node back meanwhile. An interrupted one is too, but for `clear`, which is short and has to
     /// be accounted for here.
     pub(super) fn finish_changes(&mut self) -> Result<(), Error> {
+        self.start_next_change();
+        if !self.changes.waiting.is_empty() {
+            if let Some(blocked) = self.blocked() {
+                return Err(blocked);
+            }
+            self.await_leader()?;
+            self.start_next_change();
+        }
         let give_up = self.now.plus(CHANGE_PATIENCE);
+        let mut led = self.now;
         while let Some((_, percent)) = self.ring_change() {
             if let Some(blocked) = self.blocked() {
                 return Err(blocked);
             }
-            let is_clear = self.changes.running.as_ref().is_some_and(|running| running.purpose == Purpose::Clear);
+            if self.ready_leader().is_some() {
+                led = self.now;
+            } else if self.now.since(led) > LEADER_PATIENCE {
+                return Err(self.no_leader());
+            }
+            let purpose = self.changes.running.as_ref().map(|running| running.purpose);
+            let is_clear = matches!(purpose, Some(Purpose::Clear(_)));
             if self.now > give_up || (self.is_interrupted() && !is_clear) {
                 return Err(Error::ChangeGoesOn { percent });
             }
@@ -264,53 +150,104 @@ impl Cluster {
         self.start_next_change();
     }
 
-    fn start_next_change(&mut self) {
-        while self.changes.running.is_none() {
+    /// Starts what waits for its turn, as far as there is a leader for it.
+    pub(super) fn start_next_change(&mut self) {
+        let waiting = std::mem::take(&mut self.changes.waiting);
+        // Behind a change under way nobody is settled: it may take from a node, or give it something.
+        let is_idle = self.changes.running.is_none();
+        let settled = |purpose: &Purpose| match purpose {
+            _ if !is_idle => false,
+            Purpose::Return(node) => self.is_settled(*node),
+            Purpose::Restore(node) => self.is_settled(*node) && self.restoring(*node).is_none(),
+            _ => false,
+        };
+        let (done, waiting): (VecDeque<_>, VecDeque<_>) = waiting.into_iter().partition(settled);
+        self.changes.waiting = waiting;
+        for purpose in done {
+            if let Purpose::Return(node) | Purpose::Restore(node) = purpose {
+                self.set_owing(node, false);
+                self.serve_clients(node);
+            }
+        }
+        while self.changes.running.is_none() && self.ready_leader().is_some() {
             let Some(purpose) = self.changes.waiting.pop_front() else { return };
-            match purpose {
-                Purpose::Return(node) if !self.has_strays(node) => {
-                    self.set_owing(node, false);
-                    self.serve_clients(node);
+            let topology = Arc::clone(&self.topology);
+            let machine = match purpose {
+                Purpose::Return(node) if self.is_down(node) => None,
+                Purpose::Return(node) => Some(RingChange::new(topology, Change::Return(node), self.now)),
+                Purpose::Restore(node) => {
+                    let machine = self.restoring(node);
+                    if machine.is_none() {
+                        self.serve_clients(node);
+                    }
+                    machine
                 }
-                Purpose::Return(node) => self.start_change(purpose, Change::Return(node)),
-                Purpose::Restore(node) => match self.restoring(node) {
-                    Some(machine) => self.run_change(purpose, machine, None),
-                    None => self.serve_clients(node),
-                },
-                Purpose::Resume => {
-                    let machine = RingChange::resume(Arc::clone(&self.topology), self.now);
-                    self.run_change(purpose, machine, None);
-                }
-                Purpose::Add(_) | Purpose::Remove { .. } | Purpose::Clear | Purpose::Repair => {}
+                Purpose::Resume if topology.stage().is_some() => Some(RingChange::resume(topology, self.now)),
+                Purpose::Repair => Some(RingChange::new(topology, Change::Repair, self.now)),
+                Purpose::Clear(before) => Some(RingChange::new(topology, Change::Clear(before), self.now)),
+                Purpose::Resume | Purpose::Add(_) | Purpose::Remove { .. } => None,
+            };
+            if let Some(machine) = machine {
+                self.run_change(purpose, machine, None);
             }
         }
     }
 
-    pub(super) fn start_change(&mut self, purpose: Purpose, change: Change) {
+    /// Starts what the operator wants, at the leader; E204 when there is none.
+    pub(super) fn start_change(&mut self, purpose: Purpose, change: Change) -> Result<(), Error> {
+        self.await_leader()?;
         let account = self.account(&change);
         let machine = RingChange::new(Arc::clone(&self.topology), change, self.now);
         self.run_change(purpose, machine, account);
+        Ok(())
     }
 
-    fn run_change(&mut self, purpose: Purpose, mut machine: RingChange, account: Option<RingAccount>) {
-        self.owing().into_iter().for_each(|node| machine.keep(node));
+    /// Has the leader carry the change out.
+    pub(super) fn run_change(&mut self, purpose: Purpose, machine: RingChange, account: Option<RingAccount>) {
+        let Some(leader) = self.ready_leader() else { return };
+        let running = Running {
+            machine,
+            purpose,
+            account,
+            leader,
+            term: self.term_of(leader),
+            proposal: None,
+            moved_before: Moved::default(),
+            serial: 0,
+            started: self.now,
+            timer: None,
+            report: None,
+        };
+        self.carry_out(running);
+    }
+
+    /// What is asked from here on has a number of its own: answers to a leader before mean nothing.
+    pub(super) fn carry_out(&mut self, mut running: Running) {
+        self.owing().into_iter().for_each(|node| running.machine.keep(node));
         self.changes.serial += 1;
-        let (serial, started) = (self.changes.serial, self.now);
-        self.changes.running = Some(Running { machine, purpose, account, serial, started, timer: None, report: None });
+        running.serial = self.changes.serial;
+        self.changes.running = Some(running);
         self.drive_change();
     }
 
     /// Does what the change wants until it waits.
-    fn drive_change(&mut self) {
-        while let Some(running) = self.changes.running.as_mut().filter(|running| running.report.is_none()) {
+    pub(super) fn drive_change(&mut self) {
+        while let Some(running) = self.changes.running.as_ref().filter(|running| running.report.is_none()) {
+            if self.is_down(running.leader) {
+                return;
+            }
+            let Some(running) = &mut self.changes.running else { return };
             match running.machine.poll() {
-                ChangeStep::Publish(topology) => self.publish(topology),
+                ChangeStep::Publish(topology) => {
+                    running.proposal = Some(topology);
+                    self.propose();
+                }
                 ChangeStep::Send { to, id, request } => {
-                    let serial = running.serial;
+                    let (serial, leader) = (running.serial, running.leader);
                     if let Some(account) = &mut running.account {
                         account.counts.on_request(to, &request, self.now);
                     }
-                    self.send(LEADER, to, About::Change { serial, id }, Body::Request(request));
+                    self.send(leader, to, About::Change { serial, id }, Body::Request(request));
                 }
                 ChangeStep::Wait => return self.set_change_timer(),
                 ChangeStep::Done(ended) => self.on_change_done(ended),
@@ -318,14 +255,7 @@ impl Cluster {
         }
     }
 
-    pub(super) fn publish(&mut self, topology: Arc<Topology>) {
-        self.note(TraceEvent { what: stage_name(topology.stage()), number: topology.epoch().0, ..self.event("stage") });
-        self.topology = topology;
-        if let Some(running) = &mut self.changes.running {
-            running.machine.on_published();
-        }
-    }
-
+    /// An answer has come back to the leader of the change.
     pub(super) fn on_change_answer(&mut self, from: NodeId, serial: u64, id: u64, answer: Result<Reply, Refusal>) {
         if let Some(running) = self.changes.running.as_mut().filter(|running| running.serial == serial) {
             running.machine.on_reply(from, id, answer);
@@ -333,8 +263,8 @@ impl Cluster {
         }
     }
 
-    pub(super) fn on_change_timer(&mut self) {
-        if let Some(running) = &mut self.changes.running {
+    pub(super) fn on_change_timer(&mut self, leader: NodeId) {
+        if let Some(running) = self.changes.running.as_mut().filter(|running| running.leader == leader) {
             running.timer = None;
             running.machine.on_time(self.now);
             self.drive_change();
@@ -350,16 +280,23 @@ impl Cluster {
         if let Some(timer) = running.timer.take() {
             self.queue.cancel(timer);
         }
-        running.timer = Some(self.queue.schedule(until, Event::ChangeTimer));
+        let node = running.leader;
+        running.timer = Some(self.queue.schedule(until, Event::ChangeTimer { node }));
     }
 
-    fn on_change_done(&mut self, ended: Ended) {
+    pub(super) fn on_change_done(&mut self, mut ended: Ended) {
         let Some(mut running) = self.changes.running.take() else { return };
         if let Some(timer) = running.timer.take() {
             self.queue.cancel(timer);
         }
-        let what = if matches!(ended, Ended::Complete(_)) { "complete" } else { "aborted" };
-        self.note(TraceEvent { what, number: self.topology.epoch().0, ..self.event("change") });
+        let what = if let Ended::Complete(moved) = &mut ended {
+            moved.add_earlier(std::mem::take(&mut running.moved_before));
+            "complete"
+        } else {
+            "aborted"
+        };
+        let node = Some(running.leader);
+        self.note(TraceEvent { node, what, number: self.topology.epoch().0, ..self.event("change") });
         match (running.purpose, &ended) {
             (Purpose::Add(_), Ended::Complete(moved)) => {
                 let took = self.now.since(running.started);
@@ -379,7 +316,7 @@ impl Cluster {
                 self.serve_clients(node);
             }
             (Purpose::Restore(node), _) => self.serve_clients(node),
-            (Purpose::Clear | Purpose::Repair | Purpose::Resume, _) => {}
+            (Purpose::Clear(_) | Purpose::Repair | Purpose::Resume, _) => {}
         }
         if running.account.is_none() {
             self.changes.last = Some(ended);
@@ -455,7 +392,7 @@ impl Cluster {
         self.nodes.iter().filter(|(_, node)| is_owing(node)).map(|(id, _)| *id).collect()
     }
 
-    fn set_owing(&self, id: NodeId, owing: bool) {
+    pub(super) fn set_owing(&self, id: NodeId, owing: bool) {
         if let Some(process) = self.nodes.get(&id).and_then(|node| node.process.as_ref()) {
             process.replica.set_owing(owing);
         }
@@ -470,7 +407,7 @@ impl Cluster {
 }
 
 /// A stage, as the operator sees it.
-fn stage_name(stage: Option<Stage>) -> &'static str {
+pub(super) fn stage_name(stage: Option<Stage>) -> &'static str {
     match stage {
         Some(Stage::Fencing) => "fencing",
         Some(Stage::Copying) => "copying",
@@ -483,3 +420,5 @@ fn stage_name(stage: Option<Stage>) -> &'static str {
 /// How long a command waits for a change that makes no end, in virtual time: long enough to copy any amount of data
 /// that fits into memory.
 const CHANGE_PATIENCE: Time = Time(600_000_000);
+/// How long a command waits for a leader, in virtual time: twice what a connected majority needs to have one.
+pub(super) const LEADER_PATIENCE: Time = Time(2 * ELECTION_BOUND.0);

@@ -6,6 +6,7 @@
 use super::event::{About, Event};
 use super::{Cluster, NodeId};
 use crate::node::{Durability, Staged};
+use crate::protocol::agent::Promise;
 use crate::protocol::message::{Refusal, Reply};
 use crate::sim::latency::Latency;
 use crate::sim::network::times;
@@ -39,10 +40,19 @@ pub(super) struct GroupCommit {
     next: Batch,
 }
 
-/// Replies that leave after one commit.
+/// What a commit lets go.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// A reply leaves.
+    Reply(NodeId, About, Reply),
+    /// The node's agent may act on what it promised.
+    Promise(Promise),
+}
+
+/// What one commit is for.
 #[derive(Debug, Default)]
 struct Batch {
-    held: Vec<(NodeId, About, Reply)>,
+    held: Vec<Held>,
     /// The last log position among what the batch waits for.
     upto: Option<LogPosition>,
     synced: bool,
@@ -50,14 +60,14 @@ struct Batch {
 }
 
 impl Batch {
-    fn add(&mut self, durability: Durability, reply: Option<(NodeId, About, Reply)>) {
+    fn add(&mut self, durability: Durability, held: Option<Held>) {
         self.is_wanted = true;
         match durability {
             Durability::None => {}
             Durability::Policy(position) => self.upto = self.upto.max(Some(position)),
             Durability::Synced => self.synced = true,
         }
-        self.held.extend(reply);
+        self.held.extend(held);
     }
 
     fn durability(&self) -> Durability {
@@ -75,12 +85,12 @@ impl Batch {
 }
 
 impl Cluster {
-    /// Holds a reply back until what it depends on is committed. Without a reply only the commit is wanted.
-    pub(super) fn hold(&mut self, node: NodeId, durability: Durability, reply: Option<(NodeId, About, Reply)>) {
+    /// Holds something back until what it depends on is committed. Without it only the commit is wanted.
+    pub(super) fn hold(&mut self, node: NodeId, durability: Durability, held: Option<Held>) {
         let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut()) else { return };
         match &mut process.commits.running {
-            Some(running) if running.covers(durability) => running.held.extend(reply),
-            _ => process.commits.next.add(durability, reply),
+            Some(running) if running.covers(durability) => running.held.extend(held),
+            _ => process.commits.next.add(durability, held),
         }
         self.begin_commit(node);
     }
@@ -111,10 +121,14 @@ impl Cluster {
             (Ok(()), true) => "synced",
             (Ok(()), false) => "written",
         };
-        self.note(TraceEvent { node: Some(node), what, number: batch.held.len() as u64, ..self.event("commit") });
-        for (to, about, reply) in batch.held {
-            let answer = committed.clone().map(|()| reply);
-            self.answer(node, to, about, answer);
+        let replies = batch.held.iter().filter(|held| matches!(held, Held::Reply(..))).count();
+        self.note(TraceEvent { node: Some(node), what, number: replies as u64, ..self.event("commit") });
+        for held in batch.held {
+            match held {
+                Held::Reply(to, about, reply) => self.answer(node, to, about, committed.clone().map(|()| reply)),
+                Held::Promise(promise) if committed.is_ok() => self.on_promise_kept(node, &promise),
+                Held::Promise(_) => {}
+            }
         }
         self.begin_commit(node);
         self.plan_upkeep(node);
@@ -142,7 +156,7 @@ impl Cluster {
     pub(super) fn hold_staged(&mut self, node: NodeId, to: NodeId, about: About, staged: Result<Staged, Refusal>) {
         match staged {
             Ok(Staged { reply, durability: Durability::None }) => self.answer(node, to, about, Ok(reply)),
-            Ok(Staged { reply, durability }) => self.hold(node, durability, Some((to, about, reply))),
+            Ok(Staged { reply, durability }) => self.hold(node, durability, Some(Held::Reply(to, about, reply))),
             Err(refusal) => self.answer(node, to, about, Err(refusal)),
         }
     }

@@ -9,7 +9,6 @@ use super::event::{About, Body, Event, TaskId};
 use super::ledger::Acknowledged;
 use super::requests::Written;
 use super::{Cluster, NodeId, OperationId};
-use crate::node::Durability;
 use crate::protocol::message::{Refusal, Reply, Request};
 use crate::protocol::operation::{NodeList, Operation, Outcome, Step};
 use crate::sim::queue::Ticket;
@@ -252,23 +251,6 @@ impl Cluster {
         (state.replicas, state.needed) = (current.replicas, current.need);
         let event = TraceEvent { node: Some(node), number: topology.epoch().0, ..self.event("replan") };
         self.note(event);
-    }
-
-    /// The coordinator's own replica adopts a topology it was told of. Its log has it before any reply of that epoch
-    /// leaves, as with a `Fence` from elsewhere.
-    fn adopt(&mut self, node: NodeId, topology: &Arc<Topology>) {
-        let now = self.now_at(node);
-        let Some(at) = self.nodes.get_mut(&node) else { return };
-        at.clock.observe(topology.record().cleared_before);
-        let Some(process) = at.process.as_mut() else { return };
-        if topology.epoch() <= process.replica.topology().epoch() {
-            return;
-        }
-        // A replica whose log has failed refuses; the coordinator plans with the topology all the same.
-        let fence = Request::Fence { topology: Arc::clone(topology) };
-        if process.replica.stage(now, &fence).is_ok() {
-            self.hold(node, Durability::Synced, None);
-        }
     }
 
     /// Sends the put again with a stamp above a floor.

@@ -1,10 +1,10 @@
 //! Messages: sent into the network, arriving at a process or nowhere, answered.
 
-use super::event::{About, Body, Envelope, Event, LEADER};
+use super::event::{About, Body, Envelope, Event};
 use super::{Cluster, NodeId};
 use crate::protocol::hlc::MAX_AHEAD;
 use crate::protocol::message::{Refusal, Reply, Request};
-use crate::sim::network::Fate;
+use crate::sim::network::{Fate, Traffic};
 use crate::sim::trace::TraceEvent;
 
 impl Cluster {
@@ -15,13 +15,17 @@ impl Cluster {
             self.queue.schedule(self.now, Event::Arrive(envelope));
             return;
         }
-        self.note(TraceEvent { digest: envelope.body.digest(), ..self.told(from, to, "send", &envelope) });
-        match self.network.send(from, to) {
-            Fate::Dropped => self.note(self.told(to, from, "drop", &envelope)),
-            Fate::Cut => self.note(self.told(to, from, "cut", &envelope)),
+        let traffic = if matches!(about, About::Agent) { Traffic::Control } else { Traffic::Data };
+        self.note_message(
+            &envelope,
+            TraceEvent { digest: envelope.body.digest(), ..self.told(from, to, "send", &envelope) },
+        );
+        match self.network.send(from, to, traffic) {
+            Fate::Dropped => self.note_message(&envelope, self.told(to, from, "drop", &envelope)),
+            Fate::Cut => self.note_message(&envelope, self.told(to, from, "cut", &envelope)),
             Fate::OnItsWay { delay, again } => {
                 if let Some(delay) = again {
-                    self.note(self.told(from, to, "duplicate", &envelope));
+                    self.note_message(&envelope, self.told(from, to, "duplicate", &envelope));
                     self.queue.schedule(self.now.plus(delay), Event::Arrive(envelope.clone()));
                 }
                 self.queue.schedule(self.now.plus(delay), Event::Arrive(envelope));
@@ -34,7 +38,7 @@ impl Cluster {
         match event {
             Event::Arrive(envelope) if self.network.is_cut(envelope.from, envelope.to) => {
                 self.network.arrived(false);
-                self.note(self.told(envelope.to, envelope.from, "cut", &envelope));
+                self.note_message(&envelope, self.told(envelope.to, envelope.from, "cut", &envelope));
                 None
             }
             event => Some(event),
@@ -57,7 +61,7 @@ impl Cluster {
             (true, true) => "deliver",
             (true, false) => "local",
         };
-        self.note(self.told(envelope.to, envelope.from, kind, &envelope));
+        self.note_message(&envelope, self.told(envelope.to, envelope.from, kind, &envelope));
         if !is_heard {
             return;
         }
@@ -76,14 +80,13 @@ impl Cluster {
                 self.on_answer(to, (task, stamping), from, answer);
             }
             (Body::Answer(answer), About::Change { serial, id }) => self.on_change_answer(from, serial, id, answer),
+            (Body::Agent(message), _) => self.on_agent_message(to, from, message),
+            (Body::Answer(_), About::Agent) => {}
         }
     }
 
-    /// A process that is down hears nothing. One that is not serving yet hears only the leader.
+    /// A process that is down hears nothing. One that is not serving yet hears only the leader and other agents.
     fn is_heard(&self, envelope: &Envelope) -> bool {
-        if envelope.to == LEADER {
-            return true;
-        }
         let Some(process) = self.nodes.get(&envelope.to).and_then(|node| node.process.as_ref()) else { return false };
         let is_for_client = matches!(envelope.about, About::Task { .. });
         process.is_serving || !is_for_client
@@ -97,13 +100,26 @@ impl Cluster {
         if staged.is_ok() && matches!(request, Request::Get { .. }) {
             process.values_read += 1;
         }
+        let is_adopted = staged.is_ok() && matches!(request, Request::Fence { .. });
         self.hold_staged(node, from, about, staged);
+        if is_adopted {
+            self.on_adopted(node);
+        }
+    }
+
+    /// Takes note of what became of a message.
+    fn note_message(&mut self, envelope: &Envelope, event: TraceEvent) {
+        if envelope.body.is_chatter() {
+            self.trace.record_unseen(&event);
+        } else {
+            self.note(event);
+        }
     }
 
     /// The trace's account of a message, seen at `node`.
     pub(super) fn told(&self, node: NodeId, peer: NodeId, kind: &'static str, envelope: &Envelope) -> TraceEvent {
         TraceEvent {
-            node: (node != LEADER).then_some(node),
+            node: Some(node),
             what: envelope.body.name(),
             peer: Some(peer),
             key: envelope.body.key().cloned(),

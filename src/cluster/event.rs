@@ -3,11 +3,13 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::OperationId;
+use crate::protocol::agent;
+use crate::protocol::election;
 use crate::protocol::message::{Refusal, Reply, Request};
 use crate::types::{Entry, Key, NodeId, Stamp, TokenRange};
 
-/// The endpoint from which ring changes are led. No node has this number: it cannot be killed.
-pub(super) const LEADER: NodeId = NodeId(u32::MAX);
+/// Marks the number of a message that belongs to no client's operation.
+pub(super) const NO_OPERATION: u64 = 1 << 63;
 
 /// Something that falls due.
 #[derive(Debug)]
@@ -20,8 +22,10 @@ pub(super) enum Event {
     Upkeep { node: NodeId, life: u64 },
     /// An operation wants to know that time has passed.
     TaskTimer { node: NodeId, task: TaskId },
-    /// The ring change wants to know that time has passed.
-    ChangeTimer,
+    /// The ring change that `node` leads wants to know that time has passed.
+    ChangeTimer { node: NodeId },
+    /// A process's agent wants to know that time has passed.
+    AgentTimer { node: NodeId, life: u64 },
     /// The client of a coordinator that died, or stands still, gives up.
     Orphaned(OperationId),
     /// What a client asked has come to its coordinator, which stood still.
@@ -38,12 +42,14 @@ impl Event {
     /// The node whose process it concerns. The leader of ring changes and clients have none.
     pub(super) fn node(&self) -> Option<NodeId> {
         match self {
-            Event::Arrive(envelope) => Some(envelope.to).filter(|to| *to != LEADER),
+            Event::Arrive(envelope) => Some(envelope.to),
             Event::Committed { node, .. }
             | Event::Upkeep { node, .. }
             | Event::TaskTimer { node, .. }
+            | Event::ChangeTimer { node }
+            | Event::AgentTimer { node, .. }
             | Event::Asked { node, .. } => Some(*node),
-            Event::ChangeTimer | Event::Orphaned(_) | Event::ClientTurn => None,
+            Event::Orphaned(_) | Event::ClientTurn => None,
         }
     }
 
@@ -69,6 +75,8 @@ pub(super) enum About {
     Task { task: TaskId, operation: OperationId, stamping: u8 },
     /// A request of the ring change with this serial number.
     Change { serial: u64, id: u64 },
+    /// What agents say to each other.
+    Agent,
 }
 
 impl About {
@@ -76,7 +84,8 @@ impl About {
     pub(super) fn number(self) -> u64 {
         match self {
             About::Task { operation, .. } => operation.0,
-            About::Change { id, .. } => id,
+            About::Change { id, .. } => id | NO_OPERATION,
+            About::Agent => NO_OPERATION,
         }
     }
 }
@@ -85,6 +94,7 @@ impl About {
 pub(super) enum Body {
     Request(Request),
     Answer(Result<Reply, Refusal>),
+    Agent(agent::Message),
 }
 
 impl Envelope {
@@ -98,6 +108,7 @@ impl Body {
     /// What the message is, in a word or two.
     pub(super) fn name(&self) -> &'static str {
         match self {
+            Body::Agent(message) => agent_name(message),
             Body::Request(request) => request_name(request),
             Body::Answer(Ok(reply)) => reply_name(reply),
             Body::Answer(Err(refusal)) => refusal_name(refusal),
@@ -117,9 +128,22 @@ impl Body {
     /// A hash of the contents.
     pub(super) fn digest(&self) -> u64 {
         match self {
+            Body::Agent(message) => agent_digest(message),
             Body::Request(request) => request_digest(request),
             Body::Answer(Ok(reply)) => reply_digest(reply),
             Body::Answer(Err(refusal)) => refusal_digest(refusal),
+        }
+    }
+
+    /// Whether it is one of the many that say only that all is as it was. Such a message counts in the hash of the run,
+    /// and is not kept for people.
+    pub(super) fn is_chatter(&self) -> bool {
+        match self {
+            Body::Agent(agent::Message::Gossip { .. } | agent::Message::Fetch) => true,
+            Body::Agent(agent::Message::Election(message)) => {
+                matches!(message, election::Message::Heartbeat { .. } | election::Message::Progress { .. })
+            }
+            _ => false,
         }
     }
 
@@ -140,6 +164,25 @@ impl Body {
             Body::Answer(Err(Refusal::BelowFloor { floor })) => Some(*floor),
             _ => None,
         }
+    }
+}
+
+fn agent_name(message: &agent::Message) -> &'static str {
+    match message {
+        agent::Message::Gossip { .. } => "gossip",
+        agent::Message::Fetch => "fetch topology",
+        agent::Message::Topology(_) => "topology",
+        agent::Message::Election(message) => match message {
+            election::Message::PreVoteRequest { .. } => "ask for pre-vote",
+            election::Message::PreVoteAnswer { granted: true, .. } => "pre-vote",
+            election::Message::PreVoteAnswer { granted: false, .. } => "no pre-vote",
+            election::Message::VoteRequest { .. } => "ask for vote",
+            election::Message::VoteAnswer { granted: true, .. } => "vote",
+            election::Message::VoteAnswer { granted: false, .. } => "no vote",
+            election::Message::Heartbeat { .. } => "heartbeat",
+            election::Message::Propose { .. } => "propose",
+            election::Message::Progress { .. } => "progress",
+        },
     }
 }
 
@@ -184,6 +227,36 @@ fn refusal_name(refusal: &Refusal) -> &'static str {
         Refusal::Recovering => "refused: recovering",
         Refusal::ReadOnly => "refused: disk full",
         Refusal::Stopped => "refused: stopped",
+    }
+}
+
+fn agent_digest(message: &agent::Message) -> u64 {
+    match message {
+        agent::Message::Gossip { bytes, leader } => {
+            let (term, leader) = leader.map_or((0, 0), |(term, leader)| (term, leader.0));
+            Digest(0).bytes(bytes).number(term).number(u64::from(leader)).0
+        }
+        agent::Message::Fetch => 0,
+        agent::Message::Topology(topology) => topology.epoch().0,
+        agent::Message::Election(message) => election_digest(message),
+    }
+}
+
+fn election_digest(message: &election::Message) -> u64 {
+    let digest = Digest(message.term());
+    match message {
+        election::Message::PreVoteRequest { prospective, newest, .. } => {
+            digest.number(*prospective).number(newest.term).number(newest.epoch.0).0
+        }
+        election::Message::PreVoteAnswer { prospective, granted, .. } => {
+            digest.number(*prospective).number(u64::from(*granted)).0
+        }
+        election::Message::VoteRequest { newest, .. } | election::Message::Progress { newest, .. } => {
+            digest.number(newest.term).number(newest.epoch.0).0
+        }
+        election::Message::VoteAnswer { granted, .. } => digest.number(u64::from(*granted)).0,
+        election::Message::Heartbeat { committed, .. } => digest.number(committed.map_or(0, |epoch| epoch.0)).0,
+        election::Message::Propose { topology, .. } => digest.number(topology.epoch().0).0,
     }
 }
 

@@ -10,7 +10,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::change::Purpose;
 use super::report::Opened;
 use super::{Backing, Cluster, ClusterConfig, NodeId};
 use crate::error::Error;
@@ -25,7 +24,7 @@ use crate::storage::disk::{Disk, FaultyDisk, MemoryDisk};
 use crate::storage::log::{Log, LogIdentity, LogOptions, Recovered};
 use crate::storage::record::Body;
 use crate::storage::store::{Store, StoreOptions};
-use crate::topology::{Decoded, Topology};
+use crate::topology::{Decoded, Stage, Topology, founding_voters};
 use crate::types::{Epoch, MAX_NODES, Stamp, Time};
 
 /// The files of a cluster.
@@ -153,14 +152,13 @@ impl Cluster {
             record.epoch = Epoch(1);
             record.next_node = NodeId(last.id.0 + 1);
             record.members.clone_from(&members);
-            self.publish(Arc::new(Topology::new(record)));
+            record.voters = founding_voters(&members);
+            self.topology = Arc::new(Topology::new(record));
         }
         for member in &members {
-            self.create_node(member)?;
-            self.serve_clients(member.id);
-            let event = TraceEvent { node: Some(member.id), number: u64::from(member.vnodes), ..self.event("add") };
-            self.note(event);
+            self.create_founder(member)?;
         }
+        self.hurry_election();
         self.home.directory.found()?;
         Ok(self.home.note_nodes(!members.is_empty())?)
     }
@@ -192,14 +190,20 @@ impl Cluster {
         self.begin_ledger()?;
         for member in newest.nodes() {
             self.fence(member.id, &newest)?;
+            self.on_adopted(member.id);
         }
+        if newest.record().voters.is_empty() {
+            self.replace_dead_voters()?;
+        }
+        self.hurry_election();
         // A clearing that only some logs had taken in is complete with the fence.
         self.ledger.cleared(newest.record().cleared_before);
         self.changes.last = None;
-        if newest.stage().is_some() {
-            self.request_change(Purpose::Resume);
-            self.finish_changes()?;
+        if has_nodes {
+            // It goes on with the change that the newest topology names, if it names one.
+            self.await_leader()?;
         }
+        self.finish_changes()?;
         let survivors: Vec<NodeId> = self.nodes.keys().copied().collect();
         for node in survivors {
             self.settle(node, &mut opened.notes)?;
@@ -274,6 +278,8 @@ impl Cluster {
                     opened.notes.extend(recovered.note(&label));
                     opened.recovered.push((label, recovered.records));
                 }
+                // The old owners hold all that it may have acknowledged, and it is copied again.
+                None if !was_member && matches!(newest.stage(), Some(Stage::Fencing | Stage::Copying)) => {}
                 None => self.miss(&member, opened)?,
             }
             self.start_one_found(&member, decoded)?;
@@ -305,10 +311,7 @@ impl Cluster {
         let newest = restored.newest.unwrap_or(Stamp::ZERO);
         self.now = self.now.max(newest.time.max(restored.clock).plus(Time(1)));
         self.clock.observe(newest);
-        if let Some(node) = self.nodes.get_mut(&member.id) {
-            node.clock.observe(newest);
-            node.start(replica);
-        }
+        self.begin_process(member.id, replica, &restored, newest, None);
         Ok(())
     }
 

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use super::change::Purpose;
-use super::event::LEADER;
 use super::home::{Home, files_remain};
 use super::node::Node;
 use super::report::RestartReport;
-use super::{Cluster, NodeId};
+use super::{Cluster, NodeId, OPERATOR};
 use crate::error::Error;
 use crate::node::{Durability, Replica};
 use crate::protocol::hlc::HybridClock;
@@ -16,6 +15,7 @@ use crate::ring::Member;
 use crate::sim::trace::TraceEvent;
 use crate::storage::log::SyncPolicy;
 use crate::storage::store::Restored;
+use crate::topology::Topology;
 use crate::types::{Stamp, Time, TokenRange};
 
 impl Cluster {
@@ -39,7 +39,7 @@ impl Cluster {
             let label = label.to_owned();
             return Err(if self.faults.is_paused(id) { Error::NodePaused { label } } else { Error::NodeUp { label } });
         }
-        let restored = self.start_process(id)?;
+        let restored = self.start_process(id, self.nothing(), None)?;
         self.account_for_power_loss(id);
         let mut notes: Vec<String> = restored.log.note(label).into_iter().collect();
         self.note(TraceEvent { node: Some(id), number: restored.log.records, ..self.event("restart") });
@@ -55,6 +55,10 @@ impl Cluster {
         match self.try_settle(id, notes) {
             Err(error @ (Error::ChangeBlocked { .. } | Error::ChangePaused { .. })) => {
                 notes.push(waits_behind(&self.label(id), &error));
+                Ok(())
+            }
+            Err(Error::NoLeader { .. }) => {
+                notes.push(self.waits_for_leader(id));
                 Ok(())
             }
             settled => settled,
@@ -81,17 +85,49 @@ impl Cluster {
         self.recovering().into_iter().try_for_each(|node| self.restore(node, node == id, notes))
     }
 
-    /// Makes a node that is to join, with an empty log.
-    pub(super) fn create_node(&mut self, member: &Member) -> Result<(), Error> {
+    /// What the operator is told of a node that needs a leader and finds none: when there is one it goes on by itself.
+    fn waits_for_leader(&mut self, id: NodeId) -> String {
+        let label = self.label(id);
+        if self.is_settled(id) {
+            self.serve_clients(id);
+            return format!("{label} has lost data and takes only writes: there is no leader to have it restored");
+        }
+        format!(
+            "{label} is up and serves no clients yet: it has to hear of the ring and to hand over what is no longer its \
+             own, and there is no leader"
+        )
+    }
+
+    /// Makes a node that is to join, with an empty log. It knows nobody but the one it joins through.
+    pub(super) fn create_node(&mut self, member: &Member, contact: Option<NodeId>) -> Result<(), Error> {
+        let serving = || self.nodes.iter().find(|(_, node)| node.is_serving()).map(|(id, _)| *id);
+        let contact = contact.or_else(serving);
+        self.create(member, self.nothing(), contact)
+    }
+
+    /// Makes one of the first nodes: it begins with the topology that names them all.
+    pub(super) fn create_founder(&mut self, member: &Member) -> Result<(), Error> {
+        self.create(member, Arc::clone(&self.topology), None)?;
+        self.serve_clients(member.id);
+        self.note(TraceEvent { node: Some(member.id), number: u64::from(member.vnodes), ..self.event("add") });
+        Ok(())
+    }
+
+    /// The topology of those who have not been told one.
+    pub(super) fn nothing(&self) -> Arc<Topology> {
+        Arc::new(Topology::empty(self.config.copies, self.config.vnodes))
+    }
+
+    fn create(&mut self, member: &Member, topology: Arc<Topology>, contact: Option<NodeId>) -> Result<(), Error> {
         self.insert_node(member);
-        let started = self.start_process(member.id).and_then(|restored| {
+        let started = self.start_process(member.id, Arc::clone(&topology), contact).and_then(|restored| {
             if restored.log.records == 0 {
                 return Ok(());
             }
             // What a node of that name left behind, because its directory could not be removed.
             self.stop_process(member.id);
             self.home.remove(&member.label)?;
-            self.start_process(member.id).map(|_| ())
+            self.start_process(member.id, topology, contact).map(|_| ())
         });
         started.map_err(|error| {
             self.nodes.remove(&member.id);
@@ -104,21 +140,45 @@ impl Cluster {
 
     pub(super) fn insert_node(&mut self, member: &Member) {
         self.labels.insert(member.id, Arc::clone(&member.label));
-        self.nodes.insert(member.id, Node::new(Arc::clone(&member.label), HybridClock::new(member.id)));
+        let dice = self.streams.stream(&format!("agent {}", member.id.0));
+        self.nodes.insert(member.id, Node::new(Arc::clone(&member.label), HybridClock::new(member.id), dice));
     }
 
-    /// Opens the log of `id` and starts its process, at the leader's topology at least.
-    pub(super) fn start_process(&mut self, id: NodeId) -> Result<Restored, Error> {
-        let Some(node) = self.nodes.get_mut(&id) else { return Ok(Restored::default()) };
-        let topology = Arc::clone(&self.topology);
-        let (disk, options) = (self.home.disk_of(&node.label), Home::store_options(&self.config));
-        let uid = self.home.uid(&node.label);
-        let (replica, restored) = Replica::open(disk, id, &node.label, uid, options, topology)?;
-        node.start(replica);
-        let seen = restored.newest.unwrap_or(Stamp::ZERO).max(self.topology.record().cleared_before);
-        node.clock.observe(seen);
+    /// Opens the log of `id` and starts its process, at `topology` if its log has no newer one.
+    pub(super) fn start_process(
+        &mut self,
+        id: NodeId,
+        topology: Arc<Topology>,
+        contact: Option<NodeId>,
+    ) -> Result<Restored, Error> {
+        let Some(label) = self.labels.get(&id).cloned() else { return Ok(Restored::default()) };
+        let (disk, options) = (self.home.disk_of(&label), Home::store_options(&self.config));
+        let uid = self.home.uid(&label);
+        let (replica, restored) = Replica::open(disk, id, &label, uid, options, topology)?;
+        let seen = restored.newest.unwrap_or(Stamp::ZERO).max(replica.topology().record().cleared_before);
         self.clock.observe(seen);
+        self.begin_process(id, replica, &restored, seen, contact);
         Ok(restored)
+    }
+
+    /// The process of `id` begins, with a clock that runs behind nothing it has `seen`.
+    pub(super) fn begin_process(
+        &mut self,
+        id: NodeId,
+        replica: Replica,
+        restored: &Restored,
+        seen: Stamp,
+        contact: Option<NodeId>,
+    ) {
+        let Some(node) = self.nodes.get(&id) else { return };
+        let (mut dice, label) = (node.dice.clone(), Arc::clone(&node.label));
+        let agent = self.new_agent(&mut dice, &label, &replica, restored, contact);
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.dice = dice;
+            node.clock.observe(seen);
+            node.start(replica, agent);
+        }
+        self.set_agent_timer(id);
     }
 
     pub(super) fn stop_process(&mut self, id: NodeId) {
@@ -157,6 +217,12 @@ impl Cluster {
             self.note(TraceEvent { node: Some(id), ..self.event("stop") });
         }
         notes
+    }
+
+    /// Whether the node is at the topology in force, and holds nothing outside its own ranges.
+    pub(super) fn is_settled(&self, id: NodeId) -> bool {
+        let known = self.topology_at(id).map(|known| known.epoch());
+        known == Some(self.topology.epoch()) && !self.has_strays(id)
     }
 
     /// Whether the node holds anything outside its own ranges.
@@ -203,7 +269,7 @@ impl Cluster {
     pub fn close(mut self) -> Result<usize, Error> {
         let mut closed = 0;
         while let Some((id, node)) = self.nodes.pop_first() {
-            debug_assert_ne!(id, LEADER);
+            debug_assert_ne!(id, OPERATOR);
             let Some(process) = node.process else { continue };
             let store = process.replica.store();
             // A log that has failed says so when it is synced.

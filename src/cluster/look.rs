@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::event::LEADER;
+use super::event::NO_OPERATION;
 use super::node::Node;
 use super::report::{EventReport, NodeReport, Placement, StatsReport};
 use super::{Cluster, NodeId};
@@ -219,9 +219,12 @@ impl Cluster {
         }
         words.extend(event.key.as_ref().map(|key| key.bytes().escape_ascii().to_string()));
         if let Some(peer) = event.peer {
-            let peer = if peer == LEADER { "the leader".to_owned() } else { self.label(peer) };
-            let is_sent = matches!(event.kind, "send" | "duplicate");
-            words.push(format!("{} {peer}", if is_sent { "to" } else { "from" }));
+            let peer = self.label(peer);
+            words.push(match event.kind {
+                "send" | "duplicate" => format!("to {peer}"),
+                "deliver" | "local" | "drop" | "cut" => format!("from {peer}"),
+                _ => peer,
+            });
         }
         words.extend(numbered(event));
         EventReport {
@@ -237,7 +240,13 @@ impl Cluster {
 fn numbered(event: &TraceEvent) -> Option<String> {
     let number = event.number;
     match event.kind {
-        "start" | "answer" | "send" | "deliver" | "local" | "drop" | "cut" | "duplicate" => Some(format!("#{number}")),
+        "send" | "deliver" | "local" | "drop" | "cut" | "duplicate" if number == NO_OPERATION => None,
+        "start" | "answer" | "send" | "deliver" | "local" | "drop" | "cut" | "duplicate" => {
+            Some(format!("#{}", number & !NO_OPERATION))
+        }
+        "elect" | "depose" => Some(format!("term {number}")),
+        "suspect" => Some(format!("phi {:.1}", number as f64 / 1_000.0)),
+        "refuted" | "return" | "raise" => Some(format!("incarnation {number}")),
         "commit" => Some(format!("for {number} {}", if number == 1 { "reply" } else { "replies" })),
         "stage" | "change" | "replan" => Some(format!("epoch {number}")),
         "add" => Some(format!("{number} tokens")),

@@ -9,13 +9,15 @@
 //! the client names. The coordinator plans with its own replica's topology, stamps by its own clock and runs one
 //! [`Operation`](crate::protocol::operation::Operation) machine. What the machine wants sent travels through the
 //! [`Network`]; the receiver stages it, and its reply leaves when the log is committed. A commit takes time, and what
-//! is staged meanwhile shares the next one. Ring changes run beside all this, from an endpoint of their own that
-//! cannot be killed: the cluster is its own leader. Votes, retries and the order of stages are the machines' business.
+//! is staged meanwhile shares the next one. Beside all this each node's [agent](crate::protocol::agent) gossips and
+//! votes; the elected leader carries out ring changes, one at a time, and another goes on with them when it dies. Votes,
+//! retries and the order of stages are the machines' business.
 //!
 //! Caveats: clients sit beside their coordinator, so a request and its answer cost no network. A killed node is
 //! silent. All nodes of one process share its machine: no simulated copy protects from the loss of that one disk.
 
 mod account;
+mod agents;
 mod change;
 mod check;
 mod clients;
@@ -30,6 +32,7 @@ mod life;
 mod look;
 mod metrics;
 mod node;
+mod operator;
 mod ownership;
 mod plan;
 mod power;
@@ -37,6 +40,7 @@ mod repair;
 mod report;
 mod requests;
 mod story;
+mod succession;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -61,12 +65,15 @@ use crate::types::{DEFAULT_MAX_VALUE, Level, NodeId, Time};
 use change::Changes;
 use clients::SimulatedClients;
 use commit::CommitDelays;
-use event::{Event, LEADER};
+use event::Event;
 use faults::Faults;
 use home::Home;
 use ledger::Ledger;
 use node::Node;
 use requests::Clients;
+
+/// Who takes the stamp of what clears all data. No node has this number.
+const OPERATOR: NodeId = NodeId(u32::MAX);
 
 /// How a cluster is made. Flags of the command line, with its defaults.
 #[derive(Clone, Debug)]
@@ -181,9 +188,9 @@ pub struct Cluster {
     nodes: BTreeMap<NodeId, Node>,
     /// Of every node there ever was, for the trace.
     labels: BTreeMap<NodeId, Arc<str>>,
-    /// The leader's topology. Coordinators have their own replica's.
+    /// The newest topology that is committed, as an observer of all nodes knows it. Each node has its own replica's.
     topology: Arc<Topology>,
-    /// The leader's clock: it has seen every stamp.
+    /// A clock that has seen every stamp: the observer's.
     clock: HybridClock,
     changes: Changes,
     faults: Faults,
@@ -226,7 +233,7 @@ impl Cluster {
             nodes: BTreeMap::new(),
             labels: BTreeMap::new(),
             topology: Arc::new(Topology::empty(config.copies, config.vnodes)),
-            clock: HybridClock::new(LEADER),
+            clock: HybridClock::new(OPERATOR),
             changes: Changes::default(),
             faults: Faults::default(),
             clients: Clients::default(),
@@ -308,7 +315,8 @@ impl Cluster {
             Event::Committed { node, life } => self.on_committed(node, life),
             Event::Upkeep { node, life } => self.on_upkeep(node, life),
             Event::TaskTimer { node, task } => self.on_task_timer(node, task),
-            Event::ChangeTimer => self.on_change_timer(),
+            Event::ChangeTimer { node } => self.on_change_timer(node),
+            Event::AgentTimer { node, life } => self.on_agent_timer(node, life),
             Event::Orphaned(id) => self.on_orphaned(id),
             Event::Asked { operation, .. } => self.on_asked(operation),
             Event::ClientTurn => self.on_client_turn(),

@@ -7,7 +7,10 @@ use super::commit::GroupCommit;
 use super::coordinator::Task;
 use super::event::TaskId;
 use crate::node::Replica;
+use crate::protocol::agent::Agent;
 use crate::protocol::hlc::HybridClock;
+use crate::sim::queue::Ticket;
+use crate::sim::rng::Rng;
 use crate::types::{Key, Stamp};
 
 /// A node and, while it is up, its process.
@@ -16,6 +19,8 @@ pub(super) struct Node {
     pub(super) label: Arc<str>,
     /// Outlives the process: a process started in the same microsecond must not give the same stamps again.
     pub(super) clock: HybridClock,
+    /// The agents'.
+    pub(super) dice: Rng,
     pub(super) process: Option<Process>,
     /// Counts the processes: events of an earlier one mean nothing to the next.
     pub(super) life: u64,
@@ -29,6 +34,8 @@ pub(super) struct Node {
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) replica: Replica,
+    pub(super) agent: Agent,
+    pub(super) agent_timer: Option<Ticket>,
     /// In boxes: a task is about a kilobyte, and a map moves its entries about.
     pub(super) tasks: BTreeMap<TaskId, Box<Task>>,
     pub(super) commits: GroupCommit,
@@ -40,15 +47,17 @@ pub(super) struct Process {
 }
 
 impl Node {
-    pub(super) fn new(label: Arc<str>, clock: HybridClock) -> Node {
-        Node { label, clock, process: None, life: 0, held_at_power_loss: None, is_retiring: false }
+    pub(super) fn new(label: Arc<str>, clock: HybridClock, dice: Rng) -> Node {
+        Node { label, clock, dice, process: None, life: 0, held_at_power_loss: None, is_retiring: false }
     }
 
     /// Starts a process.
-    pub(super) fn start(&mut self, replica: Replica) {
+    pub(super) fn start(&mut self, replica: Replica, agent: Agent) {
         self.life += 1;
         self.process = Some(Process {
             replica,
+            agent,
+            agent_timer: None,
             tasks: BTreeMap::new(),
             commits: GroupCommit::default(),
             upkeep_is_due: false,

@@ -18,8 +18,11 @@ impl Cluster {
         if self.nodes.is_empty() {
             return Err(Error::NoNodes);
         }
+        if let Some(first) = self.nodes.keys().next().filter(|_| self.nodes.keys().all(|node| self.is_down(*node))) {
+            return Err(Error::NodeDown { label: self.label(*first) });
+        }
         let started = self.now;
-        self.start_change(Purpose::Repair, Change::Repair);
+        self.start_change(Purpose::Repair, Change::Repair)?;
         self.finish_changes()?;
         match self.changes.last.take() {
             Some(Ended::Aborted { silent }) => Err(Error::NodeDown { label: self.label(silent) }),

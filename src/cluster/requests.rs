@@ -223,12 +223,7 @@ impl Cluster {
     }
 
     /// `--via`: E133 for a name that is unknown or leaving, E136 for a node that is down.
-    /// Whether clients may send to the node called `label`: E133 when there is none, E136 when it is down.
-    pub fn check_up(&self, label: &str) -> Result<(), Error> {
-        self.named_coordinator(label).map(drop)
-    }
-
-    fn named_coordinator(&self, label: &str) -> Result<NodeId, Error> {
+    pub(super) fn named_coordinator(&self, label: &str) -> Result<NodeId, Error> {
         let id = self.find(label)?;
         match self.nodes.get(&id) {
             Some(node) if node.is_retiring => {

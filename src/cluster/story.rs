@@ -1,6 +1,5 @@
 //! The story of one operation, told from the trace: who sent what to whom, and when it arrived.
 
-use super::event::LEADER;
 use super::report::{Explanation, Message, MessageEnd};
 use super::{Cluster, NodeId, OperationId, RequestOptions};
 use crate::error::Error;
@@ -37,12 +36,12 @@ impl Cluster {
             let (Some(node), peer) = (event.node, event.peer) else { continue };
             match (event.kind, peer) {
                 ("start", _) => coordinator = Some(node),
-                ("send" | "duplicate", Some(peer)) if peer != LEADER => messages.push(self.message(event, node, peer)),
+                ("send" | "duplicate", Some(peer)) => messages.push(self.message(event, node, peer)),
                 ("local", Some(_)) => {
                     let end = MessageEnd::Arrived(event.at);
                     messages.push(Message { end, ..self.message(event, node, node) });
                 }
-                ("deliver" | "drop" | "cut", Some(peer)) if peer != LEADER => {
+                ("deliver" | "drop" | "cut", Some(peer)) => {
                     let (from, to) = (self.label(peer), self.label(node));
                     let is_it = |message: &&mut Message| {
                         message.end == MessageEnd::OnItsWay

@@ -23,8 +23,8 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
     Ok(match command {
         Command::AddNode { id, weight, via } => {
             check_weight(weight, cluster.config().vnodes)?;
-            via.map_or(Ok(()), |via| cluster.check_up(&via))?;
-            Response::NodeAdded(stoppable(cluster, "addnode", |cluster| cluster.add_node(&id, weight))?)
+            let add = |cluster: &mut Cluster| cluster.add_node_via(&id, weight, via.as_deref());
+            Response::NodeAdded(stoppable(cluster, "addnode", add)?)
         }
         Command::RemoveNode { ids, force } => {
             Response::NodeRemoved(stoppable(cluster, "removenode", |cluster| cluster.remove_nodes(&ids, force))?)
@@ -66,14 +66,7 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
         Command::Status => Response::Status(cluster.status()),
         Command::Ring { tokens } => Response::Ring { ring: cluster.ring(), tokens },
         Command::Metrics => Response::Metrics(cluster.metrics()),
-        Command::Kill { id, power_loss: true } => {
-            let report = cluster.power_loss(&id)?;
-            Response::PowerLost { report, now: cluster.now() }
-        }
-        Command::Kill { id, power_loss: false } => {
-            cluster.kill(&id)?;
-            Response::Killed { node: id, now: cluster.now() }
-        }
+        Command::Kill { id, power_loss } => kill(cluster, id, power_loss)?,
         Command::Restart { id } => Response::Restarted(stoppable(cluster, "restart", |cluster| cluster.restart(&id))?),
         Command::Fault(fault) => break_or_heal(cluster, fault)?,
         Command::Advance { duration } => advance(cluster, duration)?,
@@ -99,6 +92,15 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
         Command::Help { about } => Response::Help(about),
         Command::Exit => Response::Exit,
     })
+}
+
+fn kill(cluster: &mut Cluster, id: String, power_loss: bool) -> Result<Response, CommandError> {
+    if power_loss {
+        let report = cluster.power_loss(&id)?;
+        return Ok(Response::PowerLost { report, now: cluster.now() });
+    }
+    cluster.kill(&id)?;
+    Ok(Response::Killed { node: id, now: cluster.now() })
 }
 
 fn break_or_heal(cluster: &mut Cluster, command: FaultCommand) -> Result<Response, CommandError> {

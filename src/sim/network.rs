@@ -20,6 +20,7 @@ pub struct Network {
     /// What it is without faults.
     usual: Latency,
     rng: Rng,
+    control: Rng,
     drop: Chance,
     duplicate: Chance,
     /// Nothing gets from the first to the second.
@@ -44,6 +45,15 @@ impl Chance {
     fn strikes(&mut self) -> bool {
         self.probability > 0.0 && self.rng.unit() < self.probability
     }
+}
+
+/// Which dice a message's delay is drawn with: what the one kind draws never shifts the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Traffic {
+    /// Requests and their answers.
+    Data,
+    /// Gossip and elections.
+    Control,
 }
 
 /// What becomes of a message that is sent.
@@ -84,6 +94,7 @@ impl Network {
             usual: latency.clone(),
             latency,
             rng: streams.stream("network"),
+            control: streams.stream("network control"),
             drop: Chance::never(streams.stream("network drop")),
             duplicate: Chance::never(streams.stream("network duplicate")),
             cuts: BTreeSet::new(),
@@ -93,7 +104,7 @@ impl Network {
     }
 
     /// Takes a message, and says what becomes of it.
-    pub fn send(&mut self, from: NodeId, to: NodeId) -> Fate {
+    pub fn send(&mut self, from: NodeId, to: NodeId, traffic: Traffic) -> Fate {
         self.counts.sent += 1;
         if self.is_cut(from, to) {
             self.counts.dropped += 1;
@@ -105,7 +116,8 @@ impl Network {
         }
         self.counts.in_flight += 1;
         let factor = self.slowness(from, to);
-        let delay = times(self.latency.sample(&mut self.rng), factor);
+        let dice = if traffic == Traffic::Data { &mut self.rng } else { &mut self.control };
+        let delay = times(self.latency.sample(dice), factor);
         let again = self.duplicate.strikes().then(|| {
             self.counts.duplicated += 1;
             self.counts.in_flight += 1;

@@ -68,15 +68,20 @@ impl TraceEvent {
 impl Trace {
     /// Takes an event into the hash and among the latest.
     pub fn record(&mut self, event: TraceEvent) {
-        self.scratch.clear();
-        event.write_canonical(&mut self.scratch);
-        self.hash = xxh3_64_with_seed(&self.scratch, self.hash);
+        self.record_unseen(&event);
         if self.kept.len() < KEPT_EVENTS {
             self.kept.push(event);
         } else if let Some(oldest) = self.kept.get_mut(self.total as usize % KEPT_EVENTS) {
             *oldest = event;
         }
         self.total += 1;
+    }
+
+    /// Takes an event into the hash only: it is one of very many that tell people nothing.
+    pub fn record_unseen(&mut self, event: &TraceEvent) {
+        self.scratch.clear();
+        event.write_canonical(&mut self.scratch);
+        self.hash = xxh3_64_with_seed(&self.scratch, self.hash);
     }
 
     /// The hash of every event so far.

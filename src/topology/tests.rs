@@ -31,6 +31,7 @@ fn record(copies: u8, members: Vec<Member>, change: Option<(Stage, Vec<Member>)>
         voters: Vec::new(),
         members,
         change,
+        dead: Vec::new(),
     }
 }
 
@@ -218,6 +219,11 @@ fn sound() -> impl Strategy<Value = TopologyRecord> {
                 let numbered = drawn.into_iter().zip(labels).zip([0, 1, 2, 5, 9, 15]);
                 numbered.filter_map(|((vnodes, label), id)| Some(member(id, label, vnodes?))).collect()
             };
+            let (members, change) = (named(members), change.map(|(stage, members)| (stage, named(members))));
+            let leavers = members.iter().filter(|member| {
+                change.as_ref().is_some_and(|(_, next): &(Stage, Vec<Member>)| next.iter().all(|n| n.id != member.id))
+            });
+            let dead: Vec<NodeId> = leavers.map(|member| member.id).filter(|_| epoch % 2 == 0).collect();
             TopologyRecord {
                 epoch: Epoch(epoch),
                 copies,
@@ -225,8 +231,9 @@ fn sound() -> impl Strategy<Value = TopologyRecord> {
                 next_node: NodeId(next_node),
                 cleared_before: Stamp { time: Time(time), coordinator: NodeId(coordinator), counter },
                 voters: voters.into_iter().map(NodeId).collect(),
-                members: named(members),
-                change: change.map(|(stage, members)| (stage, named(members))),
+                members,
+                change,
+                dead,
             }
         },
     )

@@ -59,7 +59,7 @@ fn a_node_that_returns_has_what_it_had_and_is_repaired_by_reads() {
     assert!(report.records >= 10 && report.notes.is_empty(), "{report:?}");
     let via = RequestOptions { via: Some("node2".to_owned()), level: Some(Level::Quorum), ttl: None };
     assert_eq!(cluster.get(b"key1", &via).unwrap().value, Some(b"newer".to_vec()));
-    while cluster.step() {}
+    cluster.advance(Time(3_000_000));
     cluster.kill("node1").unwrap();
     cluster.kill("node3").unwrap();
     assert_eq!(cluster.get(b"key1", &at(Level::One)).unwrap().value, Some(b"newer".to_vec()), "it was repaired");
@@ -220,7 +220,7 @@ fn a_node_whose_heirs_are_down_keeps_what_nobody_takes() {
     let report = cluster.restart("node1").unwrap();
     assert_eq!(report.notes.len(), 1, "{report:?}");
     assert_sound(&mut cluster);
-    assert!(report.notes[0].starts_with("node1 holds keys that are no longer its own"), "{report:?}");
+    assert!(report.notes[0].starts_with("node1 is up and serves no clients yet"), "{report:?}");
     cluster.restart("node2").unwrap();
     cluster.restart("node4").unwrap();
     assert_eq!(cluster.restart("node3").unwrap().notes, Vec::<String>::new());
@@ -253,7 +253,9 @@ fn a_forced_removal_of_an_heir_takes_nothing_from_who_waits_for_it() {
     }
     let holds = |cluster: &Cluster| cluster.keys(Some("node1")).unwrap().len();
     assert_eq!(cluster.restart("node1").unwrap().notes.len(), 1);
-    assert_eq!(cluster.restart("node3").unwrap().notes.len(), 1, "one heir of three is no majority");
+    let report = cluster.restart("node3").unwrap();
+    let keeps = |note: &String| note.starts_with("node1 holds keys that are no longer its own");
+    assert!(report.notes.iter().any(keeps), "one heir of three is no majority: {report:?}");
     assert_eq!(holds(&cluster), 20);
     let error = cluster.remove_node("node2", true).unwrap_err();
     assert!(matches!(&error, Error::HeirDown { label, .. } if label == "node4"), "{error}");
@@ -334,18 +336,19 @@ fn what_a_node_that_dies_while_it_leaves_alone_had_is_named() {
 
 #[test]
 fn a_change_that_needs_the_dead_is_called_off() {
-    let mut cluster = cluster_of(3, small(1));
+    let mut cluster = cluster_of(6, small(1));
     fill(&mut cluster, 20);
-    cluster.kill("node1").unwrap();
-    cluster.kill("node2").unwrap();
-    let error = cluster.add_node("node4", 1.0).unwrap_err();
-    assert!(matches!(&error, Error::ChangeAborted { label } if label == "node1" || label == "node2"), "{error}");
-    assert_eq!(cluster.nodes().len(), 3);
-    cluster.restart("node1").unwrap();
+    cluster.kill("node5").unwrap();
+    cluster.kill("node6").unwrap();
+    // Four of the five voters go on; some ranges have lost two of their three replicas.
+    let error = cluster.add_node("node7", 1.0).unwrap_err();
+    assert!(matches!(&error, Error::ChangeAborted { label } if label == "node5" || label == "node6"), "{error}");
+    assert_eq!(cluster.nodes().len(), 6);
+    cluster.restart("node5").unwrap();
     assert_filled(&mut cluster, 20);
-    cluster.restart("node2").unwrap();
+    cluster.restart("node6").unwrap();
     assert_sound(&mut cluster);
-    cluster.add_node("node4", 1.0).unwrap();
+    cluster.add_node("node7", 1.0).unwrap();
     assert_filled(&mut cluster, 20);
     assert_sound(&mut cluster);
 }
@@ -424,7 +427,7 @@ fn a_node_that_returns_behind_a_blocked_change_says_for_whom_it_waits() {
 fn an_answer_is_of_the_kind_that_was_asked_for() {
     let mut cluster = cluster_of(1, small(1));
     let (put, get) = (cluster.start_put(b"k", b"v", &PLAIN).unwrap(), cluster.start_get(b"k", &PLAIN).unwrap());
-    while cluster.step() {}
+    cluster.advance(Time(3_000_000));
     assert!(matches!(cluster.take_answer(put), Some(Ok(Answer::Written(_)))));
     assert!(matches!(cluster.take_answer(get), Some(Ok(Answer::Read(_)))));
 }

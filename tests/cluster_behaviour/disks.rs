@@ -37,7 +37,7 @@ fn a_full_disk_reads_and_takes_no_write_until_restarted() {
         }
         error => panic!("{error}"),
     }
-    while cluster.step() {}
+    cluster.advance(kvsim::types::Time(3_000_000));
     assert!(cluster.nodes().iter().all(|node| node.state == "read-only"));
     assert_filled(&mut cluster, 10);
     disk.set_room(None);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kvsim::cluster::Cluster;
+use kvsim::cluster::{Cluster, RequestOptions};
 use kvsim::error::Error;
 use kvsim::types::Time;
 
@@ -75,7 +75,8 @@ fn a_restart_that_is_stopped_serves_in_the_end() {
     flag.store(false, Ordering::Relaxed);
     cluster.advance(Time(10 * Time::SECOND.0));
     assert!(cluster.ring_change().is_none());
-    assert!(cluster.check_up("node3").is_ok());
+    let via = RequestOptions { via: Some("node3".to_owned()), ..RequestOptions::default() };
+    assert!(cluster.get(b"key1", &via).is_ok());
     assert_filled(&mut cluster, 50);
     assert_sound(&mut cluster);
 }

@@ -14,7 +14,7 @@ fn id(label: &str) -> NodeId {
 }
 
 fn keys(count: u32) -> Vec<Key> {
-    (0..count).map(|number| Key::new(number.to_le_bytes().to_vec()).unwrap()).collect()
+    (0..count).map(|number| Key::new(number.to_le_bytes()).unwrap()).collect()
 }
 
 fn absorb(keys: &[Key], value: Option<&[u8]>) -> Request {

@@ -38,7 +38,8 @@ impl Cluster {
         violations
     }
 
-    /// RING-7: nodes of one epoch have one ring, and without a change under way all are of the leader's epoch.
+    /// RING-7: nodes of one epoch have one ring, and none is ahead of what was agreed on. Who has not heard of the
+    /// newest is noted.
     fn check_epochs(&self, findings: &mut Findings) {
         let (epoch, ring) = (self.topology.epoch(), self.topology.ring().fingerprint());
         let mut violations = Vec::new();
@@ -51,9 +52,15 @@ impl Cluster {
                 if topology.ring().fingerprint() != ring {
                     violations.push(format!("RING-7 {} has another ring at epoch {}", node.label, epoch.0));
                 }
+            } else if topology.epoch() > epoch {
+                let own = topology.epoch().0;
+                violations.push(format!("RING-7 {} is at epoch {own}, and {} is the newest", node.label, epoch.0));
             } else if self.ring_change().is_none() {
                 let own = topology.epoch().0;
-                violations.push(format!("RING-7 {} is at epoch {own}, the cluster at {}", node.label, epoch.0));
+                let label = &node.label;
+                findings
+                    .notes
+                    .push(format!("{label} is at epoch {own}, the cluster at {}: it has yet to hear", epoch.0));
             }
         }
         findings.add("RING-7", nodes, violations);

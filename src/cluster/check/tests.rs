@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::*;
 use crate::cluster::{Backing, ClusterConfig, RequestOptions};
 use crate::protocol::message::Request;
+use crate::sim::network::Traffic;
 use crate::storage::disk::{FaultyDisk, MemoryDisk, ReadFault};
 use crate::storage::store::Store;
 use crate::topology::Topology;
@@ -145,7 +146,7 @@ fn a_node_with_another_ring() {
 #[test]
 fn accounts_that_do_not_add_up() {
     let mut cluster = cluster();
-    cluster.network.send(NodeId(1), NodeId(2));
+    cluster.network.send(NodeId(1), NodeId(2), Traffic::Data);
     assert_eq!(found(&mut cluster), ["STAT-1"], "a message that is nowhere");
     let mut cluster = self::cluster();
     cluster.network.arrived(true);

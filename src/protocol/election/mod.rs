@@ -312,6 +312,11 @@ impl Election {
         self.rumour = self.rumour.max(Some((term, leader)));
     }
 
+    /// Campaigns at the next chance instead of waiting for a leader: of a cluster that starts there is none.
+    pub fn hurry(&mut self, now: Time) {
+        self.deadline = now;
+    }
+
     /// Who leads, as far as this node knows.
     pub fn leader(&self) -> Option<NodeId> {
         match self.rumour {

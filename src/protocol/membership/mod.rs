@@ -242,6 +242,12 @@ impl Membership {
         self.roster.get(node).is_some_and(|member| answers(&member.record, member.standing()))
     }
 
+    /// The newest topology that any other member which is up is heard to have, and that member. O(members).
+    pub fn newest_epoch(&self) -> Option<(Epoch, NodeId)> {
+        let up = self.roster.iter().filter(|member| !member.record.removed && member.standing() <= Standing::Suspect);
+        up.map(|member| (member.record.epoch, member.node)).max_by_key(|(epoch, _)| *epoch)
+    }
+
     /// Whether `node` was removed for good.
     pub fn is_removed(&self, node: NodeId) -> bool {
         let own = node == self.me && self.own.record.removed;

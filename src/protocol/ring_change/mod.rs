@@ -107,6 +107,19 @@ pub struct Moved {
     pub possible_loss: bool,
 }
 
+impl Moved {
+    /// Counts what had moved when an earlier leader was gone. What it had handed over is not counted twice: see
+    /// [`RingChange::resume`].
+    pub fn add_earlier(&mut self, earlier: Moved) {
+        for (pair, moved) in earlier.pairs {
+            let sum = self.pairs.entry(pair).or_default();
+            sum.keys += moved.keys;
+            sum.bytes += moved.bytes;
+        }
+        self.possible_loss |= earlier.possible_loss;
+    }
+}
+
 /// What one donor gave one receiver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PairMoved {
@@ -213,6 +226,7 @@ impl RingChange {
             }
             Change::ForceRemove(dead) => {
                 record.change = Some((Stage::Fencing, without(&dead)));
+                record.dead = dead.iter().copied().collect();
                 Goal::Ring { dead }
             }
             Change::Clear(before) => {
@@ -226,10 +240,11 @@ impl RingChange {
         RingChange::start(goal, Arc::new(Topology::new(record)), Phase::Publish, now)
     }
 
-    /// Goes on with the change that `topology` says is under way (after a crash of the whole process).
+    /// Goes on with the change that `topology` says is under way: after a crash of the leader, or of the whole process.
     pub fn resume(topology: Arc<Topology>, now: Time) -> RingChange {
         debug_assert!(topology.stage().is_some(), "there is a change to resume");
-        let mut change = RingChange::start(Goal::Ring { dead: BTreeSet::new() }, topology, Phase::Publish, now);
+        let dead = topology.record().dead.iter().copied().collect();
+        let mut change = RingChange::start(Goal::Ring { dead }, topology, Phase::Publish, now);
         change.copied_before = true;
         change
     }
@@ -322,6 +337,16 @@ impl RingChange {
             // It cannot now, and may once it has been restarted: the request stays, to be sent again.
             Err(_) => self.on_silence(from),
         }
+    }
+
+    /// What has moved so far.
+    pub fn moved(&self) -> &Moved {
+        &self.moved
+    }
+
+    /// The topology that it last published, or is about to.
+    pub fn topology(&self) -> &Arc<Topology> {
+        &self.topology
     }
 
     /// When `on_time` wants to be called at the latest.

@@ -78,9 +78,25 @@ impl RingChange {
                 self.enter(Phase::Finish);
                 self.send_discards(gains);
             }
-            (None, Goal::Ring { .. } | Goal::Clear) => self.complete(),
+            (None, Goal::Ring { .. } | Goal::Clear) => self.seat_voters(),
         }
         true
+    }
+
+    /// The new ring may want other voters, who change one at a time; then the change is complete.
+    fn seat_voters(&mut self) {
+        let mut record = next_record(&self.topology);
+        match self.next_voters(&record) {
+            Some(voters) => {
+                record.voters = voters;
+                self.publish(record);
+            }
+            None => self.complete(),
+        }
+    }
+
+    fn next_voters(&self, record: &TopologyRecord) -> Option<Vec<NodeId>> {
+        record.next_voters(&|node| !self.silent.contains(&node))
     }
 
     /// Too many are silent. From ReadBoth on, and once the outcome is published, there is no way back: it waits for them.
@@ -271,6 +287,9 @@ impl RingChange {
                 if let Some((_, members)) = record.change.take() {
                     record.members = members;
                 }
+                record.dead.clear();
+                // Who is out of the ring votes no longer.
+                record.voters = self.next_voters(&record).unwrap_or(record.voters);
                 self.publish(record);
             }
             (None, Goal::Abort { silent, .. }) => self.enter(Phase::Over(Ended::Aborted { silent: *silent })),
@@ -288,6 +307,7 @@ impl RingChange {
     pub(super) fn abort(&mut self, silent: NodeId) {
         let mut record = next_record(&self.topology);
         record.change = None;
+        record.dead.clear();
         let moves = self.topology.moves();
         let members = record.members.iter().map(|member| member.id).filter(|node| !self.keepers.contains(node));
         let gains = members.map(|node| (node, plan::gained_ranges(moves, node))).collect();

@@ -125,7 +125,7 @@ pub(super) const DISK: Spec = Spec {
     arguments: &[NODE, Argument { name: "full|slow|failing|ok", kind: Kind::DiskState, optional: false }],
     summary: "Has a node's disk be full (the node gets read-only), a hundred times slower, or fail its next sync (the \
               node stops). ok ends it, but a log that has stopped needs a restart.",
-    example: "disk node1 full",
+    example: "disk node1 slow",
     build: |given| {
         let (id, state) = (given.text()?, given.text()?);
         let fault = match state.as_str() {

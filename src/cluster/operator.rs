@@ -1,0 +1,202 @@
+//! What an operator asks of the ring: nodes added and removed, all data deleted. Each goes to the elected leader, and waits
+//! for one where there is none.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::change::Purpose;
+use super::report::RingChangeReport;
+use super::{Cluster, NodeId};
+use crate::error::Error;
+use crate::protocol::ring_change::{Change, Ended, Moved};
+use crate::ring::Member;
+use crate::sim::trace::TraceEvent;
+use crate::topology::Topology;
+use crate::types::{Epoch, MAX_NODES, MAX_VNODES, Time, check_label};
+
+impl Cluster {
+    /// Adds a node of weight `weight` (its tokens are `vnodes` times that) and waits until the ring has changed.
+    pub fn add_node(&mut self, label: &str, weight: f64) -> Result<RingChangeReport, Error> {
+        self.add_node_via(label, weight, None)
+    }
+
+    /// As [`Cluster::add_node`]; the node joins through the one called `via`, and learns of the others from it. Without
+    /// one, through the first that serves.
+    ///
+    /// E133 when there is no such node, E136 when it is down.
+    pub fn add_node_via(&mut self, label: &str, weight: f64, via: Option<&str>) -> Result<RingChangeReport, Error> {
+        self.start_joining(label, weight, via)?;
+        self.wait_for_ring()
+    }
+
+    /// Removes a node and waits until the ring has changed. `force`: the node is down, copy from the survivors.
+    pub fn remove_node(&mut self, label: &str, force: bool) -> Result<RingChangeReport, Error> {
+        self.remove_nodes(&[label], force)
+    }
+
+    /// Removes nodes in one change and waits for it. Several leave together by `force` only, when all are down for good:
+    /// each could be needed for the other's removal.
+    pub fn remove_nodes(&mut self, labels: &[impl AsRef<str>], force: bool) -> Result<RingChangeReport, Error> {
+        self.start_remove_nodes(labels, force)?;
+        self.wait_for_ring()
+    }
+
+    /// Starts what [`Cluster::add_node`] does, without waiting.
+    pub fn start_add_node(&mut self, label: &str, weight: f64) -> Result<(), Error> {
+        self.start_joining(label, weight, None)
+    }
+
+    fn start_joining(&mut self, label: &str, weight: f64, via: Option<&str>) -> Result<(), Error> {
+        let contact = via.map(|via| self.named_coordinator(via)).transpose()?;
+        self.joiner(label, weight)?;
+        if self.topology.nodes().is_empty() {
+            return self.start_first_node(label, weight);
+        }
+        self.await_leader()?;
+        let member = self.joiner(label, weight)?;
+        self.create_node(&member, contact)?;
+        // From the first stage on it takes writes.
+        self.serve_clients(member.id);
+        self.note(TraceEvent { node: Some(member.id), number: u64::from(member.vnodes), ..self.event("add") });
+        self.start_change(Purpose::Add(member.id), Change::Add(member))
+    }
+
+    /// Where there is no node, nobody can agree to another: the first founds the cluster anew, at once.
+    fn start_first_node(&mut self, label: &str, weight: f64) -> Result<(), Error> {
+        let member = self.joiner(label, weight)?;
+        let account = self.account(&Change::Add(member.clone()));
+        let mut record = self.topology.record().clone();
+        record.epoch = Epoch(record.epoch.0 + 1);
+        record.next_node = NodeId(member.id.0 + 1);
+        (record.voters, record.members) = (vec![member.id], vec![member.clone()]);
+        let empty = std::mem::replace(&mut self.topology, Arc::new(Topology::new(record)));
+        if let Err(error) = self.create_founder(&member) {
+            self.topology = empty;
+            return Err(error);
+        }
+        self.hurry_election();
+        self.drop_strangers();
+        let report = account.map(|account| self.report(&account, &Moved::default(), Vec::new(), Time(0)));
+        self.changes.ended = report.map(Ok);
+        Ok(())
+    }
+
+    /// The member that `label` would be; an error where it cannot join now.
+    pub(super) fn joiner(&self, label: &str, weight: f64) -> Result<Member, Error> {
+        check_label(label)?;
+        if let Some(twin) = self.nodes.values().find(|node| node.label.eq_ignore_ascii_case(label)) {
+            return Err(Error::NodeExists { label: twin.label.to_string() });
+        }
+        self.check_no_change()?;
+        if self.nodes.len() >= MAX_NODES {
+            let given = self.nodes.len() + 1;
+            return Err(Error::Setting { setting: "the number of nodes", given, least: 0, most: MAX_NODES });
+        }
+        let vnodes = self.vnodes(weight)?;
+        Ok(Member { id: self.topology.record().next_node, label: Arc::from(label), vnodes })
+    }
+
+    /// Starts what [`Cluster::remove_node`] does, without waiting.
+    pub fn start_remove_node(&mut self, label: &str, force: bool) -> Result<(), Error> {
+        self.start_remove_nodes(&[label], force)
+    }
+
+    fn start_remove_nodes(&mut self, labels: &[impl AsRef<str>], force: bool) -> Result<(), Error> {
+        let change = self.removal(labels)?;
+        let (nodes, are_dead) = match &change {
+            Change::ForceRemove(nodes) => (nodes.iter().copied().collect(), true),
+            Change::Remove(node) => (vec![*node], false),
+            _ => (Vec::new(), false),
+        };
+        if let Some(node) = nodes.first().filter(|_| are_dead && !force) {
+            return Err(Error::LeaverDown { label: self.label(*node) });
+        }
+        if are_dead {
+            self.replace_dead_voters()?;
+        }
+        self.await_leader()?;
+        for node in nodes {
+            self.note(TraceEvent { node: Some(node), ..self.event("remove") });
+        }
+        self.start_change(Purpose::Remove { are_dead }, change)
+    }
+
+    /// The change that takes the nodes called `labels` out of the ring: by force if they are down. An error where they
+    /// cannot leave now.
+    pub(super) fn removal(&self, labels: &[impl AsRef<str>]) -> Result<Change, Error> {
+        let nodes = labels.iter().map(|label| self.find(label.as_ref())).collect::<Result<BTreeSet<NodeId>, _>>()?;
+        self.check_no_change()?;
+        let Some(first) = nodes.first() else { return Err(Error::NoNodes) };
+        match nodes.iter().find(|node| !self.is_down(**node)) {
+            Some(up) if nodes.len() > 1 => Err(Error::LeaverUp { label: self.label(*up) }),
+            Some(up) => self.check_not_last(*up).map(|()| Change::Remove(*up)),
+            None if nodes.len() == self.topology.record().members.len() => {
+                Err(Error::NodeDown { label: self.label(*first) })
+            }
+            None => Ok(Change::ForceRemove(nodes)),
+        }
+    }
+
+    pub(super) fn is_down(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_none_or(|node| node.process.is_none())
+    }
+
+    /// E302 for the last member, if it holds keys.
+    pub(super) fn check_not_last(&self, node: NodeId) -> Result<(), Error> {
+        if self.topology.record().members.len() > 1 {
+            return Ok(());
+        }
+        match self.live_keys(node).len() as u64 {
+            0 => Ok(()),
+            keys => Err(Error::LastCopy { label: self.label(node), keys }),
+        }
+    }
+
+    /// Deletes all keys, everywhere, as one topology entry. Returns how many were visible.
+    pub fn clear_data(&mut self) -> Result<u64, Error> {
+        self.check_no_change()?;
+        if self.nodes.is_empty() {
+            return Ok(0);
+        }
+        // No log would know of it, and everything would come back.
+        if let Some(node) = self.nodes.keys().next().filter(|_| self.nodes.values().all(|node| node.process.is_none()))
+        {
+            return Err(Error::NodeDown { label: self.label(*node) });
+        }
+        let keys = self.count();
+        self.await_leader()?;
+        // Above every stamp given so far: this clock has seen them all.
+        let before = self.clock.next(self.now);
+        self.start_change(Purpose::Clear(before), Change::Clear(before))?;
+        self.finish_changes()?;
+        match self.changes.last.take() {
+            Some(Ended::Aborted { silent }) => Err(Error::ChangeAborted { label: self.label(silent) }),
+            _ => {
+                self.ledger.cleared(before);
+                Ok(keys)
+            }
+        }
+    }
+
+    /// The tokens of a node of `weight`; E401 when there are none or too many.
+    pub(super) fn vnodes(&self, weight: f64) -> Result<u16, Error> {
+        // What is no number becomes 0, what is too large the largest there is.
+        let given = (weight * f64::from(self.config.vnodes)).round() as usize;
+        let most = usize::from(MAX_VNODES);
+        let setting = "weight times vnodes";
+        u16::try_from(given).ok().filter(|tokens| (1..=MAX_VNODES).contains(tokens)).ok_or(Error::Setting {
+            setting,
+            given,
+            least: 1,
+            most,
+        })
+    }
+
+    fn wait_for_ring(&mut self) -> Result<RingChangeReport, Error> {
+        self.finish_changes()?;
+        match self.take_ring_change() {
+            Some(ended) => ended,
+            None => unreachable!("a change of the ring ends with a report or an error"),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! One node's control plane: what it believes of the others, who leads, and which topology is in force.
+//!
+//! An agent joins the machines that know nothing of each other: the [`Membership`], which gossips who is alive, and the
+//! [`Election`], which agrees on topologies. It knows only what it was told. The leader is elected among the voters, and
+//! everybody else learns of it beside the gossip. A topology that is committed comes to a node in a `Fence` of the
+//! leader; a node that was away hears in the gossip that others have a newer one, and fetches it.
+//!
+//! Like its parts it is driven: time and randomness are arguments, effects go into an [`Outbox`], and what rests on the
+//! disk waits until [`Agent::on_durable`]. It never touches the store: the driver tells it what its replica has adopted.
+//!
+//! Caveat: which nodes are members is told by the topology alone; gossip tells whether they are up. A node that gossip
+//! knows and no topology names has not joined yet, or has left for good: its number tells which.
+
+use std::sync::Arc;
+
+use super::election::{self, Ballot, Election, ElectionOptions, NotReady};
+use super::membership::{MemberView, Membership, MembershipEvent, MembershipOptions, MembershipOutbox};
+use crate::topology::Topology;
+use crate::types::{NodeId, Time};
+
+/// What agents say to each other. All may be lost, late, repeated or out of order.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// From each node to a random other, every round, and the answers to it: who is up. Lost: the next round says it
+    /// again.
+    Gossip {
+        /// Encoded, with a checksum.
+        bytes: Arc<[u8]>,
+        /// The newest leader the sender knows, and its term: this is how those who do not vote learn it.
+        leader: Option<(u64, NodeId)>,
+    },
+    /// Between voters: see [`election::Message`].
+    Election(election::Message),
+    /// From a node that has heard of a newer topology than its own, to one that has it: send it to me. Lost: asked again
+    /// after the next round of gossip.
+    Fetch,
+    /// The answer to `Fetch`, and to whoever is seen to lag. It is committed. Lost: as if the `Fetch` was.
+    Topology(Arc<Topology>),
+}
+
+/// What the node must sync, under every policy, and then confirm.
+#[derive(Clone, Debug)]
+pub enum Promise {
+    /// What it promised in elections.
+    Ballot {
+        /// Its number.
+        serial: u64,
+        /// The promise.
+        ballot: Ballot,
+    },
+    /// Which life of the node this is.
+    Incarnation(u64),
+}
+
+/// What has happened at a node, for people and for the driver.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Its view of another node has changed.
+    Membership(MembershipEvent),
+    /// It leads this term from here on, and may not propose yet.
+    Elected {
+        /// The term.
+        term: u64,
+    },
+    /// It leads this term no longer.
+    Deposed {
+        /// The term.
+        term: u64,
+    },
+    /// It has committed this topology as the leader, or was told that it is committed: its replica is to adopt it.
+    Committed(Arc<Topology>),
+}
+
+/// The effects of a call. The driver empties it.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// To be sent.
+    pub messages: Vec<(NodeId, Message)>,
+    /// To be synced, in order.
+    pub promises: Vec<Promise>,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+}
+
+/// How patient an agent is.
+#[derive(Clone, Debug, Default)]
+pub struct AgentOptions {
+    /// Gossip and failure detection.
+    pub membership: MembershipOptions,
+    /// Elections.
+    pub election: ElectionOptions,
+}
+
+/// What a node's log says of its control plane.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    /// What it promised.
+    pub ballot: Ballot,
+    /// Its last incarnation; 0 before the first.
+    pub incarnation: u64,
+}
+
+/// The control plane of one node. See the module's page.
+#[derive(Debug)]
+pub struct Agent {
+    membership: Membership,
+    election: Election,
+    /// What the node's replica has adopted: it is committed.
+    adopted: Arc<Topology>,
+    /// When to ask again for a topology that others have.
+    fetch_at: Time,
+}
+
+impl Agent {
+    /// The agent of `me`, which starts with what its log remembers and the topology its replica has adopted. It knows the
+    /// members of that, and `contact`, the one that it joins through.
+    #[expect(clippy::too_many_arguments, reason = "what a node starts with")]
+    pub fn new(
+        me: NodeId,
+        label: Arc<str>,
+        remembered: Remembered,
+        adopted: Arc<Topology>,
+        contact: Option<NodeId>,
+        options: AgentOptions,
+        now: Time,
+        random: &mut dyn FnMut() -> u64,
+    ) -> Agent {
+        let known = adopted.nodes().into_iter().map(|member| (member.id, Some(member.label)));
+        let known = known.chain(contact.map(|node| (node, None)));
+        let Remembered { ballot, incarnation } = remembered;
+        let mut membership = Membership::new(me, label, incarnation, known, options.membership, now);
+        membership.set_epoch(adopted.epoch());
+        let election = Election::new(me, ballot, Arc::clone(&adopted), options.election, now, random);
+        Agent { membership, election, adopted, fetch_at: now }
+    }
+
+    /// When [`Agent::on_time`] wants to be called at the latest.
+    pub fn wake_at(&self) -> Time {
+        self.membership.wake_at().min(self.election.wake_at())
+    }
+
+    /// Time has passed: a round of gossip, a heartbeat, a campaign.
+    pub fn on_time(&mut self, now: Time, random: &mut dyn FnMut() -> u64, out: &mut Outbox) {
+        self.gossip(out, |membership, gossip| membership.on_time(now, random, gossip));
+        self.elect(out, |election, votes| election.on_time(now, random, votes));
+        self.catch_up(now, out);
+    }
+
+    /// A message has come.
+    pub fn on_message(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        message: Message,
+        random: &mut dyn FnMut() -> u64,
+        out: &mut Outbox,
+    ) {
+        match message {
+            Message::Gossip { bytes, leader } => {
+                if let Some((term, leader)) = leader {
+                    self.election.hear_of(term, leader);
+                }
+                self.gossip(out, |membership, gossip| membership.on_gossip(now, from, &bytes, gossip));
+            }
+            Message::Election(message) => {
+                self.elect(out, |election, votes| election.on_message(now, from, message, random, votes));
+            }
+            Message::Fetch => out.messages.push((from, Message::Topology(Arc::clone(&self.adopted)))),
+            Message::Topology(topology) if topology.epoch() > self.adopted.epoch() => {
+                out.events.push(Event::Committed(topology));
+            }
+            Message::Topology(_) => {}
+        }
+    }
+
+    /// A promise is synced, and with it those before.
+    pub fn on_durable(&mut self, now: Time, promise: &Promise, out: &mut Outbox) {
+        match promise {
+            Promise::Ballot { serial, .. } => {
+                self.elect(out, |election, votes| election.on_durable(now, *serial, votes));
+            }
+            Promise::Incarnation(incarnation) => self.membership.on_incarnation_durable(*incarnation),
+        }
+    }
+
+    /// The node's replica has adopted `topology`, which is committed. Who is no member of it any more is out for good.
+    pub fn on_adopted(
+        &mut self,
+        now: Time,
+        topology: &Arc<Topology>,
+        random: &mut dyn FnMut() -> u64,
+        out: &mut Outbox,
+    ) {
+        if topology.epoch() <= self.adopted.epoch() {
+            return;
+        }
+        self.adopted = Arc::clone(topology);
+        self.membership.set_epoch(topology.epoch());
+        for member in topology.nodes() {
+            self.membership.meet(member.id, Some(member.label), now);
+        }
+        let is_out = |node: NodeId| node < topology.record().next_node && topology.label(node).is_none();
+        let gone: Vec<NodeId> = self.members(now).map(|member| member.node).filter(|node| is_out(*node)).collect();
+        for node in gone {
+            self.gossip(out, |membership, gossip| membership.remove(node, now, gossip));
+        }
+        self.elect(out, |election, votes| election.learn(now, Arc::clone(topology), random, votes));
+    }
+
+    /// As the leader: asks the voters to agree on `topology`. [`Event::Committed`] says that they have.
+    pub fn propose(&mut self, now: Time, topology: Arc<Topology>, out: &mut Outbox) -> Result<(), NotReady> {
+        let mut votes = election::Outbox::default();
+        let proposed = self.election.propose(now, topology, &mut votes);
+        take_votes(votes, out);
+        proposed
+    }
+
+    /// Campaigns at the next chance: see [`Election::hurry`].
+    pub fn hurry(&mut self, now: Time) {
+        self.election.hurry(now);
+    }
+
+    /// The view this node has of all.
+    pub fn view(&self, now: Time) -> Vec<MemberView> {
+        self.membership.view(now)
+    }
+
+    /// Who is up, who is not.
+    pub fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    /// Who leads, in which term, and what is agreed on.
+    pub fn election(&self) -> &Election {
+        &self.election
+    }
+
+    fn members(&self, now: Time) -> impl Iterator<Item = MemberView> {
+        self.membership.view(now).into_iter()
+    }
+
+    /// Asks a member that is up and has a newer topology for it, at most once a round.
+    fn catch_up(&mut self, now: Time, out: &mut Outbox) {
+        if now < self.fetch_at {
+            return;
+        }
+        let ahead = self.membership.newest_epoch().filter(|(epoch, _)| *epoch > self.adopted.epoch());
+        if let Some((_, node)) = ahead {
+            self.fetch_at = now.plus(FETCH_EVERY);
+            out.messages.push((node, Message::Fetch));
+        }
+    }
+
+    fn gossip(&mut self, out: &mut Outbox, call: impl FnOnce(&mut Membership, &mut MembershipOutbox)) {
+        let mut gossip = MembershipOutbox::default();
+        call(&mut self.membership, &mut gossip);
+        let MembershipOutbox { messages, events, persist_incarnation } = gossip;
+        let leader = self.election.leader().map(|leader| (self.election.term(), leader));
+        let messages = messages.into_iter();
+        out.messages.extend(messages.map(|(to, bytes)| (to, Message::Gossip { bytes: bytes.into(), leader })));
+        out.events.extend(events.into_iter().map(Event::Membership));
+        out.promises.extend(persist_incarnation.map(Promise::Incarnation));
+    }
+
+    fn elect(&mut self, out: &mut Outbox, call: impl FnOnce(&mut Election, &mut election::Outbox)) {
+        let mut votes = election::Outbox::default();
+        call(&mut self.election, &mut votes);
+        take_votes(votes, out);
+    }
+}
+
+fn take_votes(votes: election::Outbox, out: &mut Outbox) {
+    let election::Outbox { messages, persist, events } = votes;
+    out.messages.extend(messages.into_iter().map(|(to, message)| (to, Message::Election(message))));
+    out.promises.extend(persist.map(|(serial, ballot)| Promise::Ballot { serial, ballot }));
+    out.events.extend(events.into_iter().map(|event| match event {
+        election::Event::Elected { term } => Event::Elected { term },
+        election::Event::Deposed { term } => Event::Deposed { term },
+        election::Event::Committed(topology) => Event::Committed(topology),
+    }));
+}
+
+/// Between two requests for a topology: a round of gossip, so that a lost one costs no more than that.
+const FETCH_EVERY: Time = Time(100_000);
