@@ -14,7 +14,7 @@ use super::commit::Held;
 use super::event::{About, Body, Event};
 use super::{Cluster, NodeId};
 use crate::node::{Durability, Replica};
-use crate::protocol::agent::{self, Agent, AgentOptions, Outbox, Promise, Remembered};
+use crate::protocol::agent::{self, Agent, Outbox, Promise, Remembered};
 use crate::protocol::election::Ballot;
 use crate::protocol::membership::MembershipEvent;
 use crate::protocol::message::Request;
@@ -36,7 +36,7 @@ impl Cluster {
     ) -> Agent {
         let ballot = restored.ballot.as_deref().and_then(Ballot::decode).unwrap_or_default();
         let remembered = Remembered { ballot, incarnation: restored.incarnation };
-        let (adopted, options) = (replica.topology(), AgentOptions::default());
+        let (adopted, options) = (replica.topology(), self.config.agents.clone());
         let random = &mut || dice.next_u64();
         Agent::new(replica.id(), Arc::clone(label), remembered, adopted, contact, options, self.now, random)
     }
@@ -158,6 +158,11 @@ impl Cluster {
         }
     }
 
+    /// The node takes leave: those who have not heard that it is out of the ring learn that it went of its own will.
+    pub(super) fn take_leave(&mut self, node: NodeId) {
+        self.with_agent(node, |agent, now, random, out| agent.leave(now, random, out));
+    }
+
     pub(super) fn is_ready_to_lead(&self, node: NodeId) -> bool {
         let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
         process.is_some_and(|process| process.agent.election().is_ready_to_propose())
@@ -169,9 +174,10 @@ impl Cluster {
         ready.filter(|node| !self.faults.is_paused(*node)).max_by_key(|node| self.term_of(*node))
     }
 
+    /// The term that the node has entered: the one it leads, if it leads.
     pub(super) fn term_of(&self, node: NodeId) -> u64 {
         let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
-        process.map_or(0, |process| process.agent.election().term())
+        process.map_or(0, |process| process.agent.election().ballot().term)
     }
 }
 

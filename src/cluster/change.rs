@@ -334,10 +334,11 @@ impl Cluster {
         let nodes = account.nodes();
         let gone: Vec<NodeId> = nodes.iter().copied().filter(|node| are_dead || moved.owing.contains(node)).collect();
         let lost = if gone.is_empty() { Vec::new() } else { self.write_off(&gone) };
-        for node in nodes {
-            if let Some(node) = self.nodes.get_mut(&node) {
+        for id in nodes {
+            if let Some(node) = self.nodes.get_mut(&id) {
                 node.is_retiring = true;
             }
+            self.take_leave(id);
         }
         Some(self.report(account, moved, lost, self.now.since(running.started)))
     }

@@ -52,6 +52,7 @@ pub use report::*;
 pub use requests::MAX_IN_FLIGHT;
 
 use crate::error::Error;
+use crate::protocol::agent::AgentOptions;
 use crate::protocol::hlc::HybridClock;
 use crate::sim::latency::Latency;
 use crate::sim::network::Network;
@@ -101,6 +102,8 @@ pub struct ClusterConfig {
     pub recover_prefix: bool,
     /// How long a message takes from node to node.
     pub latency: Latency,
+    /// How patient each node's gossip, failure detector and elections are.
+    pub agents: AgentOptions,
 }
 
 impl Default for ClusterConfig {
@@ -117,6 +120,7 @@ impl Default for ClusterConfig {
             max_value: DEFAULT_MAX_VALUE,
             recover_prefix: false,
             latency: Latency::NETWORK,
+            agents: AgentOptions::default(),
         }
     }
 }

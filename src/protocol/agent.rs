@@ -215,6 +215,11 @@ impl Agent {
         proposed
     }
 
+    /// The node goes in good order, and tells so: see [`Membership::leave`].
+    pub fn leave(&mut self, now: Time, random: &mut dyn FnMut() -> u64, out: &mut Outbox) {
+        self.gossip(out, |membership, gossip| membership.leave(now, random, gossip));
+    }
+
     /// Campaigns at the next chance: see [`Election::hurry`].
     pub fn hurry(&mut self, now: Time) {
         self.election.hurry(now);

@@ -431,3 +431,22 @@ fn an_answer_is_of_the_kind_that_was_asked_for() {
     assert!(matches!(cluster.take_answer(put), Some(Ok(Answer::Written(_)))));
     assert!(matches!(cluster.take_answer(get), Some(Ok(Answer::Read(_)))));
 }
+
+/// A stricter detector waits longer before it suspects: in proportion, by the exponential model.
+#[test]
+fn conviction_is_a_setting() {
+    let suspected = |convict_at: f64| {
+        let mut config = small(1);
+        config.agents.membership.detector.convict_at = convict_at;
+        let mut cluster = cluster_of(3, config);
+        cluster.advance(Time(5_000_000));
+        cluster.kill("node2").unwrap();
+        let killed = cluster.now();
+        cluster.advance(Time(20_000_000));
+        let suspicions = cluster.events(usize::MAX, None, Some("suspect")).unwrap();
+        assert!(suspicions.iter().all(|event| event.detail.starts_with("node2")), "{suspicions:?}");
+        suspicions.first().unwrap().at.since(killed)
+    };
+    let (usual, strict) = (suspected(8.0), suspected(16.0));
+    assert!(strict.0 > usual.0 * 3 / 2 && strict.0 < usual.0 * 5 / 2, "{usual:?}, {strict:?}");
+}
