@@ -179,7 +179,7 @@ pub enum Error {
     },
     /// E136: a ring change needs a node that does not answer. The ring is as before.
     #[error(
-        "KV-E136 node '{label}' does not answer, and the change needs it: the ring is as before; restart {label} first"
+        "KV-E136 node '{label}' does not answer, and the change needs it: the ring is as before; bring it back first (at the prompt: restart {label}, or heal)"
     )]
     ChangeAborted {
         /// The node.
