@@ -276,15 +276,28 @@ impl Topology {
 
     /// Who must take a write of `token`, by stage: old and new sets with their own needs, only the new from Retiring.
     pub fn write_plan(&self, token: Token, level: Level) -> Result<WritePlan, NoPlan> {
-        let (current, next) = self.sets(token);
+        self.plan_write(self.sets(token), level)
+    }
+
+    /// Who must answer a read of `token`, by stage.
+    pub fn read_plan(&self, token: Token, level: Level) -> Result<ReadPlan, NoPlan> {
+        self.plan_read(self.sets(token), level)
+    }
+
+    /// As [`Topology::read_plan`], with the plan by which a version that some replica lacks is written back. That is at a
+    /// majority, whatever the level: so the next read at a majority sees it too.
+    pub fn read_and_repair_plans(&self, token: Token, level: Level) -> Result<(ReadPlan, WritePlan), NoPlan> {
+        let sets = self.sets(token);
+        Ok((self.plan_read(sets, level)?, self.plan_write(sets, Level::Quorum)?))
+    }
+
+    fn plan_write(&self, (current, next): (&Replicas, Option<&Replicas>), level: Level) -> Result<WritePlan, NoPlan> {
         let current = Need::at(level, current)?;
         let next = next.map(|next| Need::at(level, next)).transpose()?;
         Ok(WritePlan { epoch: self.epoch(), current, next })
     }
 
-    /// Who must answer a read of `token`, by stage.
-    pub fn read_plan(&self, token: Token, level: Level) -> Result<ReadPlan, NoPlan> {
-        let (current, next) = self.sets(token);
+    fn plan_read(&self, (current, next): (&Replicas, Option<&Replicas>), level: Level) -> Result<ReadPlan, NoPlan> {
         let current = Need::at(level, current)?;
         let next = next.filter(|_| self.stage() == Some(Stage::ReadBoth));
         let next = next.map(|next| Need::at(level, next)).transpose()?;

@@ -14,7 +14,7 @@ use crate::protocol::operation::{NodeList, Operation, Outcome, Step};
 use crate::sim::queue::Ticket;
 use crate::sim::trace::TraceEvent;
 use crate::topology::{Need, NoPlan, ReadPlan, Topology, WritePlan};
-use crate::types::{Entry, Key, Level, Replicas, Stamp, Time, Token};
+use crate::types::{Entry, Key, Level, Replicas, Stamp, Time};
 
 /// One machine at work.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Cluster {
         deadline: Time,
     ) -> Result<(), NoPlan> {
         let Some(topology) = self.topology_at(node) else { return Err(NoPlan::NoNodes) };
-        let (plan, repair) = read_plans(&topology, key.token(), level)?;
+        let (plan, repair) = topology.read_and_repair_plans(key.token(), level)?;
         let operation = Operation::get(plan, repair, key.clone(), self.now, deadline);
         self.start_task(node, operation, client, key, level, None, &plan.current, None);
         Ok(())
@@ -243,7 +243,8 @@ impl Cluster {
             state.wanted = everybody(&plan.current, plan.next.as_ref());
             plan.current
         } else {
-            let plans = read_plans(&topology, token, level).or_else(|_| read_plans(&topology, token, Level::All));
+            let plans = topology.read_and_repair_plans(token, level);
+            let plans = plans.or_else(|_| topology.read_and_repair_plans(token, Level::All));
             let (plan, repair) = plans.unwrap_or_else(|_| nobody_to_read_from(&topology));
             state.operation.replan_get(plan, repair);
             plan.current
@@ -289,11 +290,6 @@ fn everybody(current: &Need, next: Option<&Need>) -> NodeList {
     std::iter::once(current).chain(next).flat_map(|need| need.replicas.as_slice()).copied().collect()
 }
 
-/// The plans of a read: whom to ask, and where a version that some lack is written back.
-fn read_plans(topology: &Topology, token: Token, level: Level) -> Result<(ReadPlan, WritePlan), NoPlan> {
-    Ok((topology.read_plan(token, level)?, topology.write_plan(token, REPAIR_LEVEL)?))
-}
-
 /// A plan that cannot be won, for an operation that is left without a ring. The machine knows whether anything was
 /// stored before.
 fn nobody_to_write_to(topology: &Topology) -> WritePlan {
@@ -306,5 +302,3 @@ fn nobody_to_read_from(topology: &Topology) -> (ReadPlan, WritePlan) {
 }
 
 const NOBODY: Need = Need { replicas: Replicas::NONE, need: 1 };
-/// A version that was read goes to a majority before the answer, so that the next read at a majority sees it too.
-const REPAIR_LEVEL: Level = Level::Quorum;

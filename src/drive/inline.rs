@@ -26,7 +26,7 @@ use crate::topology::{NoPlan, Topology};
 use crate::types::{Entry, Key, Level, NodeId, Time};
 
 pub use flight::Flight;
-use flight::{is_cleared, plan_get, plan_put, stamp_above};
+use flight::{is_cleared, stamp_above};
 use round::Round;
 
 /// The nodes of one process under one topology. Thread-safe; see the module's page.
@@ -82,7 +82,7 @@ impl Inline {
 
     /// Reads the newest version at `level`.
     pub fn get(&self, key: Key, level: Level, now: Time) -> Result<Outcome, NoPlan> {
-        let plans = plan_get(&self.topology.load(), key.token(), level)?;
+        let plans = self.topology.load().read_and_repair_plans(key.token(), level)?;
         let mut flight = Flight::get(plans, key, level, now);
         self.run(std::slice::from_mut(&mut flight));
         flight.take_outcome()
@@ -93,7 +93,7 @@ impl Inline {
     #[inline]
     pub fn start_put(&self, key: Key, mut entry: Entry, level: Level) -> Result<Flight, NoPlan> {
         let topology = self.topology.load();
-        let plan = plan_put(&topology, key.token(), level)?;
+        let plan = topology.write_plan(key.token(), level)?;
         if is_cleared(entry.stamp, &topology) {
             entry.stamp = stamp_above(&topology, &self.clock);
         }
@@ -102,7 +102,7 @@ impl Inline {
 
     /// A get that has a plan and waits for [`Inline::run`].
     pub fn start_get(&self, key: Key, level: Level, now: Time) -> Result<Flight, NoPlan> {
-        let plans = plan_get(&self.topology.load(), key.token(), level)?;
+        let plans = self.topology.load().read_and_repair_plans(key.token(), level)?;
         Ok(Flight::get(plans, key, level, now))
     }
 

@@ -112,6 +112,10 @@ fn check(topology: &Topology) {
             }
             let planned = plan.map(|plan| [plan.current].into_iter().chain(plan.next).collect());
             assert_eq!(planned, wanted, "read at {level:?} of {token:?} in {:?}", topology.record());
+            let apart = topology
+                .read_plan(token, level)
+                .and_then(|read| Ok((read, topology.write_plan(token, Level::Quorum)?)));
+            assert_eq!(topology.read_and_repair_plans(token, level), apart);
         }
     }
 }

@@ -29,16 +29,6 @@ enum Kind {
     Get,
 }
 
-/// Where a put goes.
-pub(super) fn plan_put(topology: &Topology, token: Token, level: Level) -> Result<WritePlan, NoPlan> {
-    topology.write_plan(token, level)
-}
-
-/// Whom a get asks, and where it repairs.
-pub(super) fn plan_get(topology: &Topology, token: Token, level: Level) -> Result<(ReadPlan, WritePlan), NoPlan> {
-    Ok((topology.read_plan(token, level)?, topology.write_plan(token, REPAIR_LEVEL)?))
-}
-
 impl Flight {
     /// Begun at the time of its stamp.
     #[inline]
@@ -137,7 +127,7 @@ impl Flight {
         let (token, level) = (self.token, self.level);
         let planned = match self.kind {
             Kind::Put => {
-                let plan = plan_put(topology, token, level).or_else(|_| plan_put(topology, token, Level::All));
+                let plan = topology.write_plan(token, level).or_else(|_| topology.write_plan(token, Level::All));
                 plan.map(|plan| {
                     if self.awaited > 0 || !is_cleared(self.stamp, topology) {
                         return self.operation.replan_put(plan);
@@ -147,7 +137,8 @@ impl Flight {
                 })
             }
             Kind::Get => {
-                let plans = plan_get(topology, token, level).or_else(|_| plan_get(topology, token, Level::All));
+                let plans = topology.read_and_repair_plans(token, level);
+                let plans = plans.or_else(|_| topology.read_and_repair_plans(token, Level::All));
                 plans.map(|(plan, repair)| self.operation.replan_get(plan, repair))
             }
         };
@@ -184,5 +175,3 @@ pub(super) fn stamp_above(topology: &Topology, clock: &ProcessClock) -> Stamp {
 
 /// What an operation has, as everywhere else. Replicas in the same process answer at once or not at all.
 const TIMEOUT: Time = Time::SECOND;
-/// A version that was read goes to a majority before the answer, whatever the level: so the next read sees it too.
-const REPAIR_LEVEL: Level = Level::Quorum;
