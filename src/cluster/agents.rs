@@ -116,6 +116,11 @@ impl Cluster {
             agent::Event::Membership(event) => {
                 let (kind, peer, number) = membership_event(&event);
                 self.note(TraceEvent { peer, ..told(kind, number) });
+                // A leader that hears of a node again lets it hand over and get back what is due.
+                let is_news = matches!(event, MembershipEvent::Returned { .. } | MembershipEvent::Joined { .. });
+                if is_news && self.ready_leader() == Some(node) {
+                    self.start_next_change();
+                }
             }
             agent::Event::Elected { term } => self.note(told("elect", term)),
             agent::Event::Deposed { term } => self.note(told("depose", term)),

@@ -116,32 +116,29 @@ impl Cluster {
     /// be accounted for here.
     pub(super) fn finish_changes(&mut self) -> Result<(), Error> {
         self.start_next_change();
-        if !self.changes.waiting.is_empty() {
+        let (started, mut led) = (self.now, self.now);
+        loop {
+            let percent = match self.ring_change() {
+                Some((_, percent)) => Some(percent),
+                None if self.changes.waiting.is_empty() => return Ok(()),
+                None => None,
+            };
             if let Some(blocked) = self.blocked() {
                 return Err(blocked);
             }
-            self.await_leader()?;
-            self.start_next_change();
-        }
-        let give_up = self.now.plus(CHANGE_PATIENCE);
-        let mut led = self.now;
-        while let Some((_, percent)) = self.ring_change() {
-            if let Some(blocked) = self.blocked() {
-                return Err(blocked);
-            }
-            if self.ready_leader().is_some() {
+            // The leader starts what waits as soon as it hears of the node.
+            if self.ready_leader().is_some() && percent.is_some() {
                 led = self.now;
-            } else if self.now.since(led) > LEADER_PATIENCE {
+            } else if self.now.since(led) > LEADER_PATIENCE || !self.missing_voters().is_empty() {
                 return Err(self.no_leader());
             }
             let purpose = self.changes.running.as_ref().map(|running| running.purpose);
             let is_clear = matches!(purpose, Some(Purpose::Clear(_)));
-            if self.now > give_up || (self.is_interrupted() && !is_clear) {
-                return Err(Error::ChangeGoesOn { percent });
+            if self.now.since(started) > CHANGE_PATIENCE || (self.is_interrupted() && !is_clear) {
+                return Err(Error::ChangeGoesOn { percent: percent.unwrap_or(0) });
             }
             assert!(self.step(), "a change under way has a timer or a message in the queue");
         }
-        Ok(())
     }
 
     /// Starts the change, or queues it behind the one under way.
@@ -169,8 +166,11 @@ impl Cluster {
                 self.serve_clients(node);
             }
         }
-        while self.changes.running.is_none() && self.ready_leader().is_some() {
-            let Some(purpose) = self.changes.waiting.pop_front() else { return };
+        while self.changes.running.is_none()
+            && let Some(leader) = self.ready_leader()
+        {
+            let next = self.changes.waiting.iter().position(|purpose| self.has_heard(leader, purpose));
+            let Some(purpose) = next.and_then(|next| self.changes.waiting.remove(next)) else { return };
             let topology = Arc::clone(&self.topology);
             let machine = match purpose {
                 Purpose::Return(node) if self.is_down(node) => None,
@@ -191,6 +191,13 @@ impl Cluster {
                 self.run_change(purpose, machine, None);
             }
         }
+    }
+
+    /// Whether the leader believes the node up that the change is for.
+    fn has_heard(&self, leader: NodeId, purpose: &Purpose) -> bool {
+        let (Purpose::Return(node) | Purpose::Restore(node)) = purpose else { return true };
+        let process = self.nodes.get(&leader).and_then(|leader| leader.process.as_ref());
+        self.is_down(*node) || process.is_some_and(|process| process.agent.membership().is_up(*node))
     }
 
     /// Starts what the operator wants, at the leader; E204 when there is none.

@@ -90,11 +90,11 @@ impl Cluster {
         let label = self.label(id);
         if self.is_settled(id) {
             self.serve_clients(id);
-            return format!("{label} has lost data and takes only writes: there is no leader to have it restored");
+            return format!("{label} has lost data and takes only writes: no leader hears it, to have it restored");
         }
         format!(
             "{label} is up and serves no clients yet: it has to hear of the ring and to hand over what is no longer its \
-             own, and there is no leader"
+             own, and no leader hears it"
         )
     }
 

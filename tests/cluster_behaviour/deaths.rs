@@ -450,3 +450,24 @@ fn conviction_is_a_setting() {
     let (usual, strict) = (suspected(8.0), suspected(16.0));
     assert!(strict.0 > usual.0 * 3 / 2 && strict.0 < usual.0 * 5 / 2, "{usual:?}, {strict:?}");
 }
+
+/// The leader lets a node return that it hears of, and of no other: who is cut off waits, and serves when it is heard.
+#[test]
+fn a_node_that_returns_unheard_serves_nobody() {
+    let mut cluster = cluster_of(4, small(2));
+    fill(&mut cluster, 30);
+    cluster.kill("node4").unwrap();
+    cluster.add_node("node5", 1.0).unwrap();
+    cluster.advance(Time(6_000_000));
+    let others = ["node1", "node2", "node3", "node5"].map(str::to_owned).to_vec();
+    cluster.partition(&[vec!["node4".to_owned()], others], false).unwrap();
+    let report = cluster.restart("node4").unwrap();
+    assert!(report.notes.iter().any(|note| note.ends_with("no leader hears it")), "{report:?}");
+    let via = RequestOptions { via: Some("node4".to_owned()), ..PLAIN };
+    assert_eq!(cluster.get(b"key1", &via).unwrap_err().code(), "KV-E136");
+    cluster.heal(kvsim::cluster::HealScope::All);
+    cluster.advance(Time(6_000_000));
+    assert!(cluster.get(b"key1", &via).is_ok());
+    assert_filled(&mut cluster, 30);
+    assert_sound(&mut cluster);
+}
