@@ -81,9 +81,9 @@ impl Inline {
     }
 
     /// Reads the newest version at `level`.
-    pub fn get(&self, key: Key, level: Level, now: Time) -> Result<Outcome, NoPlan> {
+    pub fn get(&self, key: Key, level: Level) -> Result<Outcome, NoPlan> {
         let plans = self.topology.load().read_and_repair_plans(key.token(), level)?;
-        let mut flight = Flight::get(plans, key, level, now);
+        let mut flight = Flight::get(plans, key, level);
         self.run(std::slice::from_mut(&mut flight));
         flight.take_outcome()
     }
@@ -101,9 +101,9 @@ impl Inline {
     }
 
     /// A get that has a plan and waits for [`Inline::run`].
-    pub fn start_get(&self, key: Key, level: Level, now: Time) -> Result<Flight, NoPlan> {
+    pub fn start_get(&self, key: Key, level: Level) -> Result<Flight, NoPlan> {
         let plans = self.topology.load().read_and_repair_plans(key.token(), level)?;
-        Ok(Flight::get(plans, key, level, now))
+        Ok(Flight::get(plans, key, level))
     }
 
     /// Runs all flights to their end. They share the commits: one a round on each log they touched.

@@ -60,12 +60,11 @@ impl KeyValueStore {
         let keys = keys.into_iter().map(|key| Ok(Key::new(key.as_ref())?)).collect::<Result<Vec<_>, Error>>()?;
         let mut values = Vec::with_capacity(keys.len());
         for chunk in keys.chunks(FLIGHTS) {
-            let now = shared.inline.clock().now();
-            let starts = chunk.iter().map(|key| shared.start_get(key.clone(), now));
+            let starts = chunk.iter().map(|key| shared.start_get(key.clone()));
             let mut flights = starts.collect::<Result<Vec<_>, Error>>()?;
             shared.inline.run(&mut flights);
             for flight in flights {
-                values.push(shared.read(flight.land(), now)?.map(|value| value.to_vec()));
+                values.push(shared.read(flight.land())?.map(|value| value.to_vec()));
             }
         }
         Ok(values)

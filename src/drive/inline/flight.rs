@@ -48,9 +48,10 @@ impl Flight {
         }
     }
 
+    /// Needs no clock: replicas judge no read by the time, and its own time passes only where nobody answers.
     #[inline]
-    pub(super) fn get((plan, repair): (ReadPlan, WritePlan), key: Key, level: Level, begun: Time) -> Flight {
-        let token = key.token();
+    pub(super) fn get((plan, repair): (ReadPlan, WritePlan), key: Key, level: Level) -> Flight {
+        let (token, begun) = (key.token(), Time(0));
         Flight {
             operation: Operation::get(plan, repair, key, begun, begun.plus(TIMEOUT)),
             kind: Kind::Get,
@@ -75,8 +76,8 @@ impl Flight {
         self.ended.take().unwrap_or_else(unrun)
     }
 
-    /// When it began, or of a put when it took its stamp: the time at which replicas judge its stamp and expiry.
-    pub fn begun(&self) -> Time {
+    /// Of a put when it took its stamp: the time at which replicas judge that. Of a get the beginning of time.
+    pub(super) fn begun(&self) -> Time {
         self.begun
     }
 
