@@ -176,7 +176,7 @@ impl Cluster {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.dice = dice;
             node.clock.observe(seen);
-            node.start(replica, agent);
+            node.start(replica, agent, self.now);
         }
         self.set_agent_timer(id);
     }

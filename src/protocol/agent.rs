@@ -225,6 +225,11 @@ impl Agent {
         self.membership.view(now)
     }
 
+    /// What the node's replica has adopted, as the agent was told.
+    pub fn adopted(&self) -> &Arc<Topology> {
+        &self.adopted
+    }
+
     /// Who is up, who is not.
     pub fn membership(&self) -> &Membership {
         &self.membership
