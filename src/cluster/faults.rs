@@ -46,6 +46,8 @@ pub(super) struct Faults {
     paused: BTreeMap<NodeId, Waiting>,
     /// When a fault last began or ended.
     changed: Time,
+    /// When a process last began or ended.
+    pub(super) upheaval: Time,
     /// Acknowledged writes that a write which had completed before hides (KV-10).
     pub(super) lost_to_skew: u64,
 }

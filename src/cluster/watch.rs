@@ -32,7 +32,7 @@ pub(super) struct Watch {
     pub(super) elections: Elections,
     pub(super) memberships: Memberships,
     pub(super) moves: Moves,
-    /// At most [`MAX_FINDINGS`].
+    /// At most [`MAX_FINDINGS`]: more say nothing new.
     pub(super) violations: Vec<String>,
     /// What each voter's disk was seen to have accepted.
     accepted: BTreeMap<NodeId, (u64, Epoch)>,
@@ -146,9 +146,7 @@ impl Cluster {
     /// back (MEM-2).
     pub(super) fn is_well(&self, observer: NodeId, node: NodeId) -> bool {
         let Some(sound) = self.network_sound_since() else { return false };
-        let options = agent::AgentOptions::default().membership;
-        let members = self.nodes.len();
-        let bound = options.detection_bound(members).plus(options.healing_bound(members));
+        let bound = self.belief_bound();
         let is_well = |node: NodeId| {
             let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
             process.is_some_and(|process| {
@@ -156,6 +154,13 @@ impl Cluster {
             }) && self.faults_of(node).is_empty()
         };
         sound.plus(bound) <= self.now && is_well(observer) && is_well(node)
+    }
+
+    /// In what time all views know of a death, or of a return.
+    pub(super) fn belief_bound(&self) -> Time {
+        let options = agent::AgentOptions::default().membership;
+        let members = self.nodes.len();
+        options.detection_bound(members).plus(options.healing_bound(members))
     }
 
     /// A node says that it was elected.
@@ -365,3 +370,6 @@ fn holds(store: &Store, key: &Key, stamp: Stamp) -> bool {
     let (held, _) = store.versions(&[range], None, usize::MAX);
     held.into_iter().any(|(held, at)| held == *key && at >= stamp)
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,6 +61,8 @@ impl Cluster {
             judge.on_disk(*id, noted.unwrap_or(u64::MAX));
         }
         let (mut found, mut damaged, mut processes) = (Vec::new(), Vec::new(), 0);
+        let is_calm = self.faults.upheaval.plus(self.belief_bound()) <= self.now && self.ring_change().is_none();
+        let mut calm = Vec::new();
         for (id, agent) in self.agents() {
             let adopted = agent.adopted();
             let mut view = believed(agent, self.now);
@@ -68,6 +70,9 @@ impl Cluster {
             view.retain(|believed| self.nodes.contains_key(&believed.node) || is_removed(adopted, believed.node));
             let is_removed = |node| is_removed(adopted, node);
             found.extend(judge.on_view(id, &view, is_removed, |node| self.is_well(id, node)));
+            if is_calm && self.is_well(id, id) {
+                calm.push((id, view));
+            }
             processes += 1;
             let heard = self.nodes.get(&id).and_then(|node| node.process.as_ref()).map_or(0, |up| up.damaged_heard);
             let dropped = agent.membership().dropped();
@@ -75,6 +80,7 @@ impl Cluster {
                 damaged.push(format!("MEM-5 {}: heard {heard} damaged messages, dropped {dropped}", self.label(id)));
             }
         }
+        found.extend(judge.on_calm(&calm));
         // A removed node whose number is not given any more was never in a log of those that are left.
         found.retain(|finding| {
             finding.invariant != "MEM-3" || finding.nodes.iter().all(|id| self.nodes.contains_key(id))

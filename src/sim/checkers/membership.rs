@@ -75,6 +75,14 @@ impl Memberships {
         findings
     }
 
+    /// MEM-4: these views are of nodes that had time enough to agree.
+    pub fn on_calm(&mut self, views: &[(NodeId, Vec<Believed>)]) -> Vec<Finding> {
+        let Some(((one, expected), others)) = views.split_first() else { return Vec::new() };
+        self.beliefs += views.len() as u64;
+        let differ = others.iter().filter(|(_, view)| view != expected);
+        differ.map(|(other, _)| Finding::new("MEM-4", &[*one, *other], "their views differ")).collect()
+    }
+
     /// MEM-5: `observer` was given damaged gossip; what it held before and holds now, each with how many messages it has
     /// dropped so far.
     pub fn on_damaged<T: PartialEq>(&mut self, observer: NodeId, before: (&T, u64), after: (&T, u64)) -> Vec<Finding> {

@@ -41,3 +41,12 @@ fn damaged_gossip_is_counted_and_not_believed() {
     assert_eq!(invariants(judge.on_damaged(A, (&1, 7), (&2, 8))), ["MEM-5"], "believed");
     assert_eq!(invariants(judge.on_damaged(A, (&1, 7), (&1, 7))), ["MEM-5"], "not counted");
 }
+
+#[test]
+fn views_agree_when_all_is_calm() {
+    let mut judge = Memberships::default();
+    let view = |is_dead| believed(3, is_dead).to_vec();
+    assert!(judge.on_calm(&[]).is_empty());
+    assert!(judge.on_calm(&[(A, view(true)), (B, view(true))]).is_empty());
+    assert_eq!(invariants(judge.on_calm(&[(A, view(true)), (B, view(false))])), ["MEM-4"]);
+}
