@@ -5,6 +5,8 @@
 
 #[path = "cluster_behaviour/basics.rs"]
 mod basics;
+#[path = "cluster_behaviour/campaigns.rs"]
+mod campaigns;
 #[path = "cluster_behaviour/clients.rs"]
 mod clients;
 #[path = "cluster_behaviour/crashes.rs"]
@@ -37,7 +39,7 @@ mod workload;
 use kvsim::cluster::{Backing, Cluster, ClusterConfig, RequestOptions};
 use kvsim::types::Level;
 
-/// A cluster in memory with node1 to nodeN.
+/// A cluster in memory with node1 to nodeN. Every event is judged.
 fn cluster_of(nodes: u32, config: ClusterConfig) -> Cluster {
     cluster_on(nodes, config, Backing::Memory)
 }
@@ -45,6 +47,7 @@ fn cluster_of(nodes: u32, config: ClusterConfig) -> Cluster {
 fn cluster_on(nodes: u32, config: ClusterConfig, backing: Backing) -> Cluster {
     let (mut cluster, opened) = Cluster::open(config, backing).unwrap();
     assert!(opened.is_new);
+    cluster.watch(true);
     for number in 1..=nodes {
         cluster.add_node(&format!("node{number}"), 1.0).unwrap();
     }

@@ -88,8 +88,13 @@ impl Cluster {
         self.with_agent(node, |agent, now, random, out| agent.on_time(now, random, out));
     }
 
-    pub(super) fn on_agent_message(&mut self, node: NodeId, from: NodeId, message: agent::Message) {
+    pub(super) fn on_agent_message(&mut self, node: NodeId, from: NodeId, message: agent::Message, is_damaged: bool) {
+        if let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut()) {
+            process.damaged_heard += u64::from(is_damaged);
+        }
+        let before = self.watch_before(node, &message, is_damaged);
         self.with_agent(node, |agent, now, random, out| agent.on_message(now, from, message, random, out));
+        self.watch_after(node, before);
     }
 
     /// Writes a promise down. Synced, whatever the policy, before the agent hears that it may act on it; an agent whose
@@ -122,7 +127,10 @@ impl Cluster {
                     self.start_next_change();
                 }
             }
-            agent::Event::Elected { term } => self.note(told("elect", term)),
+            agent::Event::Elected { term } => {
+                self.note(told("elect", term));
+                self.watch_elected(node, term);
+            }
             agent::Event::Deposed { term } => self.note(told("depose", term)),
             agent::Event::Committed(topology) => {
                 self.adopt(node, &topology);

@@ -4,6 +4,7 @@
 //! What a check cannot judge it says: nodes that are down, writes in flight, a change under way.
 
 mod copies;
+mod planes;
 mod rings;
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,7 @@ impl Findings {
 }
 
 impl Cluster {
-    /// Every invariant, now: RING, FILE-1, WAL-3, CACHE-1, MOVE-6, STAT-1, KV-1, KV-4.
+    /// Every invariant, now: RING, FILE-1, WAL-3, CACHE-1, MOVE, STAT-1, KV-1, KV-4, ELECT, MEM.
     pub fn check(&mut self) -> CheckReport {
         let mut findings = Findings::default();
         self.note_limits(&mut findings);
@@ -43,6 +44,7 @@ impl Cluster {
         self.check_stores(&mut findings);
         self.check_copies(&mut findings);
         self.check_accounts(&mut findings);
+        self.check_planes(&mut findings);
         let Findings { checked, violations, notes } = findings;
         CheckReport { checked, violations, notes }
     }

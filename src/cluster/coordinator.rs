@@ -14,7 +14,7 @@ use crate::protocol::operation::{NodeList, Operation, Outcome, Step};
 use crate::sim::queue::Ticket;
 use crate::sim::trace::TraceEvent;
 use crate::topology::{Need, NoPlan, ReadPlan, Topology, WritePlan};
-use crate::types::{Entry, Key, Level, Replicas, Stamp, Time};
+use crate::types::{Entry, Epoch, Key, Level, Replicas, Stamp, Time};
 
 /// One machine at work.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(super) struct Task {
     pub(super) replicas: Replicas,
     /// Answers needed of them.
     pub(super) needed: u8,
+    /// The epoch that it was last planned with.
+    epoch: Epoch,
     /// Who confirmed the write, late answers included: for the ledger.
     confirmed: NodeList,
     /// Who is to have the write, the owners of both rings during a change: for the ledger.
@@ -45,6 +47,15 @@ pub(super) struct Task {
 impl Task {
     fn about(&self, task: TaskId) -> About {
         About::Task { task, operation: self.client, stamping: self.stamping }
+    }
+
+    /// Version, level and epoch of a write.
+    pub(super) fn write(&self) -> Option<(Stamp, Level, Epoch)> {
+        self.entry.as_ref().map(|entry| (entry.stamp, self.level, self.epoch))
+    }
+
+    pub(super) fn has_confirmed(&self, node: NodeId) -> bool {
+        self.confirmed.contains(node)
     }
 }
 
@@ -71,7 +82,7 @@ impl Cluster {
         let Some(topology) = self.topology_at(node) else { return Err(NoPlan::NoNodes) };
         let (plan, repair) = topology.read_and_repair_plans(key.token(), level)?;
         let operation = Operation::get(plan, repair, key.clone(), self.now, deadline);
-        self.start_task(node, operation, client, key, level, None, &plan.current, None);
+        self.start_task(node, operation, client, key, level, None, plan.epoch, &plan.current, None);
         Ok(())
     }
 
@@ -91,7 +102,8 @@ impl Cluster {
         let entry = Entry { value, stamp, expires };
         self.ledger.wrote(&key, &entry);
         let operation = Operation::put(plan, key.clone(), entry.clone(), self.now, deadline);
-        self.start_task(node, operation, client, key, level, Some(entry), &plan.current, plan.next.as_ref());
+        let (current, next) = (&plan.current, plan.next.as_ref());
+        self.start_task(node, operation, client, key, level, Some(entry), plan.epoch, current, next);
         Ok(())
     }
 
@@ -104,6 +116,7 @@ impl Cluster {
         key: Key,
         level: Level,
         entry: Option<Entry>,
+        epoch: Epoch,
         current: &Need,
         next: Option<&Need>,
     ) {
@@ -117,6 +130,7 @@ impl Cluster {
             entry,
             replicas: current.replicas,
             needed: current.need,
+            epoch,
             confirmed: NodeList::NONE,
             wanted: everybody(current, next),
             stamping: 0,
@@ -218,6 +232,10 @@ impl Cluster {
     fn on_outcome(&mut self, node: NodeId, task: TaskId, outcome: Outcome) {
         let Some(state) = self.task(node, task) else { return };
         state.is_answered = true;
+        if matches!(outcome, Outcome::Stored { .. }) {
+            self.watch_acknowledged(node, task);
+        }
+        let Some(state) = self.task(node, task) else { return };
         let (client, key) = (state.client, state.key.clone());
         if let (Outcome::Stored { .. }, Some(entry)) = (&outcome, &state.entry) {
             let hidden = u64::from(state.is_hidden);
@@ -250,6 +268,7 @@ impl Cluster {
             plan.current
         };
         (state.replicas, state.needed) = (current.replicas, current.need);
+        state.epoch = topology.epoch();
         let event = TraceEvent { node: Some(node), number: topology.epoch().0, ..self.event("replan") };
         self.note(event);
     }

@@ -2,6 +2,7 @@
 
 use super::event::{About, Body, Envelope, Event};
 use super::{Cluster, NodeId};
+use crate::protocol::agent;
 use crate::protocol::hlc::MAX_AHEAD;
 use crate::protocol::message::{Refusal, Reply, Request};
 use crate::sim::network::{Fate, Traffic};
@@ -10,7 +11,7 @@ use crate::sim::trace::TraceEvent;
 impl Cluster {
     /// Sends a message. What a node says to itself does not go through the network.
     pub(super) fn send(&mut self, from: NodeId, to: NodeId, about: About, body: Body) {
-        let envelope = Envelope { from, to, about, body };
+        let mut envelope = Envelope { from, to, about, body, is_damaged: false };
         if !envelope.travels() {
             self.queue.schedule(self.now, Event::Arrive(envelope));
             return;
@@ -20,6 +21,8 @@ impl Cluster {
             &envelope,
             TraceEvent { digest: envelope.body.digest(), ..self.told(from, to, "send", &envelope) },
         );
+        self.watch_sent(&envelope);
+        self.damage(&mut envelope);
         match self.network.send(from, to, traffic) {
             Fate::Dropped => self.note_message(&envelope, self.told(to, from, "drop", &envelope)),
             Fate::Cut => self.note_message(&envelope, self.told(to, from, "cut", &envelope)),
@@ -30,6 +33,16 @@ impl Cluster {
                 }
                 self.queue.schedule(self.now.plus(delay), Event::Arrive(envelope));
             }
+        }
+    }
+
+    /// Gossip may be damaged on the way.
+    fn damage(&mut self, envelope: &mut Envelope) {
+        if let Body::Agent(agent::Message::Gossip { bytes, .. }) = &mut envelope.body
+            && let Some(damaged) = self.network.damage(bytes)
+        {
+            *bytes = damaged.into();
+            envelope.is_damaged = true;
         }
     }
 
@@ -73,14 +86,14 @@ impl Cluster {
                 node.clock.observe(stamp);
             }
         }
-        let Envelope { from, to, about, body } = envelope;
+        let Envelope { from, to, about, body, is_damaged } = envelope;
         match (body, about) {
             (Body::Request(request), about) => self.serve(to, from, about, &request),
             (Body::Answer(answer), About::Task { task, stamping, .. }) => {
                 self.on_answer(to, (task, stamping), from, answer);
             }
             (Body::Answer(answer), About::Change { serial, id }) => self.on_change_answer(from, serial, id, answer),
-            (Body::Agent(message), _) => self.on_agent_message(to, from, message),
+            (Body::Agent(message), _) => self.on_agent_message(to, from, message, is_damaged),
             (Body::Answer(_), About::Agent) => {}
         }
     }
@@ -95,6 +108,7 @@ impl Cluster {
     /// A replica is asked.
     fn serve(&mut self, node: NodeId, from: NodeId, about: About, request: &Request) {
         let now = self.now_at(node);
+        self.watch_served(node, request);
         let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut()) else { return };
         let staged = process.replica.stage(now, request);
         if staged.is_ok() && matches!(request, Request::Get { .. }) {

@@ -66,6 +66,8 @@ pub(super) struct Envelope {
     pub(super) to: NodeId,
     pub(super) about: About,
     pub(super) body: Body,
+    /// Whether it was damaged on the way. Its receiver is not told.
+    pub(super) is_damaged: bool,
 }
 
 /// What a message belongs to: the reply carries it back.

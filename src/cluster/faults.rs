@@ -44,6 +44,10 @@ pub(super) struct Faults {
     skew: BTreeMap<NodeId, i64>,
     disks: BTreeMap<NodeId, DiskFault>,
     paused: BTreeMap<NodeId, Waiting>,
+    /// When a fault last began or ended.
+    changed: Time,
+    /// When a process last began or ended.
+    pub(super) upheaval: Time,
     /// Acknowledged writes that a write which had completed before hides (KV-10).
     pub(super) lost_to_skew: u64,
 }
@@ -236,6 +240,19 @@ impl Cluster {
         [pause, slow, skew, disk].into_iter().flatten().collect()
     }
 
+    /// Since when the network is as it should be, as far as faults that were turned on go; `None` while it is not.
+    pub(super) fn network_sound_since(&self) -> Option<Time> {
+        let on = &self.faults;
+        let is_sound = on.partitions.is_empty() && on.drop_percent == 0.0 && on.latency.is_none();
+        (is_sound && !self.network.is_corrupting()).then_some(on.changed)
+    }
+
+    /// From here on a bit of so many of 100 gossip messages is flipped on the way: a test of what is done about it.
+    pub fn corrupt_gossip(&mut self, percent: f64) {
+        self.network.set_corrupt(percent.clamp(0.0, 100.0) / 100.0);
+        self.note_fault(None, "corrupt", millionths(percent), percent > 0.0);
+    }
+
     /// What a node takes for the time.
     pub(super) fn now_at(&self, node: NodeId) -> Time {
         match self.faults.skew.get(&node) {
@@ -266,6 +283,7 @@ impl Cluster {
     }
 
     fn apply_partitions(&mut self) {
+        self.faults.changed = self.now;
         self.network.set_cuts(self.faults.partitions.iter().flat_map(Partition::cuts).collect());
     }
 
@@ -283,6 +301,7 @@ impl Cluster {
     }
 
     fn note_fault(&mut self, node: Option<NodeId>, what: &'static str, number: u64, is_on: bool) {
+        self.faults.changed = self.now;
         let kind = if is_on { "fault" } else { "heal" };
         self.note(TraceEvent { node, what, number, ..self.event(kind) });
     }

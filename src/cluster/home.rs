@@ -23,7 +23,7 @@ use crate::storage::directory::{ClockKind, Directory, Format, node_uid};
 use crate::storage::disk::{Disk, FaultyDisk, MemoryDisk};
 use crate::storage::log::{Log, LogIdentity, LogOptions, Recovered};
 use crate::storage::record::Body;
-use crate::storage::store::{Store, StoreOptions};
+use crate::storage::store::{Restored, Store, StoreOptions};
 use crate::topology::{Decoded, Stage, Topology, founding_voters};
 use crate::types::{Epoch, MAX_NODES, Stamp, Time};
 
@@ -130,6 +130,12 @@ impl Home {
             }
         })?;
         Ok((last, recovered))
+    }
+
+    /// What a start would find of the log of `label` if the power failed now; `None` where it would refuse.
+    pub(super) fn after_power_loss(&mut self, label: &str, config: &ClusterConfig) -> Option<(Store, Restored)> {
+        let image = self.disk_of(label).survivors(label).ok()?;
+        Store::open(Arc::new(image), self.identity(label), Home::store_options(config)).ok()
     }
 
     /// A node whose log is gone: it begins empty, and knows that it has lost what it had.

@@ -26,6 +26,7 @@ impl Cluster {
         if node.process.take().is_none() {
             return Err(Error::NodeDown { label: label.to_owned() });
         }
+        self.faults.upheaval = self.now;
         self.note(TraceEvent { node: Some(id), ..self.event("kill") });
         self.end_pause(id);
         self.orphan_clients_of(id);
@@ -176,12 +177,14 @@ impl Cluster {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.dice = dice;
             node.clock.observe(seen);
-            node.start(replica, agent);
+            node.start(replica, agent, self.now);
         }
+        self.faults.upheaval = self.now;
         self.set_agent_timer(id);
     }
 
     pub(super) fn stop_process(&mut self, id: NodeId) {
+        self.faults.upheaval = self.now;
         if let Some(node) = self.nodes.get_mut(&id) {
             node.process = None;
         }
@@ -207,6 +210,7 @@ impl Cluster {
         for id in strangers {
             self.orphan_clients_of(id);
             self.forget_faults_of(id);
+            self.faults.upheaval = self.now;
             let Some(node) = self.nodes.remove(&id) else { continue };
             let label = Arc::clone(&node.label);
             // The files are closed before they go.

@@ -41,6 +41,7 @@ mod report;
 mod requests;
 mod story;
 mod succession;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -72,6 +73,7 @@ use home::Home;
 use ledger::Ledger;
 use node::Node;
 use requests::Clients;
+use watch::Watch;
 
 /// Who takes the stamp of what clears all data. No node has this number.
 const OPERATOR: NodeId = NodeId(u32::MAX);
@@ -208,6 +210,8 @@ pub struct Cluster {
     clock_noted: Time,
     /// Set by whoever wants a command stopped.
     interrupt: Arc<AtomicBool>,
+    /// Judges every event, in tests.
+    watch: Option<Box<Watch>>,
 }
 
 impl Cluster {
@@ -248,6 +252,7 @@ impl Cluster {
             clock_noted: Time(0),
             streams,
             interrupt: Arc::default(),
+            watch: None,
             home,
             config,
         }
@@ -314,6 +319,14 @@ impl Cluster {
     }
 
     fn play_now(&mut self, event: Event) {
+        let watched = event.node().filter(|_| self.watch.is_some()).map(|node| (node, event.is_agents()));
+        self.play_unwatched(event);
+        if let Some((node, is_agents)) = watched {
+            self.watch_played(node, is_agents);
+        }
+    }
+
+    fn play_unwatched(&mut self, event: Event) {
         match event {
             Event::Arrive(envelope) => self.arrive(envelope),
             Event::Committed { node, life } => self.on_committed(node, life),

@@ -11,7 +11,7 @@ use crate::protocol::agent::Agent;
 use crate::protocol::hlc::HybridClock;
 use crate::sim::queue::Ticket;
 use crate::sim::rng::Rng;
-use crate::types::{Key, Stamp};
+use crate::types::{Key, Stamp, Time};
 
 /// A node and, while it is up, its process.
 #[derive(Debug)]
@@ -44,6 +44,9 @@ pub(super) struct Process {
     pub(super) is_serving: bool,
     /// Reads of values it has served: the store counts them too (STAT-1).
     pub(super) values_read: u64,
+    /// Damaged messages that its agent was given: it counts them too (MEM-5).
+    pub(super) damaged_heard: u64,
+    pub(super) started: Time,
 }
 
 impl Node {
@@ -52,7 +55,7 @@ impl Node {
     }
 
     /// Starts a process.
-    pub(super) fn start(&mut self, replica: Replica, agent: Agent) {
+    pub(super) fn start(&mut self, replica: Replica, agent: Agent, started: Time) {
         self.life += 1;
         self.process = Some(Process {
             replica,
@@ -63,6 +66,8 @@ impl Node {
             upkeep_is_due: false,
             is_serving: false,
             values_read: 0,
+            damaged_heard: 0,
+            started,
         });
     }
 

@@ -74,6 +74,8 @@ impl Cluster {
             self.topology = empty;
             return Err(error);
         }
+        let topology = Arc::clone(&self.topology);
+        self.watch_agreed(member.id, &topology);
         self.hurry_election();
         self.drop_strangers();
         let report = account.map(|account| self.report(&account, &Moved::default(), Vec::new(), Time(0)));

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::change::{LEADER_PATIENCE, Purpose, Running, stage_name};
-use super::{Cluster, NodeId};
+use super::{Cluster, NodeId, OPERATOR};
 use crate::error::Error;
 use crate::protocol::ring_change::{Ended, RingChange};
 use crate::sim::trace::TraceEvent;
@@ -70,6 +70,7 @@ impl Cluster {
 
     /// A topology is committed, as `node` has learned.
     pub(super) fn on_agreed(&mut self, node: NodeId, topology: &Arc<Topology>) {
+        self.watch_agreed(node, topology);
         if topology.epoch() > self.topology.epoch() {
             let what = stage_name(topology.stage());
             self.note(TraceEvent { node: Some(node), what, number: topology.epoch().0, ..self.event("stage") });
@@ -181,7 +182,8 @@ impl Cluster {
             self.adopt(*node, &topology);
         }
         self.note(TraceEvent { what: "voters appointed", number: topology.epoch().0, ..self.event("change") });
-        self.topology = topology;
+        self.topology = Arc::clone(&topology);
+        self.watch_agreed(OPERATOR, &topology);
         self.hurry_election();
         self.await_leader().map(drop)
     }

@@ -157,10 +157,13 @@ impl Agent {
     ) {
         match message {
             Message::Gossip { bytes, leader } => {
-                if let Some((term, leader)) = leader {
+                let dropped = self.membership.dropped();
+                self.gossip(out, |membership, gossip| membership.on_gossip(now, from, &bytes, gossip));
+                self.turn_away(now, out);
+                // What came beside damaged gossip is not believed either (MEM-5).
+                if let Some((term, leader)) = leader.filter(|_| self.membership.dropped() == dropped) {
                     self.election.hear_of(term, leader);
                 }
-                self.gossip(out, |membership, gossip| membership.on_gossip(now, from, &bytes, gossip));
             }
             Message::Election(message) => {
                 self.elect(out, |election, votes| election.on_message(now, from, message, random, votes));
@@ -199,8 +202,7 @@ impl Agent {
         for member in topology.nodes() {
             self.membership.meet(member.id, Some(member.label), now);
         }
-        let is_out = |node: NodeId| node < topology.record().next_node && topology.label(node).is_none();
-        let gone: Vec<NodeId> = self.members(now).map(|member| member.node).filter(|node| is_out(*node)).collect();
+        let gone: Vec<NodeId> = self.members(now).map(|member| member.node).filter(|node| self.is_out(*node)).collect();
         for node in gone {
             self.gossip(out, |membership, gossip| membership.remove(node, now, gossip));
         }
@@ -230,6 +232,11 @@ impl Agent {
         self.membership.view(now)
     }
 
+    /// What the node's replica has adopted, as the agent was told.
+    pub fn adopted(&self) -> &Arc<Topology> {
+        &self.adopted
+    }
+
     /// Who is up, who is not.
     pub fn membership(&self) -> &Membership {
         &self.membership
@@ -238,6 +245,30 @@ impl Agent {
     /// Who leads, in which term, and what is agreed on.
     pub fn election(&self) -> &Election {
         &self.election
+    }
+
+    /// Whether `node` was a member once and is none any more, by the topology in force.
+    fn is_out(&self, node: NodeId) -> bool {
+        node < self.adopted.record().next_node && self.adopted.label(node).is_none()
+    }
+
+    /// Those who have yet to hear of a removal tell of the removed node as before; an agent that started after it knew
+    /// nothing of the node. It does not return (MEM-4).
+    fn turn_away(&mut self, now: Time, out: &mut Outbox) {
+        let back = |event: &Event| match event {
+            Event::Membership(MembershipEvent::Joined { node } | MembershipEvent::Died { node }) => {
+                Some(*node).filter(|node| self.is_out(*node))
+            }
+            _ => None,
+        };
+        let gone: Vec<NodeId> = out.events.iter().filter_map(back).collect();
+        if gone.is_empty() {
+            return;
+        }
+        out.events.retain(|event| back(event).is_none());
+        for node in gone {
+            self.gossip(out, |membership, gossip| membership.remove(node, now, gossip));
+        }
     }
 
     fn members(&self, now: Time) -> impl Iterator<Item = MemberView> {

@@ -23,6 +23,7 @@ pub struct Network {
     control: Rng,
     drop: Chance,
     duplicate: Chance,
+    corrupt: Chance,
     /// Nothing gets from the first to the second.
     cuts: BTreeSet<(NodeId, NodeId)>,
     /// By how much messages from and to a node are slower.
@@ -97,6 +98,7 @@ impl Network {
             control: streams.stream("network control"),
             drop: Chance::never(streams.stream("network drop")),
             duplicate: Chance::never(streams.stream("network duplicate")),
+            corrupt: Chance::never(streams.stream("network corrupt")),
             cuts: BTreeSet::new(),
             slow: BTreeMap::new(),
             counts: MessageCounts::default(),
@@ -154,6 +156,26 @@ impl Network {
     /// From here on this part of all messages arrives twice, 0 to 1.
     pub fn set_duplicate(&mut self, probability: f64) {
         self.duplicate.probability = probability;
+    }
+
+    /// From here on this part of what [`Network::damage`] is given is damaged, 0 to 1.
+    pub fn set_corrupt(&mut self, probability: f64) {
+        self.corrupt.probability = probability;
+    }
+
+    /// Whether anything is damaged.
+    pub fn is_corrupting(&self) -> bool {
+        self.corrupt.probability > 0.0
+    }
+
+    /// `bytes` with one bit flipped, if this message is one of those that are damaged.
+    pub fn damage(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        if bytes.is_empty() || !self.corrupt.strikes() {
+            return None;
+        }
+        let bit = self.corrupt.rng.below(bytes.len() as u64 * 8);
+        let at = (bit / 8) as usize;
+        Some(bytes.iter().enumerate().map(|(place, byte)| byte ^ (u8::from(place == at) << (bit % 8))).collect())
     }
 
     /// From here on delays are drawn from `latency`; from what they were in the beginning without one.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::cluster::{Backing, ClusterConfig, RequestOptions};
+use crate::protocol::election::Ballot;
 use crate::protocol::message::Request;
 use crate::sim::network::Traffic;
 use crate::storage::disk::{FaultyDisk, MemoryDisk, ReadFault};
@@ -240,4 +241,47 @@ fn replace(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     change(&mut bytes);
     fs::remove_file(path).unwrap();
     fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_promise_that_the_machine_has_forgotten() {
+    let mut cluster = cluster();
+    let ballot = Ballot { term: 99, ..Ballot::default() };
+    for id in [NodeId(1), NodeId(2), NodeId(3)] {
+        store(&cluster, id).note_ballot(&ballot.encode()).unwrap();
+        store(&cluster, id).sync().unwrap();
+    }
+    assert_eq!(found(&mut cluster), ["ELECT-2"]);
+    let ballot = Ballot::default();
+    for id in [NodeId(1), NodeId(2), NodeId(3)] {
+        store(&cluster, id).note_ballot(&ballot.encode()).unwrap();
+        store(&cluster, id).sync().unwrap();
+    }
+    assert_eq!(found(&mut cluster), ["ELECT-1"], "nobody's disk knows of the leader's term");
+}
+
+#[test]
+fn a_node_that_is_up_and_taken_for_dead() {
+    let mut cluster = cluster();
+    let process = cluster.nodes.get_mut(&NodeId(3)).unwrap().process.take();
+    cluster.advance(Time(60_000_000));
+    cluster.nodes.get_mut(&NodeId(3)).unwrap().process = process;
+    assert!(found(&mut cluster).contains(&"MEM-2".to_owned()));
+}
+
+#[test]
+fn damaged_gossip_that_was_not_dropped() {
+    let mut cluster = cluster();
+    cluster.nodes.get_mut(&NodeId(1)).unwrap().process.as_mut().unwrap().damaged_heard += 1;
+    assert_eq!(found(&mut cluster), ["MEM-5"]);
+}
+
+#[test]
+fn a_ring_that_came_without_stages() {
+    let mut cluster = cluster();
+    let mut record = cluster.topology.record().clone();
+    record.epoch = Epoch(record.epoch.0 + 1);
+    record.members.pop();
+    cluster.topology = Arc::new(Topology::new(record));
+    assert!(found(&mut cluster).contains(&"MOVE-4".to_owned()));
 }

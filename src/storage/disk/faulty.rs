@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use super::{Disk, DiskFile, lock};
+use super::{Disk, DiskFile, MemoryDisk, lock};
 
 /// How syncs fail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -128,6 +128,22 @@ impl FaultyDisk {
             let synced = self.inner.open(&name).and_then(|file| file.sync());
             synced.map_err(|error| (name, error))
         })
+    }
+
+    /// What a power loss would leave of the files inside `dir` if it came now, on a disk of its own. Nothing changes, and
+    /// no fault is met.
+    pub fn survivors(&self, dir: &str) -> io::Result<MemoryDisk> {
+        let image = MemoryDisk::new();
+        for name in self.inner.list(dir)?.into_iter().filter(|name| !name.ends_with('/')) {
+            let name = format!("{dir}/{name}");
+            let file = self.inner.open(&name)?;
+            let (size, state) = (file.size()?, lock(&self.state));
+            let synced = state.files.get(&name).map_or(size, |synced| lock(synced).bytes.min(size));
+            let mut bytes = vec![0; usize::try_from(synced).map_err(|_| io::ErrorKind::OutOfMemory)?];
+            file.read_at(0, &mut bytes)?;
+            image.plant(&name, &bytes);
+        }
+        Ok(image)
     }
 
     fn cut(&self, mut random: Option<&mut dyn FnMut() -> u64>) -> io::Result<u64> {

@@ -258,6 +258,12 @@ impl Store {
         }
     }
 
+    /// The last ballot noted, if it is the operating system's already; else `None`. For checkers: nothing is written.
+    pub fn written_ballot(&self) -> Result<Option<Vec<u8>>, StorageError> {
+        let is_staged = self.control().ballot.is_some_and(|at| self.log.is_staged(at));
+        if is_staged { Ok(None) } else { self.noted_ballot() }
+    }
+
     /// Notes in the log what the node promised in elections, in place of what it noted before. To be synced, under
     /// every policy, before any answer that rests on the promise.
     pub fn note_ballot(&self, ballot: &[u8]) -> Result<LogPosition, StoreRefusal> {

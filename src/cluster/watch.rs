@@ -1,0 +1,375 @@
+//! An observer that sees every node and every message, and tells the [judges](crate::sim::checkers) what happens, event by
+//! event. Tests turn it on; without it each of these calls is one look at an empty field.
+//!
+//! What a disk holds is read from the disk: an image of what a power loss would leave is opened, as a start would open
+//! it. That is slow, so it is done only where somebody claims what was not seen on that disk before.
+//!
+//! Caveat: a disk whose image cannot be opened is not judged here; WAL-3 judges it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::coordinator::Task;
+use super::event::{Body, Envelope, Event, TaskId};
+use super::ledger::MAX_FINDINGS;
+use super::{Cluster, NodeId};
+use crate::protocol::agent::{self, Agent};
+use crate::protocol::election::{Ballot, Message};
+use crate::protocol::membership::MemberView;
+use crate::protocol::membership::Standing;
+use crate::protocol::message::Request;
+use crate::sim::checkers::Finding;
+use crate::sim::checkers::election::{Elections, Held, Promised};
+use crate::sim::checkers::membership::{Believed, Memberships};
+use crate::sim::checkers::moves::{Acknowledged, Dropped, Moves};
+use crate::storage::store::Store;
+use crate::topology::Topology;
+use crate::types::{Epoch, Key, Level, Stamp, Time, TokenRange};
+
+/// The judges, and what they have found.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    pub(super) elections: Elections,
+    pub(super) memberships: Memberships,
+    pub(super) moves: Moves,
+    /// At most [`MAX_FINDINGS`]: more say nothing new.
+    pub(super) violations: Vec<String>,
+    /// What each voter's disk was seen to have accepted.
+    accepted: BTreeMap<NodeId, (u64, Epoch)>,
+    /// The epoch at which each node was seen last.
+    epochs: BTreeMap<NodeId, Epoch>,
+}
+
+/// What a node held before it was given a message that must not change it, or not everything.
+pub(super) enum Before {
+    Election { term: u64, held: Held },
+    Damaged { believed: Beliefs, dropped: u64 },
+}
+
+/// All that gossip could change.
+type Beliefs = (Vec<MemberView>, Option<NodeId>, u64);
+
+/// What every node's disk would have after a power loss: of each key its newest version.
+type OnDisks = BTreeMap<NodeId, BTreeMap<Key, Stamp>>;
+
+impl Cluster {
+    /// Turns the observer on, or off: from here on every event is judged, and [`Cluster::check`] tells what was found. Slow,
+    /// for tests of small clusters. It changes nothing in the run.
+    pub fn watch(&mut self, on: bool) {
+        self.watch = on.then(|| {
+            let mut watch = Box::<Watch>::default();
+            watch.moves.begin(self.topology.record());
+            watch.elections.begin(self.nodes.keys().map(|node| self.term_of(*node)).max().unwrap_or(0));
+            watch
+        });
+    }
+
+    /// Whether every event is judged.
+    pub fn is_watched(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    fn convict(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        for finding in findings {
+            let told = format!("{} (at {} us)", finding.told(|node| self.label(node)), self.now.0);
+            if let Some(watch) = self.watch.as_mut().filter(|watch| watch.violations.len() < MAX_FINDINGS) {
+                watch.violations.push(told);
+            }
+        }
+    }
+
+    /// A message is given to the network.
+    pub(super) fn watch_sent(&mut self, envelope: &Envelope) {
+        let (from, to) = (envelope.from, envelope.to);
+        let Body::Agent(message) = &envelope.body else { return };
+        if self.watch.is_none() {
+            return;
+        }
+        match message {
+            agent::Message::Gossip { .. } => self.watch_incarnation(from),
+            agent::Message::Election(Message::VoteAnswer { term, granted: true }) => self.watch_vote(from, to, *term),
+            agent::Message::Election(Message::VoteRequest { term, .. }) => self.watch_vote(from, from, *term),
+            agent::Message::Election(Message::Progress { newest, .. }) => {
+                self.watch_acceptance(from, (newest.term, newest.epoch));
+            }
+            agent::Message::Election(Message::Heartbeat { term, .. } | Message::Propose { term, .. }) => {
+                let found = self.watch.as_mut().and_then(|watch| watch.elections.on_leader(from, *term));
+                self.convict(found);
+            }
+            agent::Message::Election(_) | agent::Message::Fetch | agent::Message::Topology(_) => {}
+        }
+    }
+
+    fn watch_vote(&mut self, voter: NodeId, candidate: NodeId, term: u64) {
+        let Some((_, promised, _)) = self.on_disk(voter) else { return };
+        let found = self.watch.as_mut().map(|watch| watch.elections.on_vote(voter, candidate, term, promised));
+        self.convict(found.into_iter().flatten());
+    }
+
+    fn watch_acceptance(&mut self, voter: NodeId, accepted: (u64, Epoch)) {
+        let is_known = |watch: &Watch| watch.accepted.get(&voter).is_some_and(|known| *known >= accepted);
+        if self.watch.as_deref().is_none_or(is_known) {
+            return;
+        }
+        let Some((_, promised, _)) = self.on_disk(voter) else { return };
+        let Some(watch) = &mut self.watch else { return };
+        watch.accepted.insert(voter, accepted);
+        let found = watch.elections.on_acceptance(voter, accepted, promised);
+        self.convict(found);
+    }
+
+    /// A node tells others its own incarnation.
+    fn watch_incarnation(&mut self, node: NodeId) {
+        let Some(agent) = self.agent(node) else { return };
+        let own = Believed { node, incarnation: agent.membership().incarnation(), is_dead: false };
+        self.watch_beliefs(node, &[own]);
+    }
+
+    fn watch_beliefs(&mut self, observer: NodeId, view: &[Believed]) {
+        let unproven: Vec<NodeId> = self.watch.iter().flat_map(|watch| watch.memberships.unproven(view)).collect();
+        for node in unproven {
+            if let Some((_, _, incarnation)) = self.on_disk(node)
+                && let Some(watch) = &mut self.watch
+            {
+                watch.memberships.on_disk(node, incarnation);
+            }
+        }
+        let Some(mut watch) = self.watch.take() else { return };
+        let adopted = self.topology_at(observer);
+        let is_removed = |node| adopted.as_ref().is_some_and(|topology| is_removed(topology, node));
+        let found = watch.memberships.on_view(observer, view, is_removed, |node| self.is_well(observer, node));
+        self.watch = Some(watch);
+        self.convict(found);
+    }
+
+    /// Whether `node` and `observer` have been up and in reach of all for so long that what was believed before is taken
+    /// back (MEM-2).
+    pub(super) fn is_well(&self, observer: NodeId, node: NodeId) -> bool {
+        let Some(sound) = self.network_sound_since() else { return false };
+        let bound = self.belief_bound();
+        let is_well = |node: NodeId| {
+            let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
+            process.is_some_and(|process| {
+                process.started.plus(bound) <= self.now && process.replica.store().failure().is_none()
+            }) && self.faults_of(node).is_empty()
+        };
+        sound.plus(bound) <= self.now && is_well(observer) && is_well(node)
+    }
+
+    /// In what time all views know of a death, or of a return.
+    pub(super) fn belief_bound(&self) -> Time {
+        let options = agent::AgentOptions::default().membership;
+        let members = self.nodes.len();
+        options.detection_bound(members).plus(options.healing_bound(members))
+    }
+
+    /// A node says that it was elected.
+    pub(super) fn watch_elected(&mut self, node: NodeId, term: u64) {
+        let Some(watch) = &mut self.watch else { return };
+        let found = watch.elections.on_elected(node, term, &self.topology.record().voters);
+        self.convict(found);
+    }
+
+    /// A topology is committed, as `node` knows.
+    pub(super) fn watch_agreed(&mut self, node: NodeId, topology: &Topology) {
+        let Some(watch) = &mut self.watch else { return };
+        let found = watch.moves.on_agreed(node, topology.record());
+        self.convict(found);
+    }
+
+    /// A node is about to be given a message.
+    pub(super) fn watch_before(&self, node: NodeId, message: &agent::Message, is_damaged: bool) -> Option<Before> {
+        self.watch.as_ref()?;
+        let agent = self.agent(node)?;
+        match message {
+            agent::Message::Election(message) => Some(Before::Election { term: message.term(), held: held(agent) }),
+            _ if is_damaged => {
+                let believed = (agent.view(self.now), agent.election().leader(), agent.election().term());
+                Some(Before::Damaged { believed, dropped: agent.membership().dropped() })
+            }
+            _ => None,
+        }
+    }
+
+    /// The node has done with the message what it does.
+    pub(super) fn watch_after(&mut self, node: NodeId, before: Option<Before>) {
+        let (Some(before), Some(mut watch)) = (before, self.watch.take()) else { return };
+        let mut found = Vec::new();
+        if let Some(agent) = self.agent(node) {
+            match before {
+                Before::Election { term, held: before } => {
+                    found.extend(watch.elections.on_message(node, term, &before, &held(agent)));
+                }
+                Before::Damaged { believed, dropped } => {
+                    let now = (agent.view(self.now), agent.election().leader(), agent.election().term());
+                    let after = (&now, agent.membership().dropped());
+                    found = watch.memberships.on_damaged(node, (&believed, dropped), after);
+                }
+            }
+        }
+        self.watch = Some(watch);
+        self.convict(found);
+    }
+
+    /// An event was played at `node`.
+    pub(super) fn watch_played(&mut self, node: NodeId, is_agents: bool) {
+        self.watch_epoch(node);
+        if is_agents && let Some(agent) = self.agent(node) {
+            let view = believed(agent, self.now);
+            self.watch_beliefs(node, &view);
+        }
+    }
+
+    /// RING-7: a node adopts only what is agreed on, and never goes back.
+    fn watch_epoch(&mut self, node: NodeId) {
+        let (Some(topology), Some(watch)) = (self.topology_at(node), &mut self.watch) else { return };
+        let epoch = topology.epoch();
+        if watch.epochs.insert(node, epoch) == Some(epoch) || epoch < watch.moves.first() {
+            return;
+        }
+        if !watch.moves.is_agreed(topology.record()) {
+            let finding = Finding {
+                invariant: "RING-7",
+                nodes: vec![node],
+                what: format!("has adopted a topology of epoch {} that is not agreed on", epoch.0),
+            };
+            self.convict([finding]);
+        }
+    }
+
+    /// A coordinator is about to tell its client that a write is stored.
+    pub(super) fn watch_acknowledged(&mut self, node: NodeId, task: TaskId) {
+        let Some(mut watch) = self.watch.take() else { return };
+        let mut found = Vec::new();
+        let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
+        if let Some(task) = process.and_then(|process| process.tasks.get(&task)) {
+            found = self.judge_acknowledged(&mut watch.moves, node, task);
+        }
+        self.watch = Some(watch);
+        self.convict(found);
+    }
+
+    fn judge_acknowledged(&self, moves: &mut Moves, coordinator: NodeId, task: &Task) -> Vec<Finding> {
+        let Some((stamp, level, epoch)) = task.write() else { return Vec::new() };
+        let (key, token) = (&task.key, task.key.token());
+        // Who is past the epoch may have handed it over; who is down is believed what it said.
+        let has_it = |node: NodeId| {
+            let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
+            let here = process.filter(|process| process.replica.topology().epoch() == epoch);
+            here.is_none_or(|process| holds(process.replica.store(), key, stamp))
+        };
+        let write = Acknowledged { coordinator, epoch, token, level, stamp };
+        moves.on_acknowledged(&write, |node| task.has_confirmed(node) && has_it(node))
+    }
+
+    /// A replica is about to be asked.
+    pub(super) fn watch_served(&mut self, node: NodeId, request: &Request) {
+        let Request::Discard { epoch, ranges } = request else { return };
+        let is_taken = self.topology_at(node).is_some_and(|topology| topology.epoch() == *epoch);
+        if self.watch.is_none() || !is_taken {
+            return;
+        }
+        let on_disks = self.on_disks();
+        let Some(mut watch) = self.watch.take() else { return };
+        let mut found = Vec::new();
+        if let Some(process) = self.nodes.get(&node).and_then(|node| node.process.as_ref()) {
+            for (key, stamp) in process.replica.store().versions(ranges, None, usize::MAX).0 {
+                let dropped = Dropped { donor: node, epoch: *epoch, token: key.token(), stamp };
+                found.extend(self.judge_dropped(&mut watch.moves, &key, dropped, &on_disks));
+            }
+        }
+        self.watch = Some(watch);
+        self.convict(found);
+    }
+
+    fn judge_dropped(&self, moves: &mut Moves, key: &Key, dropped: Dropped, on_disks: &OnDisks) -> Option<Finding> {
+        let on_disk = |node: NodeId| on_disks.get(&node).and_then(|held| held.get(key)).copied();
+        if !moves.is_called_off(dropped.epoch) {
+            return moves
+                .on_dropped(&dropped, Level::Quorum, |node| on_disk(node).is_some_and(|at| at >= dropped.stamp));
+        }
+        // A change that was called off left the old owners what they were: what they have is as safe as it ever was,
+        // and what no client was told is stored may go.
+        let acknowledged = self.ledger.account(key).and_then(|account| account.acknowledged.as_ref())?;
+        let is_gone = acknowledged.is_tombstone || acknowledged.is_expired(self.now);
+        if is_gone || self.ledger.is_destroyed(key, acknowledged) || acknowledged.confirmed.is_empty() {
+            return None;
+        }
+        let stamp = acknowledged.stamp;
+        let has_it = |node: NodeId| {
+            let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
+            on_disk(node).is_some_and(|at| at >= stamp)
+                || process.is_some_and(|process| holds(process.replica.store(), key, stamp))
+                || self.ledger.has_lost(node, key, stamp)
+                || process.is_none() && acknowledged.confirmed.contains(node)
+        };
+        moves.on_dropped(&Dropped { stamp, ..dropped }, Level::One, has_it)
+    }
+
+    fn on_disks(&mut self) -> OnDisks {
+        let nodes: Vec<NodeId> = self.nodes.keys().copied().collect();
+        let all = |store: Store| store.versions(&[TokenRange::ALL], None, usize::MAX).0.into_iter().collect();
+        nodes.into_iter().filter_map(|node| Some((node, all(self.on_disk(node)?.0)))).collect()
+    }
+
+    /// What a start after a power loss would find at `node`, if it came now: its data, its promises, its incarnation.
+    fn on_disk(&mut self, node: NodeId) -> Option<(Store, Promised, u64)> {
+        let label = Arc::clone(&self.nodes.get(&node)?.label);
+        let (store, restored) = self.home.after_power_loss(&label, &self.config)?;
+        let ballot = restored.ballot.as_deref().and_then(Ballot::decode).unwrap_or_default();
+        Some((store, promised(&ballot), restored.incarnation))
+    }
+
+    pub(super) fn agent(&self, node: NodeId) -> Option<&Agent> {
+        self.nodes.get(&node)?.process.as_ref().map(|process| &process.agent)
+    }
+}
+
+impl Event {
+    /// Whether an agent may believe something else after it.
+    pub(super) fn is_agents(&self) -> bool {
+        match self {
+            Event::AgentTimer { .. } | Event::Committed { .. } => true,
+            Event::Arrive(envelope) => !matches!(envelope.body, Body::Answer(_)),
+            _ => false,
+        }
+    }
+}
+
+/// Whether `node` was a member once, by this topology, and is none any more.
+pub(super) fn is_removed(topology: &Topology, node: NodeId) -> bool {
+    node < topology.record().next_node && topology.label(node).is_none()
+}
+
+pub(super) fn believed(agent: &Agent, now: Time) -> Vec<Believed> {
+    let view = agent.view(now).into_iter();
+    let believed = |MemberView { node, incarnation, standing, .. }| Believed {
+        node,
+        incarnation,
+        is_dead: standing == Standing::Down,
+    };
+    view.map(believed).collect()
+}
+
+pub(super) fn promised(ballot: &Ballot) -> Promised {
+    let accepted = ballot.accepted.as_ref().map(|accepted| (accepted.term, accepted.topology.epoch()));
+    Promised { term: ballot.term, vote: ballot.vote, accepted }
+}
+
+fn held(agent: &Agent) -> Held {
+    let election = agent.election();
+    Held {
+        promised: promised(election.ballot()),
+        leader: (election.leader(), election.is_leader()),
+        committed: election.committed().epoch(),
+    }
+}
+
+fn holds(store: &Store, key: &Key, stamp: Stamp) -> bool {
+    let range = TokenRange { first: key.token(), last: key.token() };
+    let (held, _) = store.versions(&[range], None, usize::MAX);
+    held.into_iter().any(|(held, at)| held == *key && at >= stamp)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! Each thing the observer looks at with a fault planted that its judge must find.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::cluster::event::About;
+use crate::cluster::{Backing, ClusterConfig, RequestOptions};
+use crate::node::Durability;
+
+const A: NodeId = NodeId(1);
+const B: NodeId = NodeId(2);
+
+fn cluster() -> Cluster {
+    let (mut cluster, _) =
+        Cluster::open(ClusterConfig { copies: 2, vnodes: 16, ..ClusterConfig::default() }, Backing::Memory).unwrap();
+    cluster.watch(true);
+    for label in ["a", "b", "c"] {
+        cluster.add_node(label, 1.0).unwrap();
+    }
+    let all = RequestOptions { level: Some(Level::All), ..RequestOptions::default() };
+    for key in 0..20 {
+        cluster.put(key.to_string().as_bytes(), b"value", &all).unwrap();
+    }
+    cluster.advance(Time(30_000_000));
+    assert_eq!(cluster.check().violations, Vec::<String>::new());
+    cluster
+}
+
+/// The invariants that the observer, and nobody else, has found violated.
+fn caught(cluster: &Cluster) -> Vec<&str> {
+    let violations = &cluster.watch.as_ref().unwrap().violations;
+    violations.iter().filter_map(|violation| violation.split(' ').next()).collect()
+}
+
+fn sent(cluster: &mut Cluster, from: NodeId, message: Message) {
+    let body = Body::Agent(agent::Message::Election(message));
+    cluster.watch_sent(&Envelope { from, to: B, about: About::Agent, body, is_damaged: false });
+}
+
+#[test]
+fn a_quiet_cluster_is_judged_and_sound() {
+    let cluster = cluster();
+    let watch = cluster.watch.as_ref().unwrap();
+    assert!(watch.elections.promises > 10 && watch.memberships.beliefs > 100 && watch.moves.agreed > 10);
+    assert!(watch.moves.dropped > 0, "the third node took some over");
+}
+
+#[test]
+fn a_vote_that_no_disk_holds() {
+    let mut cluster = cluster();
+    sent(&mut cluster, A, Message::VoteAnswer { term: 99, granted: true });
+    assert_eq!(caught(&cluster), ["ELECT-1"]);
+    sent(&mut cluster, A, Message::VoteAnswer { term: 99, granted: false });
+    assert_eq!(caught(&cluster), ["ELECT-1"], "a refusal promises nothing");
+}
+
+#[test]
+fn a_topology_that_no_disk_has_accepted() {
+    let mut cluster = cluster();
+    let newest = crate::protocol::election::Position { term: 99, epoch: Epoch(99) };
+    sent(&mut cluster, A, Message::Progress { term: 99, newest });
+    assert_eq!(caught(&cluster), ["ELECT-1"]);
+}
+
+#[test]
+fn two_leaders_and_one_of_a_minority() {
+    let mut cluster = cluster();
+    for leader in [A, B] {
+        sent(&mut cluster, leader, Message::Heartbeat { term: 99, committed: None });
+    }
+    assert_eq!(caught(&cluster), ["ELECT-1"]);
+    cluster.watch_elected(A, 100);
+    assert_eq!(caught(&cluster), ["ELECT-1", "ELECT-1"]);
+}
+
+#[test]
+fn a_stale_message_that_changes_something() {
+    let mut cluster = cluster();
+    let stale = Message::Heartbeat { term: 0, committed: None };
+    let before = cluster.watch_before(B, &agent::Message::Election(stale), false);
+    let newer = Message::Heartbeat { term: 99, committed: None };
+    cluster.with_agent(B, |agent, now, random, out| {
+        agent.on_message(now, A, agent::Message::Election(newer), random, out);
+    });
+    cluster.watch_after(B, before);
+    assert!(caught(&cluster).contains(&"ELECT-2"), "{:?}", caught(&cluster));
+}
+
+#[test]
+fn damaged_gossip_that_is_not_dropped() {
+    let mut cluster = cluster();
+    let gossip = agent::Message::Gossip { bytes: Arc::from([0_u8; 9]), leader: None };
+    let before = cluster.watch_before(B, &gossip, true);
+    cluster.watch_after(B, before);
+    assert_eq!(caught(&cluster), ["MEM-5"]);
+    cluster.on_agent_message(B, A, gossip, true);
+    assert_eq!(caught(&cluster), ["MEM-5"], "what is dropped is as it should be");
+}
+
+#[test]
+fn beliefs_that_nothing_bears_out() {
+    let mut cluster = cluster();
+    let believed = |incarnation, is_dead| Believed { node: B, incarnation, is_dead };
+    cluster.watch_beliefs(A, &[believed(99, false)]);
+    assert_eq!(caught(&cluster), ["MEM-3"]);
+    cluster.watch_beliefs(A, &[believed(1, true)]);
+    assert_eq!(caught(&cluster), ["MEM-3", "MEM-2"]);
+    cluster.remove_node("b", false).unwrap();
+    cluster.watch_beliefs(A, &[believed(1, false)]);
+    assert_eq!(caught(&cluster), ["MEM-3", "MEM-2", "MEM-4"]);
+}
+
+#[test]
+fn topologies_that_do_not_follow() {
+    let mut cluster = cluster();
+    let mut record = cluster.topology.record().clone();
+    record.members.pop();
+    cluster.watch_agreed(A, &Topology::new(record.clone()));
+    record.epoch = Epoch(record.epoch.0 + 1);
+    cluster.watch_agreed(A, &Topology::new(record.clone()));
+    assert_eq!(caught(&cluster), ["ELECT-1", "MOVE-4"]);
+    record.epoch = Epoch(record.epoch.0 + 1);
+    let fence = Request::Fence { topology: Arc::new(Topology::new(record)) };
+    cluster.nodes[&B].process.as_ref().unwrap().replica.stage(cluster.now, &fence).unwrap();
+    cluster.watch_played(B, false);
+    assert_eq!(caught(&cluster), ["ELECT-1", "MOVE-4", "RING-7"]);
+}
+
+#[test]
+fn a_write_that_is_acknowledged_and_nowhere() {
+    let mut cluster = cluster();
+    cluster.start_add_node("d", 1.0).unwrap();
+    while cluster.topology.stage().is_none() {
+        cluster.step();
+    }
+    let id = cluster.start_put(b"7", b"again", &RequestOptions::default()).unwrap();
+    while cluster.take_answer(id).is_none() {
+        cluster.step();
+        for node in cluster.nodes.values() {
+            let store = node.process.as_ref().unwrap().replica.store();
+            store.discard(store.epoch(), &[TokenRange::ALL]).unwrap();
+        }
+    }
+    assert!(caught(&cluster).contains(&"MOVE-1"), "{:?}", caught(&cluster));
+}
+
+#[test]
+fn a_copy_that_is_dropped_before_its_receivers_have_it() {
+    let mut cluster = cluster();
+    let discard = Request::Discard { epoch: cluster.topology.epoch(), ranges: Arc::from([TokenRange::ALL]) };
+    cluster.watch_served(A, &discard);
+    assert_eq!(caught(&cluster), Vec::<&str>::new(), "all have what is theirs");
+    let replica = &cluster.nodes[&B].process.as_ref().unwrap().replica;
+    replica.store().discard(cluster.topology.epoch(), &[TokenRange::ALL]).unwrap();
+    replica.commit(Durability::Synced).unwrap();
+    cluster.watch_served(A, &discard);
+    assert!(caught(&cluster).iter().all(|found| *found == "MOVE-3") && !caught(&cluster).is_empty());
+}

@@ -1,0 +1,102 @@
+//! MEM-2 to MEM-5: what nodes believe of each other, against what is so.
+//!
+//! The judge is given views, as their owners hold them, and keeps of each node the highest incarnation that its own disk
+//! was seen to hold.
+
+use std::collections::BTreeMap;
+
+use super::Finding;
+use crate::types::NodeId;
+
+/// What an observer believes of a member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Believed {
+    /// The member.
+    pub node: NodeId,
+    /// The incarnation it is told to have.
+    pub incarnation: u64,
+    /// Whether it is believed dead.
+    pub is_dead: bool,
+}
+
+/// The judge of views.
+#[derive(Debug, Default)]
+pub struct Memberships {
+    /// The highest incarnation that each node's disk was seen to hold.
+    durable: BTreeMap<NodeId, u64>,
+    /// Beliefs judged.
+    pub beliefs: u64,
+    /// Damaged messages judged (MEM-5).
+    pub damaged: u64,
+}
+
+impl Memberships {
+    /// The disk of `node` holds `incarnation`.
+    pub fn on_disk(&mut self, node: NodeId, incarnation: u64) {
+        let highest = self.durable.entry(node).or_default();
+        *highest = incarnation.max(*highest);
+    }
+
+    /// Of these beliefs, those that no disk bears out so far: their disks are to be read.
+    pub fn unproven<'a>(&'a self, view: &'a [Believed]) -> impl Iterator<Item = NodeId> + 'a {
+        let proven = |node| self.durable.get(&node).copied().unwrap_or_default();
+        view.iter().filter(move |believed| believed.incarnation > proven(believed.node)).map(|believed| believed.node)
+    }
+
+    /// MEM-3, MEM-4 and MEM-2: `observer` believes this. `is_removed` says who was removed by what the observer itself
+    /// knows to be agreed on; `is_well` who has been up and within reach, for longer than a death takes to be taken
+    /// back.
+    pub fn on_view(
+        &mut self,
+        observer: NodeId,
+        view: &[Believed],
+        is_removed: impl Fn(NodeId) -> bool,
+        is_well: impl Fn(NodeId) -> bool,
+    ) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for Believed { node, incarnation, is_dead } in view.iter().copied() {
+            self.beliefs += 1;
+            let durable = self.durable.get(&node).copied().unwrap_or_default();
+            if incarnation > durable {
+                let what = format!("believes in incarnation {incarnation}, whose disk never held more than {durable}");
+                findings.push(Finding::new("MEM-3", &[observer, node], what));
+            }
+            if is_removed(node) {
+                findings.push(Finding::new("MEM-4", &[observer, node], "has the removed node in its view"));
+            }
+            if is_dead && is_well(node) {
+                findings.push(Finding::new(
+                    "MEM-2",
+                    &[observer, node],
+                    "takes it for dead, and nothing is wrong with it",
+                ));
+            }
+        }
+        findings
+    }
+
+    /// MEM-4: these views are of nodes that had time enough to agree.
+    pub fn on_calm(&mut self, views: &[(NodeId, Vec<Believed>)]) -> Vec<Finding> {
+        let Some(((one, expected), others)) = views.split_first() else { return Vec::new() };
+        self.beliefs += views.len() as u64;
+        let differ = others.iter().filter(|(_, view)| view != expected);
+        differ.map(|(other, _)| Finding::new("MEM-4", &[*one, *other], "their views differ")).collect()
+    }
+
+    /// MEM-5: `observer` was given damaged gossip; what it held before and holds now, each with how many messages it has
+    /// dropped so far.
+    pub fn on_damaged<T: PartialEq>(&mut self, observer: NodeId, before: (&T, u64), after: (&T, u64)) -> Vec<Finding> {
+        self.damaged += 1;
+        let mut findings = Vec::new();
+        if before.0 != after.0 {
+            findings.push(Finding::new("MEM-5", &[observer], "believes damaged gossip"));
+        }
+        if before.1 + 1 != after.1 {
+            findings.push(Finding::new("MEM-5", &[observer], "does not count damaged gossip as dropped"));
+        }
+        findings
+    }
+}
+
+#[cfg(test)]
+mod tests;
