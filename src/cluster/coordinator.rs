@@ -1,7 +1,8 @@
 //! A coordinator's side of an operation: plans, the machine's wishes carried out, its answer passed on.
 //!
 //! There is no policy here. Whom to ask, how often, how many answers are enough and what is newest is decided by the
-//! plan and by the [`Operation`].
+//! plan and by the [`Operation`]. But an operation whose coordinator believes too few replicas alive does not begin
+//! (KV-6): nothing is sent, and its client is told so at once.
 
 use std::sync::Arc;
 
@@ -44,6 +45,20 @@ pub(super) struct Task {
     timer: Option<Ticket>,
 }
 
+/// Why an operation cannot begin. Nothing was sent, nothing changed.
+pub(super) enum Hopeless {
+    /// The coordinator's topology has no plan for it.
+    NoPlan(NoPlan),
+    /// Of this set the coordinator believes fewer alive than have to answer.
+    TooFewAlive(Need),
+}
+
+impl From<NoPlan> for Hopeless {
+    fn from(no_plan: NoPlan) -> Hopeless {
+        Hopeless::NoPlan(no_plan)
+    }
+}
+
 impl Task {
     fn about(&self, task: TaskId) -> About {
         About::Task { task, operation: self.client, stamping: self.stamping }
@@ -70,7 +85,7 @@ enum Wish {
 }
 
 impl Cluster {
-    /// Starts a read at `node`. Nothing is sent when there is no plan.
+    /// Starts a read at `node`. Nothing is sent when that is hopeless.
     pub(super) fn start_read(
         &mut self,
         node: NodeId,
@@ -78,15 +93,16 @@ impl Cluster {
         key: Key,
         level: Level,
         deadline: Time,
-    ) -> Result<(), NoPlan> {
-        let Some(topology) = self.topology_at(node) else { return Err(NoPlan::NoNodes) };
+    ) -> Result<(), Hopeless> {
+        let Some(topology) = self.topology_at(node) else { return Err(NoPlan::NoNodes.into()) };
         let (plan, repair) = topology.read_and_repair_plans(key.token(), level)?;
+        self.check_alive(node, &plan.current, plan.next.as_ref())?;
         let operation = Operation::get(plan, repair, key.clone(), self.now, deadline);
         self.start_task(node, operation, client, key, level, None, plan.epoch, &plan.current, None);
         Ok(())
     }
 
-    /// Starts a put at `node`, stamped by its clock. Nothing is sent when there is no plan.
+    /// Starts a put at `node`, stamped by its clock. Nothing is sent when that is hopeless.
     pub(super) fn start_write(
         &mut self,
         node: NodeId,
@@ -95,16 +111,33 @@ impl Cluster {
         level: Level,
         deadline: Time,
         (value, expires): Written,
-    ) -> Result<(), NoPlan> {
-        let Some(topology) = self.topology_at(node) else { return Err(NoPlan::NoNodes) };
+    ) -> Result<(), Hopeless> {
+        let Some(topology) = self.topology_at(node) else { return Err(NoPlan::NoNodes.into()) };
         let plan = topology.write_plan(key.token(), level)?;
-        let Some(stamp) = self.next_stamp(node) else { return Err(NoPlan::NoNodes) };
+        self.check_alive(node, &plan.current, plan.next.as_ref())?;
+        let Some(stamp) = self.next_stamp(node) else { return Err(NoPlan::NoNodes.into()) };
         let entry = Entry { value, stamp, expires };
         self.ledger.wrote(&key, &entry);
         let operation = Operation::put(plan, key.clone(), entry.clone(), self.now, deadline);
         let (current, next) = (&plan.current, plan.next.as_ref());
         self.start_task(node, operation, client, key, level, Some(entry), plan.epoch, current, next);
         Ok(())
+    }
+
+    /// Whether the coordinator believes enough of each set alive. A suspect counts: it may yet refute.
+    fn check_alive(&self, node: NodeId, current: &Need, next: Option<&Need>) -> Result<(), Hopeless> {
+        let believes = |need: &&Need| {
+            let alive = need.replicas.as_slice().iter().filter(|replica| self.is_believed_alive(node, **replica));
+            alive.count() >= usize::from(need.need)
+        };
+        let short = std::iter::once(current).chain(next).find(|need| !believes(need));
+        short.map_or(Ok(()), |need| Err(Hopeless::TooFewAlive(*need)))
+    }
+
+    /// Whether the agent of `observer` takes `node` for alive.
+    pub(super) fn is_believed_alive(&self, observer: NodeId, node: NodeId) -> bool {
+        let process = self.nodes.get(&observer).and_then(|node| node.process.as_ref());
+        process.is_some_and(|process| process.agent.membership().is_up(node))
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of a task, given once")]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::coordinator::Hopeless;
 use super::event::{Event, TaskId};
 use super::metrics::{Ending, Metrics, OperationKind};
 use super::report::{Answer, OperationCounts, ReadReport, WriteReport};
@@ -12,7 +13,7 @@ use crate::error::{DISK_FULL, Error};
 use crate::protocol::hlc::MAX_AHEAD;
 use crate::protocol::operation::{Outcome, Shortfall, Silence};
 use crate::sim::trace::TraceEvent;
-use crate::topology::NoPlan;
+use crate::topology::{Need, NoPlan};
 use crate::types::{Entry, Key, Level, LimitError, Replicas, Stamp, Time};
 
 /// Clients that wait, and answers that wait for them.
@@ -216,8 +217,11 @@ impl Cluster {
             Some(written) => self.start_write(node, id, key, level, deadline, written),
             None => self.start_read(node, id, key, level, deadline),
         };
-        if let Err(no_plan) = begun {
-            let error = self.no_plan(no_plan);
+        if let Err(hopeless) = begun {
+            let error = match hopeless {
+                Hopeless::NoPlan(no_plan) => self.no_plan(no_plan),
+                Hopeless::TooFewAlive(need) => self.too_few_alive(node, &need),
+            };
             self.finish(id, Err(error));
         }
     }
@@ -264,6 +268,18 @@ impl Cluster {
                 Error::NoQuorum { needed: usize::from(need), reachable: up.len(), missing }
             }
         }
+    }
+
+    /// What the coordinator believes, and why, as the operator sees it.
+    fn too_few_alive(&self, coordinator: NodeId, need: &Need) -> Error {
+        let is_alive = |node: &&NodeId| self.is_believed_alive(coordinator, **node);
+        let (alive, dead): (Vec<&NodeId>, Vec<&NodeId>) = need.replicas.as_slice().iter().partition(is_alive);
+        let why = |node: NodeId| {
+            let belief = format!("{} takes it for dead", self.label(coordinator)).into();
+            (self.label(node), self.silence(node, Some(coordinator), belief))
+        };
+        let missing = dead.into_iter().map(|node| why(*node)).collect();
+        Error::NoQuorum { needed: usize::from(need.need), reachable: alive.len(), missing }
     }
 
     /// A machine has come to its outcome.

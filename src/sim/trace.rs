@@ -4,6 +4,8 @@
 //! seed, so two runs have equal hashes only if every event was equal. The bytes hold virtual time, node numbers, fixed
 //! words, keys and digests of contents; never a path, a process number or anything else of the machine.
 
+use std::collections::VecDeque;
+
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::types::{Key, NodeId, Stamp, Time};
@@ -13,6 +15,8 @@ use crate::types::{Key, NodeId, Stamp, Time};
 pub struct Trace {
     /// The latest; once it is full, the oldest is at `total` modulo its length.
     kept: Vec<TraceEvent>,
+    /// The latest of those that are not of an operation's daily course: they would be washed away by it.
+    landmarks: VecDeque<TraceEvent>,
     hash: u64,
     total: u64,
     scratch: Vec<u8>,
@@ -69,6 +73,12 @@ impl Trace {
     /// Takes an event into the hash and among the latest.
     pub fn record(&mut self, event: TraceEvent) {
         self.record_unseen(&event);
+        if is_landmark(event.kind) {
+            if self.landmarks.len() == KEPT_LANDMARKS {
+                self.landmarks.pop_front();
+            }
+            self.landmarks.push_back(event.clone());
+        }
         if self.kept.len() < KEPT_EVENTS {
             self.kept.push(event);
         } else if let Some(oldest) = self.kept.get_mut(self.total as usize % KEPT_EVENTS) {
@@ -95,11 +105,17 @@ impl Trace {
     }
 
     /// The latest `limit` events that are at `node` and of `kind`, where asked for, oldest first. Only the latest
-    /// [`KEPT_EVENTS`] are looked at.
+    /// [`KEPT_EVENTS`] are looked at; of a kind that is no part of an operation, such as `elect`, the latest
+    /// [`KEPT_LANDMARKS`].
     pub fn latest(&self, limit: usize, node: Option<NodeId>, kind: Option<&str>) -> Vec<&TraceEvent> {
         let wanted = |event: &&TraceEvent| {
             (node.is_none() || event.node == node) && kind.is_none_or(|kind| kind.eq_ignore_ascii_case(event.kind))
         };
+        if kind.is_some_and(is_landmark) {
+            let mut events: Vec<_> = self.landmarks.iter().rev().filter(wanted).take(limit).collect();
+            events.reverse();
+            return events;
+        }
         let start = if self.kept.len() < KEPT_EVENTS { 0 } else { self.total as usize % KEPT_EVENTS };
         let (newer, older) = self.kept.split_at(start);
         let mut events: Vec<_> = newer.iter().rev().chain(older.iter().rev()).filter(wanted).take(limit).collect();
@@ -108,6 +124,16 @@ impl Trace {
     }
 }
 
+/// Whether an event is none of those that every operation makes a dozen of.
+fn is_landmark(kind: &str) -> bool {
+    !DAILY.iter().any(|daily| daily.eq_ignore_ascii_case(kind))
+}
+
+/// The kinds of an operation's events.
+const DAILY: [&str; 11] =
+    ["start", "answer", "send", "deliver", "local", "drop", "cut", "duplicate", "replan", "commit", "upkeep"];
+/// How many landmarks are kept: what a hundred nodes have to say of ten that die, return and die again.
+pub const KEPT_LANDMARKS: usize = 8_192;
 /// How many events are kept for people: about 1 MB, the last part of a second of a busy run.
 pub const KEPT_EVENTS: usize = 8_192;
 

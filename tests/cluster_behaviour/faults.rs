@@ -3,6 +3,7 @@
 
 use kvsim::cluster::{Cluster, ClusterConfig, DiskFault, Fault, HealScope, RequestOptions};
 use kvsim::error::Error;
+use kvsim::protocol::membership::MembershipOptions;
 use kvsim::sim::latency::Latency;
 use kvsim::sim::rng::Rng;
 use kvsim::storage::log::SyncPolicy;
@@ -49,6 +50,51 @@ fn the_side_with_a_quorum_serves_and_the_other_is_told_who_is_unreachable() {
     let reads = ["node1", "node2", "node3"].map(|node| cluster.get(b"key1", &via(node, Level::One)).unwrap().value);
     assert!(reads.iter().all(|value| *value == reads[0]), "after the repair all say the same");
     assert_sound(&mut cluster);
+}
+
+/// KV-6: what the coordinator believes decides. It is told why nobody can be had, and gossip corrects it.
+#[test]
+fn a_coordinator_that_believes_too_few_alive_sends_nothing() {
+    let gossip = MembershipOptions::default();
+    let mut cluster = cluster_of(3, small(1));
+    fill(&mut cluster, 5);
+    cluster.partition(&sides("node1 | node2 node3"), false).unwrap();
+    cluster.advance(gossip.detection_bound(3));
+    let (now, sent) = (cluster.now(), cluster.metrics().messages.sent);
+    let usual = via("node1", Level::Quorum);
+    let refused = [
+        text(cluster.put(b"key1", b"lost", &usual)),
+        text(cluster.get(b"key1", &usual)),
+        text(cluster.delete(b"key1", &usual)),
+    ];
+    for told in refused {
+        assert!(told.starts_with("KV-E201 no quorum: 2 answers needed, 1 reachable (node"), "{told}");
+        assert!(told.contains("node2: partitioned from node1") && told.contains("node3: partitioned from"), "{told}");
+    }
+    assert_eq!((cluster.now(), cluster.metrics().messages.sent), (now, sent), "at once, and nothing sent");
+    assert_eq!(cluster.stats().operations.failed, 3);
+    cluster.get(b"key1", &via("node1", Level::One)).unwrap();
+    cluster.put(b"key1", b"new", &via("node2", Level::Quorum)).unwrap();
+    cluster.heal(HealScope::Network);
+    let told = text(cluster.put(b"key1", b"early", &usual));
+    assert!(told.contains("node2: node1 takes it for dead"), "it has not heard them again: {told}");
+    cluster.advance(gossip.healing_bound(3));
+    assert_eq!(cluster.get(b"key1", &usual).unwrap().value.as_deref(), Some(&b"new"[..]));
+    cluster.put(b"key1", b"newer", &usual).unwrap();
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn a_suspect_may_yet_answer_and_is_asked() {
+    let mut cluster = cluster_of(3, small(1));
+    cluster.kill("node2").unwrap();
+    cluster.kill("node3").unwrap();
+    let gossip = MembershipOptions::default();
+    cluster.advance(gossip.conviction().plus(Time(2 * gossip.interval.0)));
+    let told = |cluster: &Cluster, kind| cluster.events(usize::MAX, Some("node1"), Some(kind)).unwrap().len();
+    assert_eq!((told(&cluster, "suspect"), told(&cluster, "dead")), (2, 0));
+    let refused = text(cluster.put(b"k", b"v", &via("node1", Level::Quorum)));
+    assert!(refused.starts_with("KV-E202 "), "{refused}");
 }
 
 #[test]

@@ -51,6 +51,16 @@ fn the_latest_events_can_be_narrowed_down() {
 }
 
 #[test]
+fn what_is_rare_is_not_washed_away_by_what_is_not() {
+    let mut trace = Trace::default();
+    trace.record(at(0, 1, "elect"));
+    (1..=2 * KEPT_EVENTS as u64).for_each(|time| trace.record(at(time, 1, "deliver")));
+    assert_eq!(trace.latest(1, None, Some("Elect")).first().map(|event| event.at), Some(Time(0)));
+    (0..=KEPT_LANDMARKS as u64).for_each(|time| trace.record(at(time, 2, "dead")));
+    assert_eq!(trace.latest(usize::MAX, None, Some("dead")).len(), KEPT_LANDMARKS, "they are bounded too");
+}
+
+#[test]
 fn old_events_make_room_but_stay_in_the_hash() {
     let mut trace = Trace::default();
     for time in 0..=KEPT_EVENTS as u64 {
