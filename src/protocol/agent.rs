@@ -31,10 +31,11 @@ pub enum Message {
     },
     /// Between voters: see [`election::Message`].
     Election(election::Message),
-    /// From a node that has heard of a newer topology than its own, to one that has it: send it to me. Lost: asked again
-    /// after the next round of gossip.
+    /// From a node that has heard in the gossip of a newer topology than its own, to one that has it: send it to me, for
+    /// I was away when the leader told it. Lost: asked again after the next round of gossip.
     Fetch,
-    /// The answer to `Fetch`, and to whoever is seen to lag. It is committed. Lost: as if the `Fetch` was.
+    /// From a node that got a `Fetch`, in answer: the topology it has adopted, which is committed. Lost: as if the `Fetch`
+    /// was.
     Topology(Arc<Topology>),
 }
 

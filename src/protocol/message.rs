@@ -12,8 +12,8 @@ use crate::types::{Entry, Epoch, Key, Stamp, TokenRange};
 /// What a replica is asked.
 #[derive(Clone, Debug)]
 pub enum Request {
-    /// From a coordinator: hold this version, unless a newer one is held. Also read repair. Lost: sent again until
-    /// the deadline.
+    /// From a coordinator to every replica, for a client's put or delete, and to those a read finds stale: hold this
+    /// version, unless a newer one is held. Lost: sent again until the deadline.
     Put {
         /// The plan's epoch.
         epoch: Epoch,
@@ -22,14 +22,15 @@ pub enum Request {
         /// The version, tombstones included.
         entry: Entry,
     },
-    /// From a coordinator: the newest version held, with its value. Lost: another replica is asked.
+    /// From a coordinator, for a client's get: the newest version held, with its value. Lost: another replica is asked.
     Get {
         /// The plan's epoch.
         epoch: Epoch,
         /// The key.
         key: Key,
     },
-    /// From a coordinator: only the stamp of the newest version held. Lost: another replica is asked.
+    /// From a coordinator that has the value from elsewhere, to know whether it is the newest: only the stamp of the
+    /// newest version held. Lost: another replica is asked.
     Version {
         /// The plan's epoch.
         epoch: Epoch,
@@ -43,7 +44,8 @@ pub enum Request {
         /// The topology to adopt.
         topology: Arc<Topology>,
     },
-    /// From the leader to a donor: up to [`PAGE_KEYS`] versions (or [`PAGE_BYTES`]) of `ranges` after `after`. Lost: sent again.
+    /// From the leader to a donor, to copy `ranges` page by page or to compare what is held: up to [`PAGE_KEYS`] versions
+    /// (or [`PAGE_BYTES`]) of them after `after`. Lost: sent again.
     Page {
         /// The leader's epoch; the donor must be at it exactly.
         epoch: Epoch,
@@ -61,21 +63,24 @@ pub enum Request {
         /// At most a page of keys.
         keys: Vec<Key>,
     },
-    /// From the leader to a gaining replica: merge these versions. Lost: sent again; merging twice is harmless.
+    /// From the leader to a replica that gains or lacks them: merge these versions. Lost: sent again; merging twice is
+    /// harmless.
     Absorb {
         /// The leader's epoch, exactly.
         epoch: Epoch,
         /// A page.
         entries: Vec<(Key, Entry)>,
     },
-    /// From the leader to a new owner: which of these does it not hold, at this version or a newer? Lost: sent again.
+    /// From the leader to a new owner, before an old one drops what it holds: which of these does it not hold, at this
+    /// version or a newer? Lost: sent again.
     Confirm {
         /// The leader's epoch, exactly.
         epoch: Epoch,
         /// A page of stamps.
         versions: Vec<(Key, Stamp)>,
     },
-    /// From the leader before it relies on what was absorbed: make everything durable. Lost: sent again.
+    /// From the leader to a replica that has absorbed pages, before it relies on them: make everything durable. Lost:
+    /// sent again.
     Sync {
         /// The leader's epoch, exactly.
         epoch: Epoch,
@@ -101,7 +106,8 @@ pub const PAGE_KEYS: usize = 500;
 /// The most bytes of keys and values in one page (a single larger entry still travels alone).
 pub const PAGE_BYTES: usize = 256 << 10;
 
-/// What a replica answers, once the log position it depends on is committed.
+/// What a replica answers to whoever asked, once the log position it depends on is committed. What it has done stays
+/// done if the reply is lost: for the one who asked that is as if the request was, and it asks again.
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// To `Put`: this version or a newer one is held. Carries the newer stamp when there is one.
@@ -160,7 +166,7 @@ pub enum Reply {
     Done,
 }
 
-/// Why a replica did not do what it was asked.
+/// Why a replica did not do what it was asked, told to whoever asked. Lost: as with a reply, it is asked again.
 #[derive(Clone, Debug)]
 pub enum Refusal {
     /// The request is of an older epoch. Carries the topology to plan anew with.

@@ -20,13 +20,13 @@ pub const MAX_MESSAGE_BYTES: usize = 64 + MAX_RUMOURS * 36 + MAX_LABELS * (5 + 6
 /// What a message is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Kind {
-    /// Each round, to one member: what the sender believes of the members in a range of numbers. Lost: the next round
-    /// says it again.
+    /// From every node each round, to one member (and to a new suspect, so that it can refute): what the sender believes
+    /// of the members in a range of numbers. Lost: the next round says it again.
     Digest,
-    /// In answer to a digest: what the answerer knows better, and the labels the other cannot know. Lost: the next
-    /// digest of either side is answered with it.
+    /// From who got a digest, to its sender: what the answerer knows better, and the labels the other cannot know. Lost:
+    /// the next digest of either side is answered with it.
     Answer,
-    /// To who asked for labels. Lost: the next message asks again.
+    /// From who got an answer that asks for labels, to its sender: those it knows. Lost: the next message asks again.
     Labels,
 }
 
