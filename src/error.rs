@@ -279,6 +279,11 @@ fn reasons(missing: &[(String, Cow<'static, str>)]) -> String {
     format!(" ({})", each.join(", "))
 }
 
+/// Why nobody is elected, and what to do. `missing` are those of the `voters` that cannot vote.
+pub(crate) fn why_no_leader(voters: &[String], missing: &[String]) -> (String, String) {
+    (absent(voters, missing), call_back(missing))
+}
+
 /// Why nobody is elected.
 fn absent(voters: &[String], missing: &[String]) -> String {
     let named = voters.join(", ");

@@ -235,6 +235,9 @@ fn bad_input_changes_nothing() {
         ("addnode NODE1", "KV-E134"),
         ("restart node1", "KV-E136"),
         ("addnode x --via node9", "KV-E133"),
+        ("members --as node9", "KV-E133"),
+        ("status --as node9", "KV-E133"),
+        ("events --kind elected", "KV-E401"),
         ("put a 2 --consistency three", "KV-E201"),
         ("get a --consistency three", "KV-E201"),
     ];
@@ -274,6 +277,15 @@ fn no_node_no_quorum() {
     let (_, errors) = json("put a 1; kill node2; kill node3; kill node3; put a 2; get a", &[]);
     let codes: Vec<&str> = errors.iter().filter_map(|error| error["code"].as_str()).collect();
     assert_eq!(codes, ["KV-E136", "KV-E202", "KV-E202"]);
+}
+
+#[test]
+fn a_dead_node_is_not_asked_what_it_believes() {
+    let output = run("kill node2; members --as node2; status --as node2; members; leader", &["--format", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let codes: Vec<_> = objects(&output.stderr).into_iter().map(|error| error["code"].clone()).collect();
+    assert_eq!(codes, ["KV-E136", "KV-E136"]);
+    assert_eq!(objects(&output.stdout).len(), 3, "the others are asked");
 }
 
 #[test]

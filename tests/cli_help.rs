@@ -40,6 +40,7 @@ fn errors_of_the_grammar() {
         "advance 1000000000000000000000000000000s",
         "put a 1 --ttl 0s",
         "events many",
+        "events --kind elected",
         "events 1000000000000000000000000000000",
         "consistency most",
         "get a --consistency qurum",
@@ -79,6 +80,17 @@ fn errors_of_the_grammar() {
         format!("{line}\n  {error}")
     });
     insta::assert_snapshot!(texts.join("\n"));
+}
+
+#[test]
+fn help_fits_a_screen_and_names_every_kind_of_event() {
+    assert!(help::overview().len() <= 24);
+    assert!(help::overview().iter().all(|line| line.len() < 80));
+    let events = kvsim::command::grammar::find("events").expect("events");
+    let flag = events.flag("--kind").expect("--kind");
+    for (kind, _) in kvsim::cluster::EVENT_KINDS {
+        assert!(flag.summary.split([' ', ',', ';']).any(|word| word == kind), "{kind}");
+    }
 }
 
 /// What the program prints, which must be all there is to say.

@@ -124,6 +124,36 @@ fn figures() {
 }
 
 #[test]
+fn what_nodes_believe() {
+    let object = last("advance 1s; leader");
+    assert_fields(&object, "command ok leader term epoch ready voters known_to");
+    assert_eq!((&object["leader"], &object["term"], &object["epoch"]), (&value!("node1"), &value!(1), &value!(1)));
+    assert_eq!(object["voters"][2], value!({"id": "node3", "state": "up"}));
+    let object = last("advance 1s; kill node1; kill node2; advance 5s; leader");
+    assert_fields(&object, "command ok leader term epoch ready voters known_to why");
+    assert_eq!((&object["ok"], &object["leader"]), (&value!(true), &Value::Null));
+
+    let object = last("advance 1s; members");
+    assert_fields(&object, "command ok members");
+    assert_eq!(object["members"].as_array().unwrap().len(), 9, "a row for each member and observer");
+    let object = last("advance 1s; kill node2; advance 2500ms; members --as node3");
+    let rows = object["members"].as_array().unwrap();
+    rows.iter().for_each(|row| assert_fields(row, "id state phi incarnation epoch as_seen_by"));
+    let told: Vec<_> = rows.iter().map(|row| (&row["id"], &row["state"], &row["as_seen_by"])).collect();
+    let [up, suspect, node3] = [value!("up"), value!("suspect"), value!("node3")];
+    assert_eq!(told[1], (&value!("node2"), &suspect, &node3));
+    assert_eq!(told[2], (&node3, &up, &node3));
+    let phi = rows[1]["phi"].as_f64().unwrap();
+    assert!(phi >= 8.0 && (phi * 10.0).fract() < 1e-9, "one decimal: {phi}");
+
+    let object = last("advance 1s; kill node2; advance 2500ms; status --as node3");
+    assert_fields(&object, "command ok as_seen_by nodes");
+    let told: Vec<_> = object["nodes"].as_array().unwrap().iter().map(|node| &node["status"]).collect();
+    assert_eq!(told, ["up", "unknown", "up"]);
+    assert_fields(&last("status"), "command ok nodes");
+}
+
+#[test]
 fn the_rest() {
     assert_fields(&last("kill node2"), "command ok node virtual_us");
     assert_fields(&last("kill node2; restart node2"), "command ok node records");

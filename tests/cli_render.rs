@@ -1,8 +1,9 @@
 //! Text and JSON of answers that were made by hand: every kind of answer, and what a cluster rarely gives.
 
 use kvsim::cluster::{
-    CheckReport, DiskFault, EventReport, Fault, FaultReport, HealReport, NodeReport, OperationCounts, PairReport,
-    Placement, ReadReport, RestartReport, RingChangeReport, StatsReport, WriteReport,
+    Absence, BeliefReport, CheckReport, DiskFault, EventReport, Fault, FaultReport, HealReport, LeaderBelief,
+    LeaderReport, MembersReport, NodeReport, OperationCounts, PairReport, Placement, ReadReport, RestartReport,
+    RingChangeReport, StatsReport, StatusReport, Vitality, VoterReport, WriteReport,
 };
 use kvsim::command::Response;
 use kvsim::command::render::{Look, json, text};
@@ -112,6 +113,74 @@ fn check(violations: &[&str]) -> CheckReport {
     }
 }
 
+fn leader(leader: Option<&str>) -> LeaderReport {
+    let voter = |id: &str, state| VoterReport { id: id.to_owned(), state };
+    let belief =
+        |leader: Option<&str>| LeaderBelief { node: "node4".to_owned(), leader: leader.map(str::to_owned), term: 6 };
+    LeaderReport {
+        leader: leader.map(str::to_owned),
+        is_ready: leader.is_some(),
+        term: 7,
+        epoch: Epoch(12),
+        voters: vec![voter("node1", "up"), voter("node2", "down"), voter("node3", "paused")],
+        known_to: leader.map(|_| labels("node1 node5")).unwrap_or_default(),
+        others: vec![belief(None), belief(Some("node3")), belief(Some("node4"))],
+        absence: leader.is_none().then(|| Absence {
+            why: "of the voters (node1, node2, node3) node2, node3 cannot vote".to_owned(),
+            remedy: "bring them back until a majority is up (at the prompt: restart node2)".to_owned(),
+        }),
+    }
+}
+
+/// Two nodes that take each other for dead, and a third that knows better.
+fn members(seen_by: Option<&str>) -> MembersReport {
+    let belief = |id: &str, state, phi, as_seen_by: &str| BeliefReport {
+        id: id.to_owned(),
+        state,
+        phi,
+        incarnation: 3,
+        epoch: Epoch(12),
+        as_seen_by: as_seen_by.to_owned(),
+    };
+    let rows = [
+        belief("node1", "up", 0.0, "node1"),
+        belief("node1", "down", 12.345, "node2"),
+        belief("node1", "up", 0.25, "node3"),
+        belief("node2", "suspect", 8.1, "node1"),
+        belief("node2", "up", 0.0, "node2"),
+        belief("node2", "suspect", 8.4, "node3"),
+        belief("node3", "up", 0.7, "node1"),
+        belief("node3", "up", 0.1, "node2"),
+        belief("node3", "up", 0.0, "node3"),
+    ];
+    let asked = |observer: &str| seen_by.is_none_or(|node| node == observer);
+    let leads = |node: &str| LeaderBelief { node: node.to_owned(), leader: Some("node1".to_owned()), term: 7 };
+    MembersReport {
+        members: rows.into_iter().filter(|row| asked(&row.as_seen_by)).collect(),
+        leaders: ["node1", "node2", "node3"].into_iter().filter(|node| asked(node)).map(leads).collect(),
+        seen_by: seen_by.map(str::to_owned),
+        notes: if seen_by.is_none() { vec!["node4 is down: it is not asked".to_owned()] } else { vec![] },
+    }
+}
+
+fn status() -> Vec<StatusReport> {
+    let node = |id: &str, vitality, phase, load_bytes| StatusReport {
+        id: id.to_owned(),
+        vitality,
+        phase,
+        load_bytes,
+        tokens: 128,
+        owns: 0.75,
+        host_id: 0xabcd,
+        faults: Vec::new(),
+    };
+    vec![
+        node("node1", Vitality::Unknown, 'N', 0),
+        node("node2", Vitality::Up, 'L', 1_234),
+        node("node3", Vitality::Down, 'J', 0),
+    ]
+}
+
 fn event(at: u64, node: Option<&str>, kind: &'static str, detail: &str) -> EventReport {
     EventReport { at: Time(at), node: node.map(str::to_owned), kind, detail: detail.to_owned() }
 }
@@ -189,6 +258,17 @@ fn answers() -> Vec<(&'static str, Response)> {
         ("nodes", Response::Nodes(vec![])),
         ("show", Response::Show(stats())),
         ("stats", Response::Stats(stats())),
+        ("leader", Response::Leader(leader(Some("node1")))),
+        ("leader", Response::Leader(leader(None))),
+        ("leader", Response::Leader(LeaderReport { is_ready: false, others: vec![], ..leader(Some("node1")) })),
+        ("members", Response::Members(members(None))),
+        ("members", Response::Members(members(Some("node2")))),
+        (
+            "members",
+            Response::Members(MembersReport { members: vec![], leaders: vec![], seen_by: None, notes: vec![] }),
+        ),
+        ("status", Response::Status { nodes: status(), seen_by: Some("node2".to_owned()) }),
+        ("status", Response::Status { nodes: status(), seen_by: None }),
         ("kill", Response::Killed { node: "node2".to_owned(), now: Time(412_999) }),
         (
             "restart",

@@ -5,6 +5,8 @@
 
 #[path = "cluster_behaviour/basics.rs"]
 mod basics;
+#[path = "cluster_behaviour/beliefs.rs"]
+mod beliefs;
 #[path = "cluster_behaviour/clients.rs"]
 mod clients;
 #[path = "cluster_behaviour/crashes.rs"]

@@ -14,7 +14,8 @@
 //! [wrapper](crate::storage::disk::FaultyDisk). Each is an event when it begins and when it ends. Slowness, skew and what
 //! is wrong with a disk belong to the machine and outlive the process; a pause ends with it.
 //!
-//! Caveats: ring changes are led from an endpoint that no partition names. A log that a disk's fault has stopped, or made
+//! Caveats: the leader of ring changes is a node like the others: faults hit it too, and a majority of the voters that
+//! is cut off from it elects another. A log that a disk's fault has stopped, or made
 //! read-only, stays so until its node is restarted: a later success proves nothing. A node whose clock is far ahead
 //! leaves stamps of the future at itself; who clears all data then deletes those too, and writes have to wait until the
 //! other clocks have come near.

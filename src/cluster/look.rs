@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::event::NO_OPERATION;
 use super::node::Node;
 use super::report::{EventReport, NodeReport, Placement, StatsReport};
 use super::{Cluster, NodeId};
 use crate::error::Error;
-use crate::sim::trace::TraceEvent;
 use crate::storage::StorageError;
 use crate::storage::store::Listed;
 use crate::types::{Entry, Key, Stamp, TokenRange};
@@ -131,7 +129,7 @@ impl Cluster {
     }
 
     /// A node's state in a word, the worst news first.
-    fn state(&self, id: NodeId) -> &'static str {
+    pub(super) fn state(&self, id: NodeId) -> &'static str {
         let Some(node) = self.nodes.get(&id) else { return "down" };
         let Some(process) = &node.process else { return "down" };
         match process.replica.store().failure() {
@@ -210,60 +208,6 @@ impl Cluster {
             }
         }
         newest
-    }
-
-    fn event_report(&self, event: &TraceEvent) -> EventReport {
-        let mut words: Vec<String> = Vec::new();
-        if !event.what.is_empty() {
-            words.push(event.what.to_owned());
-        }
-        words.extend(event.key.as_ref().map(|key| key.bytes().escape_ascii().to_string()));
-        if let Some(peer) = event.peer {
-            let peer = self.label(peer);
-            words.push(match event.kind {
-                "send" | "duplicate" => format!("to {peer}"),
-                "deliver" | "local" | "drop" | "cut" => format!("from {peer}"),
-                _ => peer,
-            });
-        }
-        words.extend(numbered(event));
-        EventReport {
-            at: event.at,
-            node: event.node.map(|node| self.label(node)),
-            kind: event.kind,
-            detail: words.join(" "),
-        }
-    }
-}
-
-/// What the event's number says.
-fn numbered(event: &TraceEvent) -> Option<String> {
-    let number = event.number;
-    match event.kind {
-        "send" | "deliver" | "local" | "drop" | "cut" | "duplicate" if number == NO_OPERATION => None,
-        "start" | "answer" | "send" | "deliver" | "local" | "drop" | "cut" | "duplicate" => {
-            Some(format!("#{}", number & !NO_OPERATION))
-        }
-        "elect" | "depose" => Some(format!("term {number}")),
-        "suspect" => Some(format!("phi {:.1}", number as f64 / 1_000.0)),
-        "refuted" | "return" | "raise" => Some(format!("incarnation {number}")),
-        "commit" => Some(format!("for {number} {}", if number == 1 { "reply" } else { "replies" })),
-        "stage" | "change" | "replan" => Some(format!("epoch {number}")),
-        "add" => Some(format!("{number} tokens")),
-        "restart" => Some(format!("{number} records")),
-        "fault" => amount(event.what, number),
-        _ => None,
-    }
-}
-
-/// How much of a fault was turned on.
-fn amount(what: &str, number: u64) -> Option<String> {
-    match what {
-        "drop" | "duplicate" => Some(format!("{}%", number as f64 / 10_000.0)),
-        "slow" => Some(format!("{}x", number as f64 / 1_000_000.0)),
-        "clock ahead" | "clock behind" => Some(format!("by {} ms", number as f64 / 1_000.0)),
-        "partition: side" | "partition, one way: side" => Some(number.to_string()),
-        _ => None,
     }
 }
 

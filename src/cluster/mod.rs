@@ -18,6 +18,7 @@
 
 mod account;
 mod agents;
+mod beliefs;
 mod change;
 mod check;
 mod clients;
@@ -27,6 +28,7 @@ mod delivery;
 mod event;
 mod faults;
 mod home;
+mod kinds;
 mod ledger;
 mod life;
 mod look;
@@ -48,6 +50,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use clients::MAX_CLIENTS;
+pub use kinds::EVENT_KINDS;
 pub use report::*;
 pub use requests::MAX_IN_FLIGHT;
 

@@ -1,7 +1,7 @@
 //! Who owns how much of the ring, counted in hashes and not in keys.
 
 use super::plan::{effective_shares, primary_shares};
-use super::report::{OwnerReport, RingReport, StatusReport, TokenReport};
+use super::report::{OwnerReport, RingReport, StatusReport, TokenReport, Vitality};
 use super::{Cluster, NodeId};
 
 impl Cluster {
@@ -13,7 +13,7 @@ impl Cluster {
             .filter_map(|node| {
                 let id = self.find(&node.id).ok()?;
                 Some(StatusReport {
-                    is_up: node.state != "down",
+                    vitality: if node.state == "down" { Vitality::Down } else { Vitality::Up },
                     phase: match node.state {
                         "joining" => 'J',
                         "leaving" => 'L',

@@ -1,7 +1,9 @@
 //! What the cluster answers, as data. Rendering is the command room's.
 
+mod beliefs;
 mod faults;
 
+pub use beliefs::*;
 pub use faults::*;
 
 use crate::error::Error;
@@ -264,11 +266,11 @@ pub struct PlannedMember {
 pub struct StatusReport {
     /// Its label.
     pub id: String,
-    /// Whether its process is up.
-    pub is_up: bool,
+    /// Whether it is up: its process, or by the belief of the node that was asked.
+    pub vitality: Vitality,
     /// `N`ormal, `J`oining or `L`eaving.
     pub phase: char,
-    /// Bytes of its log; 0 while it is down.
+    /// Bytes of its log; 0 while it is down, or where another node was asked.
     pub load_bytes: u64,
     /// Its tokens.
     pub tokens: u16,

@@ -63,7 +63,12 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
         Command::Nodes => Response::Nodes(cluster.nodes()),
         Command::Show => Response::Show(cluster.stats()),
         Command::Stats => Response::Stats(cluster.stats()),
-        Command::Status => Response::Status(cluster.status()),
+        Command::Status { seen_by } => {
+            let status = seen_by.as_deref().map_or_else(|| Ok(cluster.status()), |by| cluster.status_seen_by(by));
+            Response::Status { nodes: status?, seen_by }
+        }
+        Command::Members { seen_by } => Response::Members(cluster.beliefs(seen_by.as_deref())?),
+        Command::Leader => Response::Leader(cluster.leader()),
         Command::Ring { tokens } => Response::Ring { ring: cluster.ring(), tokens },
         Command::Metrics => Response::Metrics(cluster.metrics()),
         Command::Kill { id, power_loss } => kill(cluster, id, power_loss)?,

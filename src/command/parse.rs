@@ -137,8 +137,18 @@ pub enum Command {
     Show,
     /// `stats`
     Stats,
-    /// `status`
-    Status,
+    /// `status [--as NODE]`
+    Status {
+        /// As this node sees it, instead of as it is.
+        seen_by: Option<String>,
+    },
+    /// `members [--as NODE]`
+    Members {
+        /// Only what this node believes.
+        seen_by: Option<String>,
+    },
+    /// `leader`
+    Leader,
     /// `ring [--tokens]`
     Ring {
         /// Whether every token is listed.

@@ -2,9 +2,9 @@
 
 use super::grammar::Spec;
 use crate::cluster::{
-    CheckReport, ClientsOptions, ClientsReport, EventReport, Explanation, FaultReport, HealReport, MetricsReport,
-    NodeReport, Placement, PowerLossReport, ReadReport, RepairReport, RestartReport, RingChangeReport, RingPlan,
-    RingReport, StatsReport, StatusReport, WriteReport,
+    CheckReport, ClientsOptions, ClientsReport, EventReport, Explanation, FaultReport, HealReport, LeaderReport,
+    MembersReport, MetricsReport, NodeReport, Placement, PowerLossReport, ReadReport, RepairReport, RestartReport,
+    RingChangeReport, RingPlan, RingReport, StatsReport, StatusReport, WriteReport,
 };
 use crate::error::Error;
 use crate::types::{Level, Time};
@@ -70,7 +70,16 @@ pub enum Response {
     /// Of `stats`.
     Stats(StatsReport),
     /// Of `status`.
-    Status(Vec<StatusReport>),
+    Status {
+        /// The members.
+        nodes: Vec<StatusReport>,
+        /// The node that sees them so; none where it is how they are.
+        seen_by: Option<String>,
+    },
+    /// Of `members`.
+    Members(MembersReport),
+    /// Of `leader`.
+    Leader(LeaderReport),
     /// Of `ring`.
     Ring {
         /// The ring.
@@ -214,6 +223,7 @@ impl Response {
             Response::Healed(report) => &report.notes,
             Response::Checked(report) => &report.notes,
             Response::Show(report) | Response::Stats(report) => &report.notes,
+            Response::Members(report) => &report.notes,
             _ => &[],
         }
     }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::cluster::EVENT_KINDS;
 use crate::command::escape;
 use crate::command::grammar::{self, Flag, Kind, SPECS, Spec};
 use crate::types::Level;
@@ -137,6 +138,7 @@ impl Place<'_> {
             (_, Some(Kind::Level)) => Level::NAMES.iter().map(|(name, _)| (*name).to_owned()).collect(),
             (_, Some(Kind::Switch)) => vec!["on".to_owned(), "off".to_owned()],
             (_, Some(Kind::Scope)) => ["network", "disk", "clock", "all"].map(str::to_owned).into(),
+            (_, Some(Kind::EventKind)) => EVENT_KINDS.map(|(kind, _)| kind.to_owned()).into(),
             (_, Some(Kind::DiskState)) => ["full", "slow", "failing", "ok"].map(str::to_owned).into(),
             _ => Vec::new(),
         };

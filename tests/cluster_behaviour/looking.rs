@@ -1,6 +1,6 @@
 //! Looking at a cluster: plans, shares, figures and stories. None of it changes anything.
 
-use kvsim::cluster::{Answer, MessageEnd, RequestOptions};
+use kvsim::cluster::{Answer, MessageEnd, RequestOptions, Vitality};
 use kvsim::types::{Level, Time};
 
 use crate::{at, cluster_of, fill, small};
@@ -75,7 +75,7 @@ fn ownership_adds_up_to_the_copies() {
     let status = cluster.status();
     let owned: f64 = status.iter().map(|node| node.owns).sum();
     assert!((owned - 3.0).abs() < 1e-9, "{owned}");
-    assert!(status.iter().all(|node| node.is_up && node.phase == 'N' && node.load_bytes > 0));
+    assert!(status.iter().all(|node| node.vitality == Vitality::Up && node.phase == 'N' && node.load_bytes > 0));
     let ring = cluster.ring();
     let (primary, effective) =
         ring.owners.iter().fold((0.0, 0.0), |sum, owner| (sum.0 + owner.primary, sum.1 + owner.effective));
@@ -87,7 +87,7 @@ fn ownership_adds_up_to_the_copies() {
     assert_eq!(token.replicas, placement.replicas);
     cluster.kill("node3").unwrap();
     let status = cluster.status();
-    assert!(!status[2].is_up && (status[2].owns - cluster.ring().owners[2].effective).abs() < 1e-9);
+    assert!(status[2].vitality == Vitality::Down && (status[2].owns - cluster.ring().owners[2].effective).abs() < 1e-9);
 }
 
 #[test]

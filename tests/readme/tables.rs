@@ -4,17 +4,24 @@ use std::collections::BTreeMap;
 
 use clap::{Arg, ArgAction};
 use kvsim::arguments;
+use kvsim::cluster::EVENT_KINDS;
 use kvsim::command::grammar::{Group, SPECS};
+use kvsim::protocol::election::ELECTION_BOUND;
+use kvsim::protocol::membership::MembershipOptions;
+use kvsim::types::Time;
 
 /// What tables there are, sorted.
-pub(crate) const NAMES: [&str; 4] = ["arguments", "commands", "flags of commands", "shared flags"];
+pub(crate) const NAMES: [&str; 6] =
+    ["arguments", "bounds", "commands", "flags of commands", "kinds of events", "shared flags"];
 
 /// The table of that name, in Markdown.
 pub(crate) fn named(name: &str) -> Option<String> {
     match name {
         "arguments" => Some(program()),
+        "bounds" => Some(bounds()),
         "commands" => Some(commands()),
         "flags of commands" => Some(flags_of_commands()),
+        "kinds of events" => Some(kinds_of_events()),
         "shared flags" => Some(shared_flags()),
         _ => None,
     }
@@ -48,6 +55,32 @@ fn flags_of_commands() -> String {
     let mut table = "| flag | | of |\n|---|---|---|\n".to_owned();
     for ((usage, summary), commands) in takers {
         table.push_str(&row(&[&code(usage), summary, &commands.join(", ")]));
+    }
+    table
+}
+
+/// In what time the nodes notice and agree, by the bounds that the machines promise.
+fn bounds() -> String {
+    let options = MembershipOptions::default();
+    let seconds = |time: Time| format!("{:.1} s", time.0.div_ceil(100_000) as f64 / 10.0);
+    let rows: [(&str, [Time; 2]); 4] = [
+        ("news of a member reaches all that are connected", [3, 100].map(|nodes| options.dissemination(nodes))),
+        ("a crash is death in every connected view", [3, 100].map(|nodes| options.detection_bound(nodes))),
+        ("a majority of the voters has a leader that may propose", [ELECTION_BOUND; 2]),
+        ("all views agree after a partition has healed", [3, 100].map(|nodes| options.healing_bound(nodes))),
+    ];
+    let mut table = "| within | 3 nodes | 100 nodes |\n|---|--:|--:|\n".to_owned();
+    for (what, [few, many]) in rows {
+        table.push_str(&row(&[what, &seconds(few), &seconds(many)]));
+    }
+    table
+}
+
+/// What `events` lists.
+fn kinds_of_events() -> String {
+    let mut table = "| kind | the node |\n|---|---|\n".to_owned();
+    for (kind, meaning) in EVENT_KINDS {
+        table.push_str(&row(&[&code(kind), meaning]));
     }
     table
 }

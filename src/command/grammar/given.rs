@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Kind, Spec};
-use crate::cluster::RequestOptions;
+use crate::cluster::{EVENT_KINDS, RequestOptions};
 use crate::command::error::UsageError;
 use crate::command::{escape, units};
 use crate::types::{Level, Time};
@@ -35,7 +35,7 @@ impl Datum {
         if matches!(kind, Kind::Key | Kind::Value) {
             return Some(Datum::Bytes(bytes));
         }
-        if matches!(kind, Kind::Node | Kind::NewNode | Kind::Word) {
+        if matches!(kind, Kind::Node | Kind::NewNode) {
             return Some(Datum::Text(escape::shown(&bytes)));
         }
         let text = String::from_utf8(bytes).ok()?;
@@ -50,6 +50,7 @@ impl Datum {
             Kind::Operation => named(&text, &["put", "get"]),
             Kind::Scope => one_of(&text, &["network", "disk", "clock", "all"]),
             Kind::DiskState => one_of(&text, &["full", "slow", "failing", "ok"]),
+            Kind::EventKind => one_of(&text, &EVENT_KINDS.map(|(kind, _)| kind)),
             Kind::Percent => units::percent(&text).map(Datum::Number),
             Kind::Factor => units::factor(&text).map(Datum::Number),
             Kind::Offset => units::offset(&text).map(Datum::Offset),

@@ -105,8 +105,8 @@ pub enum Kind {
     Offset,
     /// What is wrong with a disk.
     DiskState,
-    /// One word without further rules.
-    Word,
+    /// A kind of event.
+    EventKind,
 }
 
 impl Kind {
@@ -134,7 +134,7 @@ impl Kind {
             Kind::Factor => "how many times slower, from 1x to 10000x (10x, 1.5x)",
             Kind::Offset => "an offset up to 1000 days (+400ms, -2s, 0s)",
             Kind::DiskState => "one of full, slow, failing, ok",
-            Kind::Word => "a word",
+            Kind::EventKind => "a kind of event (elect, suspect, answer; help events names them)",
         }
     }
 }

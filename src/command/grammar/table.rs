@@ -31,6 +31,8 @@ pub static SPECS: &[Spec] = &[
     look::SHOW,
     look::STATS,
     look::STATUS,
+    look::MEMBERS,
+    look::LEADER,
     look::RING,
     look::METRICS,
     look::EVENTS,
@@ -77,6 +79,11 @@ const CONSISTENCY: Flag = Flag {
     name: "--consistency",
     value: Some(Argument { name: "L", kind: Kind::Level, optional: false }),
     summary: "for this command: one, two, three, quorum or all",
+};
+const AS: Flag = Flag {
+    name: "--as",
+    value: Some(Argument { name: "NODE", kind: Kind::Node, optional: false }),
+    summary: "as this node sees it, by what it was told; it has to be up",
 };
 const VIA: Flag = Flag {
     name: "--via",

@@ -40,7 +40,8 @@ fn every_command_can_be_typed_in_full() {
         Kind::Factor => "1.5x",
         Kind::Offset => "-400ms",
         Kind::DiskState => "Full",
-        Kind::Key | Kind::Value | Kind::Path | Kind::Word => "x",
+        Kind::Key | Kind::Value | Kind::Path => "x",
+        Kind::EventKind => "elect",
     };
     for spec in SPECS {
         for name in spec.names() {

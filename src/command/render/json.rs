@@ -3,6 +3,7 @@
 //! Bytes that are not UTF-8 stand under `key_base64` and `value_base64`. Hashes are strings of 16 hexadecimal digits,
 //! since many readers of JSON round large numbers. Fields that end in `_us` are microseconds.
 
+mod beliefs;
 mod faults;
 mod look;
 mod object;
@@ -73,7 +74,9 @@ fn fill(object: Object, response: &Response) -> Object {
             each.with("faults", faults::each(&node.faults))
         }),
         Response::Show(report) | Response::Stats(report) => stats(object, report),
-        Response::Status(nodes) => look::status(object, nodes),
+        Response::Status { nodes, seen_by } => look::status(object, nodes, seen_by.as_deref()),
+        Response::Members(report) => beliefs::members(object, report),
+        Response::Leader(report) => beliefs::leader(object, report),
         Response::Ring { ring, tokens } => look::ring(object, ring, *tokens),
         Response::Metrics(report) => look::metrics(object, report),
         Response::Killed { node, now } => object.with("node", node).time("virtual_us", *now),

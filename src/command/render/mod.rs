@@ -1,5 +1,6 @@
 //! Bytes of data: text for people, JSON for programs. Neither knows where the bytes go.
 
+mod beliefs;
 mod faults;
 mod figures;
 pub mod json;

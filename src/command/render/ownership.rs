@@ -3,20 +3,22 @@
 use super::figures::{bytes, counted, grouped, percent};
 use super::tables::{nodes, table};
 use super::{Look, Page};
-use crate::cluster::{Fault, RingReport, StatusReport};
+use crate::cluster::{Fault, RingReport, StatusReport, Vitality};
 
-/// As `nodetool status` does, without its data centers.
-pub(super) fn status(page: &mut Page, status: &[StatusReport], look: Look) {
+/// As `nodetool status` does, without its data centers; as the node `seen_by` sees it, if one was asked.
+pub(super) fn status(page: &mut Page, status: &[StatusReport], seen_by: Option<&str>, look: Look) {
     if status.is_empty() {
         return nodes(page, &[], look);
     }
-    page.line("Status=Up/Down");
+    seen_by.into_iter().for_each(|node| page.line(&format!("as {node} sees it")));
+    page.line(if seen_by.is_some() { "Status=Up/Down/?unknown" } else { "Status=Up/Down" });
     page.line("|/ State=Normal/Leaving/Joining/Moving");
     let rows = status.iter().map(|node| {
         vec![
-            format!("{}{}", if node.is_up { 'U' } else { 'D' }, node.phase),
+            format!("{}{}", letter(node.vitality), node.phase),
             node.id.clone(),
-            if node.is_up { bytes(node.load_bytes) } else { "?".to_owned() },
+            // A log has a header at least: none is one that cannot be looked at.
+            if node.load_bytes > 0 { bytes(node.load_bytes) } else { "?".to_owned() },
             grouped(u64::from(node.tokens)),
             format!("{:.1}%", node.owns * 100.0),
             format!("{:016x}", node.host_id),
@@ -28,7 +30,18 @@ pub(super) fn status(page: &mut Page, status: &[StatusReport], look: Look) {
         let faults: Vec<String> = node.faults.iter().map(Fault::short).collect();
         page.line(&format!("{}: {}", node.id, faults.join(", ")));
     }
-    page.dim("next: ring");
+    match seen_by {
+        Some(node) => page.dim(&format!("next: members --as {node}")),
+        None => page.dim("next: ring"),
+    }
+}
+
+fn letter(vitality: Vitality) -> char {
+    match vitality {
+        Vitality::Up => 'U',
+        Vitality::Down => 'D',
+        Vitality::Unknown => '?',
+    }
 }
 
 /// The shares, and the ring drawn as a strip; or every token.

@@ -2,7 +2,7 @@
 
 use super::figures::{bytes, clock, counted, grouped, lasted, percent};
 use super::page::flow;
-use super::{Page, faults, metrics, ownership, ring, story, tables};
+use super::{Page, beliefs, faults, metrics, ownership, ring, story, tables};
 use crate::cluster::{CheckReport, ClientsOptions, EventReport, Placement, PowerLossReport, ReadReport, WriteReport};
 use crate::command::error::{CommandError, without_code};
 use crate::command::response::{Keyed, Loaded, Response, Written};
@@ -60,7 +60,9 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::Nodes(nodes) => tables::nodes(&mut page, nodes, look),
         Response::Show(stats) => tables::show(&mut page, stats, look),
         Response::Stats(stats) => tables::stats(&mut page, stats, look),
-        Response::Status(nodes) => ownership::status(&mut page, nodes, look),
+        Response::Status { nodes, seen_by } => ownership::status(&mut page, nodes, seen_by.as_deref(), look),
+        Response::Members(report) => beliefs::members(&mut page, report, look),
+        Response::Leader(report) => beliefs::leader(&mut page, report, look),
         Response::Ring { ring, tokens } => ownership::ring(&mut page, ring, *tokens, look),
         Response::Metrics(report) => metrics::metrics(&mut page, report, look),
         Response::Killed { node, now } => killed(&mut page, node, *now, look),
@@ -97,7 +99,7 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
     }
     let notes = match response {
         // They end with the one to look at next, and have their notes before it.
-        Response::Show(_) | Response::Stats(_) => &[],
+        Response::Show(_) | Response::Stats(_) | Response::Members(_) => &[],
         _ => response.notes(),
     };
     self::notes(&mut page, notes);
@@ -192,8 +194,16 @@ fn place(page: &mut Page, key: &[u8], placement: &Placement) {
 fn killed(page: &mut Page, node: &str, now: Time, look: Look) {
     page.lead(&format!("{node} is down"));
     if look.terminal {
-        page.dim(&format!("time stands at {}; restart {node} brings it back from its log", clock(now)));
+        page.dim(&stands(node, now));
     }
+}
+
+/// Nobody knows of a death yet.
+fn stands(node: &str, now: Time) -> String {
+    format!(
+        "time stands at {}; advance 5s lets the others notice, restart {node} brings it back from its log",
+        clock(now)
+    )
 }
 
 fn power_lost(page: &mut Page, report: &PowerLossReport, now: Time, look: Look) {
@@ -203,7 +213,7 @@ fn power_lost(page: &mut Page, report: &PowerLossReport, now: Time, look: Look) 
         unsynced => format!("{} of its log were not synced: some of them are gone, or all", bytes(unsynced)),
     });
     if look.terminal {
-        page.dim(&format!("time stands at {}; restart {} brings it back from its log", clock(now), report.node));
+        page.dim(&stands(&report.node, now));
     }
 }
 

@@ -39,6 +39,9 @@ fn flags_and_their_values() {
     assert_eq!(offered("put a 1 --via n"), ["node1", "Node3"]);
     assert_eq!(offered("put --consistency quorum ap"), ["apple"], "a flag's value is no argument");
     assert_eq!(offered("removenode n --f"), ["--force"]);
+    assert_eq!(offered("members --as n"), ["node1", "Node3"]);
+    assert_eq!(offered("status --as n"), ["node1", "Node3"]);
+    assert_eq!(offered("events --kind el"), ["elect"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Commands that look and change nothing, but for `explain`, which runs what it tells of.
 
-use super::{CONSISTENCY, KEY, NODE, TTL, VIA};
+use super::{AS, CONSISTENCY, KEY, NODE, TTL, VIA};
 use crate::command::error::UsageError;
 use crate::command::escape;
 use crate::command::grammar::{Argument, Flag, Group, Kind, Spec};
@@ -88,10 +88,34 @@ pub(super) const STATUS: Spec = Spec {
     group: Group::Look,
     arguments: &[],
     repeats: 0,
-    flags: &[],
+    flags: &[AS],
     summary: "Shows the nodes as nodetool does: up or down, log size, tokens, the part of the ring each holds.",
     example: "status",
-    build: |_| Ok(Command::Status),
+    build: |given| Ok(Command::Status { seen_by: given.flag_text("--as") }),
+};
+
+pub(super) const MEMBERS: Spec = Spec {
+    name: "members",
+    aliases: &[],
+    group: Group::Look,
+    arguments: &[],
+    repeats: 0,
+    flags: &[AS],
+    summary: "Shows who believes what of whom: up, suspect or down, and phi, how unlikely the silence is (8 convicts).",
+    example: "kill node2; advance 2500ms; members; members --as node3",
+    build: |given| Ok(Command::Members { seen_by: given.flag_text("--as") }),
+};
+
+pub(super) const LEADER: Spec = Spec {
+    name: "leader",
+    aliases: &[],
+    group: Group::Look,
+    arguments: &[],
+    repeats: 0,
+    flags: &[],
+    summary: "Shows who leads, that is, carries out changes of the ring: its term, who votes, who knows it; or why nobody.",
+    example: "advance 1s; leader",
+    build: |_| Ok(Command::Leader),
 };
 
 pub(super) const RING: Spec = Spec {
@@ -128,12 +152,12 @@ pub(super) const EVENTS: Spec = Spec {
         Flag { name: "--node", value: Some(NODE), summary: "only of this node" },
         Flag {
             name: "--kind",
-            value: Some(Argument { name: "K", kind: Kind::Word, optional: false }),
-            summary: "only of this kind: send, deliver, drop, cut, answer, kill, fault, heal and so on",
+            value: Some(Argument { name: "K", kind: Kind::EventKind, optional: false }),
+            summary: EVENT_KINDS_NAMED,
         },
     ],
     summary: "Shows the latest events of the simulation, 20 unless told otherwise.",
-    example: "events 10 --node node1",
+    example: "advance 1s; events --kind elect",
     build: |given| {
         let limit = given.optional_count().unwrap_or(20);
         Ok(Command::Events {
@@ -155,3 +179,8 @@ pub(super) const CHECK: Spec = Spec {
     example: "check",
     build: |_| Ok(Command::Check),
 };
+
+/// Those of the control plane, of changes of the ring, of processes and faults, of operations, of messages, of disks.
+const EVENT_KINDS_NAMED: &str = "only of this kind: meet, suspect, refuted, dead, return, raise, left, removed, elect, \
+                                 depose; stage, change, add, remove, serve, stop; open, kill, restart, fault, heal; \
+                                 start, answer, replan; send, deliver, local, drop, cut, duplicate; commit, upkeep";

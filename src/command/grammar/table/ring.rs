@@ -16,7 +16,7 @@ pub(super) const ADDNODE: Spec = Spec {
         Flag {
             name: "--via",
             value: Some(Argument { name: "NODE", kind: Kind::Node, optional: false }),
-            summary: "the node it is introduced to, which must be up; all nodes hear of it at once",
+            summary: "the node it joins through, which must be up; the others hear of it by gossip",
         },
     ],
     summary: "Adds a node to the ring and copies to it the keys it now owns, while reads and writes go on.",

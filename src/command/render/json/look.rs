@@ -3,7 +3,7 @@
 use super::{Object, faults, hex, pair, ring_change};
 use crate::cluster::{
     Answer, ClientsReport, Explanation, Message, MessageEnd, MetricsReport, OperationMetrics, PlannedMember,
-    RepairReport, RingPlan, RingReport, StatusReport,
+    RepairReport, RingPlan, RingReport, StatusReport, Vitality,
 };
 use crate::command::error::message;
 
@@ -77,11 +77,12 @@ fn told(each: &Message, story: &Explanation) -> Object {
         .with("end_us", at.map(|at| at.since(story.started).0))
 }
 
-pub(super) fn status(object: Object, status: &[StatusReport]) -> Object {
+pub(super) fn status(object: Object, status: &[StatusReport], seen_by: Option<&str>) -> Object {
+    let object = seen_by.into_iter().fold(object, |object, node| object.with("as_seen_by", node));
     object.list("nodes", status, |node| {
         Object::new()
             .with("id", &node.id)
-            .with("status", if node.is_up { "up" } else { "down" })
+            .with("status", vitality(node.vitality))
             .with("state", node.phase.to_string())
             .with("load_bytes", node.load_bytes)
             .with("tokens", node.tokens)
@@ -89,6 +90,14 @@ pub(super) fn status(object: Object, status: &[StatusReport]) -> Object {
             .with("host_id", hex(node.host_id))
             .with("faults", faults::each(&node.faults))
     })
+}
+
+fn vitality(vitality: Vitality) -> &'static str {
+    match vitality {
+        Vitality::Up => "up",
+        Vitality::Down => "down",
+        Vitality::Unknown => "unknown",
+    }
 }
 
 pub(super) fn ring(object: Object, ring: &RingReport, tokens: bool) -> Object {
