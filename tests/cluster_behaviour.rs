@@ -5,10 +5,10 @@
 
 #[path = "cluster_behaviour/basics.rs"]
 mod basics;
-#[path = "cluster_behaviour/campaigns.rs"]
-mod campaigns;
 #[path = "cluster_behaviour/beliefs.rs"]
 mod beliefs;
+#[path = "cluster_behaviour/campaigns.rs"]
+mod campaigns;
 #[path = "cluster_behaviour/clients.rs"]
 mod clients;
 #[path = "cluster_behaviour/crashes.rs"]
