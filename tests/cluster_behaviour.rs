@@ -5,6 +5,8 @@
 
 #[path = "cluster_behaviour/basics.rs"]
 mod basics;
+#[path = "cluster_behaviour/bounds.rs"]
+mod bounds;
 #[path = "cluster_behaviour/clients.rs"]
 mod clients;
 #[path = "cluster_behaviour/crashes.rs"]
@@ -21,6 +23,8 @@ mod forced;
 mod growth;
 #[path = "cluster_behaviour/interruptions.rs"]
 mod interruptions;
+#[path = "cluster_behaviour/leaders.rs"]
+mod leaders;
 #[path = "cluster_behaviour/looking.rs"]
 mod looking;
 #[path = "cluster_behaviour/moves.rs"]

@@ -169,7 +169,9 @@ impl Cluster {
                 self.serve_clients(node);
             }
         }
-        while self.changes.running.is_none() && self.ready_leader().is_some() {
+        // A change that the topology names goes first: its next leader goes on with it.
+        let is_free = |cluster: &Cluster| cluster.changes.running.is_none() && cluster.topology.stage().is_none();
+        while is_free(self) && self.ready_leader().is_some() {
             let Some(purpose) = self.changes.waiting.pop_front() else { return };
             let topology = Arc::clone(&self.topology);
             let machine = match purpose {
@@ -182,7 +184,6 @@ impl Cluster {
                     }
                     machine
                 }
-                Purpose::Resume if topology.stage().is_some() => Some(RingChange::resume(topology, self.now)),
                 Purpose::Repair => Some(RingChange::new(topology, Change::Repair, self.now)),
                 Purpose::Clear(before) => Some(RingChange::new(topology, Change::Clear(before), self.now)),
                 Purpose::Resume | Purpose::Add(_) | Purpose::Remove { .. } => None,
