@@ -7,6 +7,8 @@
 mod basics;
 #[path = "cluster_behaviour/beliefs.rs"]
 mod beliefs;
+#[path = "cluster_behaviour/bounds.rs"]
+mod bounds;
 #[path = "cluster_behaviour/campaigns.rs"]
 mod campaigns;
 #[path = "cluster_behaviour/clients.rs"]
@@ -25,6 +27,8 @@ mod forced;
 mod growth;
 #[path = "cluster_behaviour/interruptions.rs"]
 mod interruptions;
+#[path = "cluster_behaviour/leaders.rs"]
+mod leaders;
 #[path = "cluster_behaviour/looking.rs"]
 mod looking;
 #[path = "cluster_behaviour/moves.rs"]

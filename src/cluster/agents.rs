@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::commit::Held;
 use super::event::{About, Body, Event};
+use super::succession::ends_a_change;
 use super::{Cluster, NodeId};
 use crate::node::{Durability, Replica};
 use crate::protocol::agent::{self, Agent, Outbox, Promise, Remembered};
@@ -121,6 +122,11 @@ impl Cluster {
             agent::Event::Membership(event) => {
                 let (kind, peer, number) = membership_event(&event);
                 self.note(TraceEvent { peer, ..told(kind, number) });
+                if let MembershipEvent::Returned { node: peer, .. } | MembershipEvent::Refuted { node: peer, .. } =
+                    event
+                {
+                    self.on_heard_again(node, peer);
+                }
                 // A leader that hears of a node again lets it hand over and get back what is due.
                 let is_news = matches!(event, MembershipEvent::Returned { .. } | MembershipEvent::Joined { .. });
                 if is_news && self.ready_leader() == Some(node) {
@@ -149,11 +155,16 @@ impl Cluster {
         if topology.epoch() <= process.replica.topology().epoch() {
             return;
         }
+        let ends_change = ends_a_change(&process.replica.topology(), topology);
+        process.replica.set_owing(ends_change || process.replica.is_owing());
         // A replica whose log has failed refuses; the coordinator plans with the topology all the same.
         let fence = Request::Fence { topology: Arc::clone(topology) };
         if process.replica.stage(now, &fence).is_ok() {
             self.hold(node, Durability::Synced, None);
             self.on_adopted(node);
+            if ends_change {
+                self.return_later(node);
+            }
         }
     }
 

@@ -166,7 +166,9 @@ impl Cluster {
                 self.serve_clients(node);
             }
         }
-        while self.changes.running.is_none()
+        // A change that the topology names goes first: its next leader goes on with it.
+        let is_free = |cluster: &Cluster| cluster.changes.running.is_none() && cluster.topology.stage().is_none();
+        while is_free(self)
             && let Some(leader) = self.ready_leader()
         {
             let next = self.changes.waiting.iter().position(|purpose| self.has_heard(leader, purpose));
@@ -182,7 +184,6 @@ impl Cluster {
                     }
                     machine
                 }
-                Purpose::Resume if topology.stage().is_some() => Some(RingChange::resume(topology, self.now)),
                 Purpose::Repair => Some(RingChange::new(topology, Change::Repair, self.now)),
                 Purpose::Clear(before) => Some(RingChange::new(topology, Change::Clear(before), self.now)),
                 Purpose::Resume | Purpose::Add(_) | Purpose::Remove { .. } => None,

@@ -1,6 +1,7 @@
 //! Messages: sent into the network, arriving at a process or nowhere, answered.
 
 use super::event::{About, Body, Envelope, Event};
+use super::succession::ends_a_change;
 use super::{Cluster, NodeId};
 use crate::protocol::agent;
 use crate::protocol::hlc::MAX_AHEAD;
@@ -110,6 +111,11 @@ impl Cluster {
         let now = self.now_at(node);
         self.watch_served(node, request);
         let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut()) else { return };
+        let ends_change = match request {
+            Request::Fence { topology } => ends_a_change(&process.replica.topology(), topology),
+            _ => false,
+        };
+        process.replica.set_owing(ends_change || process.replica.is_owing());
         let staged = process.replica.stage(now, request);
         if staged.is_ok() && matches!(request, Request::Get { .. }) {
             process.values_read += 1;
@@ -118,6 +124,9 @@ impl Cluster {
         self.hold_staged(node, from, about, staged);
         if is_adopted {
             self.on_adopted(node);
+        }
+        if is_adopted && ends_change {
+            self.return_later(node);
         }
     }
 

@@ -4,6 +4,9 @@
 //! a majority has accepted again the newest topology it knows, then either that topology names a stage, and it goes on
 //! from there; or the change has come to its end, or to nothing, and the ring is whole all the same (MOVE-4).
 //!
+//! A member that hears of a change only when it is over, because it was cut off or stood still, holds what is no longer its
+//! own. As one that was down it hands that over, and tries again when it is heard again.
+//!
 //! A leader that takes itself out of the ring leads no longer once that is committed. What is left then is to tell the
 //! others, for which no agreement is needed, so it does that still.
 
@@ -14,6 +17,7 @@ use super::change::{LEADER_PATIENCE, Purpose, Running, stage_name};
 use super::{Cluster, NodeId, OPERATOR};
 use crate::error::Error;
 use crate::protocol::ring_change::{Ended, RingChange};
+use crate::ring::Member;
 use crate::sim::trace::TraceEvent;
 use crate::topology::{Topology, founding_voters};
 use crate::types::Epoch;
@@ -165,6 +169,25 @@ impl Cluster {
         }
     }
 
+    /// The node has heard that the ring has changed. Was it out of reach meanwhile, then it holds what is no longer its
+    /// own and nobody else may have, and hands it over as one does that was down.
+    pub(super) fn return_later(&mut self, node: NodeId) {
+        let known = self.topology_at(node).map(|known| known.epoch());
+        let told = self.changes.running.as_ref().map(|running| running.machine.topology().epoch());
+        // The change that it hears this of sees to the node itself.
+        if told != known {
+            self.keep_in_change(node);
+        }
+        self.request_change(Purpose::Return(node));
+    }
+
+    /// A node is heard again. If it could not hand over what is no longer its own, the leader has it try again.
+    pub(super) fn on_heard_again(&mut self, observer: NodeId, node: NodeId) {
+        if self.ready_leader() == Some(observer) && self.owing().contains(&node) {
+            self.request_change(Purpose::Return(node));
+        }
+    }
+
     /// `--force`, where so many voters are down for good that nobody can be elected: the operator appoints the survivors
     /// as voters. Nothing else could, and nothing is agreed on behind their backs: the dead do not return.
     pub(super) fn replace_dead_voters(&mut self) -> Result<(), Error> {
@@ -187,4 +210,18 @@ impl Cluster {
         self.hurry_election();
         self.await_leader().map(drop)
     }
+}
+
+/// Whether a ring change has ended between `known` and `next`, with the new ring or with the old one: a node that goes from
+/// the one to the other may hold what it gave up, or was to gain.
+pub(super) fn ends_a_change(known: &Topology, next: &Topology) -> bool {
+    let next = rings(next);
+    rings(known).any(|ring| !ring.is_empty() && next.clone().all(|other| other != ring))
+}
+
+/// The members of the ring in force, and of the one that comes.
+fn rings(topology: &Topology) -> impl Iterator<Item = &[Member]> + Clone {
+    let record = topology.record();
+    let next = record.change.as_ref().map(|(_, members)| members.as_slice());
+    std::iter::once(record.members.as_slice()).chain(next)
 }

@@ -43,8 +43,8 @@ impl Cluster {
                 if self.topology.is_replica(*id, key.token()) {
                     continue;
                 }
-                // One whose heirs are down keeps what it could not hand over.
-                if self.down().next().is_some() {
+                // One whose heirs are down, or that was out of reach, keeps what it could not hand over.
+                if self.down().next().is_some() || self.is_behind(*id) {
                     *owed.entry(*id).or_default() += 1;
                 } else {
                     violations.push(format!("MOVE-6 {} holds {}, which is not its own", self.label(*id), shown(key)));
@@ -55,6 +55,12 @@ impl Cluster {
             findings.notes.push(format!("{} still has to hand over {keys} keys", self.label(id)));
         }
         findings.add("MOVE-6 (no orphans)", copies, violations);
+    }
+
+    /// Whether a node was out of reach when a ring change ended, and has yet to hear of it or to hand over.
+    fn is_behind(&self, id: NodeId) -> bool {
+        let Some(process) = self.nodes.get(&id).and_then(|node| node.process.as_ref()) else { return false };
+        process.replica.is_owing() || process.replica.topology().epoch() < self.topology.epoch()
     }
 
     /// MOVE-6: every acknowledged version is on as many replicas as confirmed it, or on all.

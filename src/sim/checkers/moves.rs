@@ -107,7 +107,7 @@ impl Moves {
     pub fn on_acknowledged(&mut self, write: &Acknowledged, holds: impl Fn(NodeId) -> bool) -> Vec<Finding> {
         let Some((record, ring, Some(next))) = self.chain.get(&write.epoch) else { return Vec::new() };
         let stage = record.change.as_ref().map(|(stage, _)| *stage);
-        if !stage.is_some_and(|stage| stage < Stage::Retiring) {
+        if stage.is_none_or(|stage| stage >= Stage::Retiring) {
             return Vec::new();
         }
         self.writes += 1;
