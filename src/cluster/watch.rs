@@ -193,7 +193,8 @@ impl Cluster {
 
     /// The node has done with the message what it does.
     pub(super) fn watch_after(&mut self, node: NodeId, before: Option<Before>) {
-        let (Some(before), Some(mut watch)) = (before, self.watch.take()) else { return };
+        let Some(before) = before else { return };
+        let Some(mut watch) = self.watch.take() else { return };
         let mut found = Vec::new();
         if let Some(agent) = self.agent(node) {
             match before {
