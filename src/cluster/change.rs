@@ -149,7 +149,12 @@ impl Cluster {
 
     /// Starts what waits for its turn, as far as there is a leader for it.
     pub(super) fn start_next_change(&mut self) {
-        let waiting = std::mem::take(&mut self.changes.waiting);
+        let mut waiting = std::mem::take(&mut self.changes.waiting);
+        // Who is gone, or down again, asks anew when it comes.
+        waiting.retain(|purpose| match purpose {
+            Purpose::Return(node) | Purpose::Restore(node) => !self.is_down(*node),
+            _ => true,
+        });
         // Behind a change under way nobody is settled: it may take from a node, or give it something.
         let is_idle = self.changes.running.is_none();
         let settled = |purpose: &Purpose| match purpose {

@@ -163,7 +163,7 @@ impl Agent {
                 self.turn_away(now, out);
                 // What came beside damaged gossip is not believed either (MEM-5).
                 if let Some((term, leader)) = leader.filter(|_| self.membership.dropped() == dropped) {
-                    self.election.hear_of(term, leader);
+                    self.elect(out, |election, votes| election.hear_of(term, leader, votes));
                 }
             }
             Message::Election(message) => {

@@ -55,7 +55,7 @@ impl Scene {
     /// Takes note of an election.
     fn look(&mut self) {
         let Some(elected) = self.cluster.events(1, None, Some("elect")).unwrap().pop() else { return };
-        let term = elected.detail.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
+        let term = elected.detail.split(|c: char| !c.is_ascii_digit()).find_map(|word| word.parse().ok()).unwrap();
         if term > self.term {
             (self.leader, self.term) = (elected.node.unwrap(), term);
         }

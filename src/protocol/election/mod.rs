@@ -307,9 +307,14 @@ impl Election {
         self.start(now, random);
     }
 
-    /// Takes note of a leader known by gossip. Changes nothing but what [`Election::leader`] and [`Election::term`] say.
-    pub fn hear_of(&mut self, term: u64, leader: NodeId) {
+    /// Takes note of a leader known by gossip. Who does not vote enters its term, durably: should an operator appoint it
+    /// as a voter when those who know are dead, it must not stand in a term that was led. A voter changes nothing but
+    /// what [`Election::leader`] and [`Election::term`] say: it hears of terms from the others who vote.
+    pub fn hear_of(&mut self, term: u64, leader: NodeId, out: &mut Outbox) {
         self.rumour = self.rumour.max(Some((term, leader)));
+        if term > self.ballot.term && !self.electorate().contains(self.me) {
+            self.enter_term(term, None, out);
+        }
     }
 
     /// Campaigns at the next chance instead of waiting for a leader: of a cluster that starts there is none.

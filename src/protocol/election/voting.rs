@@ -19,7 +19,7 @@ impl Election {
         }
         let term = self.ballot.term;
         let newest = self.ballot.newest(&self.committed);
-        let request = Message::PreVoteRequest { term, prospective: term + 1, newest };
+        let request = Message::PreVoteRequest { term, prospective: self.next_term(), newest };
         out.messages.extend(self.peers().into_iter().map(|peer| (peer, request.clone())));
     }
 
@@ -46,8 +46,9 @@ impl Election {
         random: &mut dyn FnMut() -> u64,
         out: &mut Outbox,
     ) {
+        let next = self.next_term();
         let Role::Canvassing { votes } = &mut self.role else { return };
-        if prospective != self.ballot.term + 1 {
+        if prospective != next {
             return;
         }
         if granted {
@@ -60,9 +61,15 @@ impl Election {
         }
     }
 
+    /// Above every term it has heard of: one that did not vote before, and is appointed by `--force`, knows the terms of
+    /// the dead by gossip alone.
+    fn next_term(&self) -> u64 {
+        self.term() + 1
+    }
+
     /// Stands for election in the next term.
     pub(super) fn stand(&mut self, now: Time, random: &mut dyn FnMut() -> u64, out: &mut Outbox) {
-        self.enter_term(self.ballot.term + 1, Some(self.me), out);
+        self.enter_term(self.next_term(), Some(self.me), out);
         // Its own vote counts when the disk has it.
         self.role = Role::Candidate { votes: self.electorate().tally() };
         self.arm(now, random);

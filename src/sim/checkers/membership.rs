@@ -61,7 +61,8 @@ impl Memberships {
                 let what = format!("believes in incarnation {incarnation}, whose disk never held more than {durable}");
                 findings.push(Finding::new("MEM-3", &[observer, node], what));
             }
-            if is_removed(node) {
+            // Who leaves knows itself until it is gone.
+            if is_removed(node) && node != observer {
                 findings.push(Finding::new("MEM-4", &[observer, node], "has the removed node in its view"));
             }
             if is_dead && is_well(node) {

@@ -230,7 +230,7 @@ impl World {
         self.act(to, |election, now, random, out| {
             election.learn(now, committed, random, out);
             if let Some(leader) = leader {
-                election.hear_of(term, leader);
+                election.hear_of(term, leader, out);
             }
         });
     }
