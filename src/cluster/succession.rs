@@ -102,7 +102,7 @@ impl Cluster {
                 }
             }
             Some(running) if running.report.is_some() || running.term >= term => {}
-            Some(running) if self.is_last_word(running) => {}
+            Some(running) if self.is_last_word(running, leader) => {}
             Some(_) => self.take_over(leader, term),
             None if self.topology.stage().is_some() => {
                 let machine = RingChange::resume(Arc::clone(&self.topology), self.now);
@@ -112,10 +112,15 @@ impl Cluster {
         }
     }
 
-    /// Whether only the last topology is left to be told, by a leader that lives and is not one any more.
-    fn is_last_word(&self, running: &Running) -> bool {
+    /// Whether only the last topology is left to be told, by a leader that lives, is not one any more, and is not cut off
+    /// from the `next` one: for then it is cut off from the others too, and would never come to its end.
+    fn is_last_word(&self, running: &Running, next: NodeId) -> bool {
+        let is_cut = self.network.is_cut(running.leader, next) || self.network.is_cut(next, running.leader);
         let is_over = running.proposal.is_none() && running.machine.topology().stage().is_none();
-        is_over && self.is_at_work(running.leader) && running.machine.topology().epoch() == self.topology.epoch()
+        is_over
+            && !is_cut
+            && self.is_at_work(running.leader)
+            && running.machine.topology().epoch() == self.topology.epoch()
     }
 
     /// The leader that carried out the change is gone: `leader` goes on with it, or finds that it has ended.

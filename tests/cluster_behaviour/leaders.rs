@@ -228,6 +228,12 @@ fn a_leader_that_leaves_and_dies_on_the_way_leaves_a_whole_ring() {
     }
 }
 
+/// It is voted out by what it proposed, and has only to tell of it: the next leader does that instead.
+#[test]
+fn a_leader_that_has_left_and_is_cut_off_before_it_told_all_leaves_a_whole_ring() {
+    strike_at_every_stage(10, 260, Blow::CutOff, Work::RemoveLeader);
+}
+
 #[test]
 #[ignore = "minutes: every 20 events of a change, over ten seeds"]
 fn leaders_go_at_every_moment() {
