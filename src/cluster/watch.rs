@@ -12,7 +12,8 @@ use std::sync::Arc;
 use super::coordinator::Task;
 use super::event::{Body, Envelope, Event, TaskId};
 use super::ledger::MAX_FINDINGS;
-use super::{Cluster, NodeId};
+use super::{Cluster, NodeId, OPERATOR};
+use crate::node::Replica;
 use crate::protocol::agent::{self, Agent};
 use crate::protocol::election::{Ballot, Message};
 use crate::protocol::membership::MemberView;
@@ -174,6 +175,9 @@ impl Cluster {
     pub(super) fn watch_agreed(&mut self, node: NodeId, topology: &Topology) {
         let Some(watch) = &mut self.watch else { return };
         let found = watch.moves.on_agreed(node, topology.record());
+        if node == OPERATOR {
+            watch.elections.on_appointed();
+        }
         self.convict(found);
     }
 
@@ -253,10 +257,11 @@ impl Cluster {
     fn judge_acknowledged(&self, moves: &mut Moves, coordinator: NodeId, task: &Task) -> Vec<Finding> {
         let Some((stamp, level, epoch)) = task.write() else { return Vec::new() };
         let (key, token) = (&task.key, task.key.token());
-        // Who is past the epoch may have handed it over; who is down is believed what it said.
+        // Who is past the epoch may have handed it over; who is down, or has lost data, is believed what it said.
         let has_it = |node: NodeId| {
             let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
-            let here = process.filter(|process| process.replica.topology().epoch() == epoch);
+            let is_here = |replica: &Replica| replica.topology().epoch() == epoch && !replica.is_recovering();
+            let here = process.filter(|process| is_here(&process.replica));
             here.is_none_or(|process| holds(process.replica.store(), key, stamp))
         };
         let write = Acknowledged { coordinator, epoch, token, level, stamp };

@@ -79,6 +79,13 @@ impl Elections {
         (!is_kept).then(|| Finding::new("ELECT-1", &[voter], what()))
     }
 
+    /// An operator has appointed other voters, because those before are gone for good: their terms mean nothing to these,
+    /// who may never have heard of them.
+    pub fn on_appointed(&mut self) {
+        self.leaders.clear();
+        self.votes.clear();
+    }
+
     /// `leader` says that it was elected in `term`; `voters` are those of the newest topology that is committed.
     pub fn on_elected(&mut self, leader: NodeId, term: u64, voters: &[NodeId]) -> Vec<Finding> {
         let mut findings: Vec<Finding> = self.on_leader(leader, term).into_iter().collect();
