@@ -80,7 +80,6 @@ const LEAVING: Chapter = Chapter {
     steps: &[
         Again(FILL),
         Say("What the leaving node holds goes to those who come next on the ring. It serves until they have it."),
-        Type("count"),
         Type("removenode node2"),
         Type("count"),
         Type("check"),
@@ -94,8 +93,9 @@ const DYING: Chapter = Chapter {
     steps: &[
         Type("put apple 1"),
         Type("kill node2"),
-        Say("Two of three are left. A quorum is two: reading and writing go on. ([node2] is the key's primary, up or \
-             not; the read waits 10 ms for it, then asks the third.)"),
+        Say(
+            "Two of three are left. A quorum is two: reading and writing go on. A read waits 10 ms for node2, then asks the third.",
+        ),
         Type("put apple 3"),
         Type("get apple"),
         Say("Who insists on all three waits until the deadline, and is told the truth:"),
@@ -131,8 +131,7 @@ const TEARING: Chapter = Chapter {
         Again("clients 20 --mix 0/100 --for 250ms; advance 150ms  # answers not shown"),
         Type("kill node2 --power-loss"),
         Type("restart node2"),
-        Say("Checksums found the torn end, and it was cut. What went with it came back from the other two copies, \
-             before node2 answered any read."),
+        Say("Checksums found the torn end; what it held came back from the other two."),
         Again("advance 2s  # answers not shown"),
         Type("check"),
     ],

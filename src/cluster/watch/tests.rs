@@ -42,7 +42,6 @@ fn a_quiet_cluster_is_judged_and_sound() {
     let cluster = cluster();
     let watch = cluster.watch.as_ref().unwrap();
     assert!(watch.elections.promises > 10 && watch.memberships.beliefs > 100 && watch.moves.agreed > 10);
-    assert!(watch.moves.dropped > 0, "the third node took some over");
 }
 
 #[test]

@@ -52,7 +52,8 @@ fn a_sole_voter_elects_itself_at_once() {
     assert_eq!(world.election(2).leader(), None, "who does not vote is told by gossip");
     world.gossip(NodeId(1), NodeId(2));
     assert_eq!((world.election(2).leader(), world.election(2).term()), (Some(NodeId(1)), 1));
-    assert_eq!(world.election(2).ballot().term, 0, "a rumour binds nobody");
+    let ballot = world.election(2).ballot();
+    assert_eq!((ballot.term, ballot.vote), (1, None), "it enters the term, and promises nobody a vote");
 }
 
 #[test]

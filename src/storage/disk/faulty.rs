@@ -5,7 +5,7 @@
 //! of each file was synced, and can cut the files below to that, as a power loss would, on real files too.
 //!
 //! What was in a file when the wrapper first met it counts as synced. Entries of directories are taken as durable at
-//! once; for their loss, ask the [`MemoryDisk`](super::MemoryDisk) below for its images.
+//! once; for their loss, ask the [`MemoryDisk`] below for its images.
 
 use std::collections::BTreeMap;
 use std::io;
