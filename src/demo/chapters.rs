@@ -93,9 +93,7 @@ const DYING: Chapter = Chapter {
     steps: &[
         Type("put apple 1"),
         Type("kill node2"),
-        Say(
-            "Two of three are left. A quorum is two: reading and writing go on. A read waits 10 ms for node2, then asks the third.",
-        ),
+        Say("Two of three are left, and two are a quorum: reads and writes go on."),
         Type("put apple 3"),
         Type("get apple"),
         Say("Who insists on all three waits until the deadline, and is told the truth:"),
@@ -126,8 +124,7 @@ const TEARING: Chapter = Chapter {
     title: "a log is torn",
     scene: THREE,
     steps: &[
-        Say("A power cut is worse: what was not synced is gone, the last record perhaps half written. It hits node2 \
-             while twenty clients write."),
+        Say("A power cut is worse: what was not synced is gone. Twenty clients write."),
         Again("clients 20 --mix 0/100 --for 250ms; advance 150ms  # answers not shown"),
         Type("kill node2 --power-loss"),
         Type("restart node2"),
