@@ -55,6 +55,8 @@ impl Time {
     pub const MILLISECOND: Time = Time(1_000);
     /// One second.
     pub const SECOND: Time = Time(1_000_000);
+    /// The end of time: of what is not due until something else happens.
+    pub const NEVER: Time = Time(u64::MAX);
 
     /// This time and `later` more, stopping at the end of time instead of wrapping.
     #[must_use]

@@ -74,13 +74,7 @@ impl Cluster {
         let life = at.life;
         let Some(process) = at.process.as_mut() else { return };
         let until = process.agent.wake_at().max(self.now.plus(Time(1)));
-        if process.agent_timer.is_some_and(|timer| timer.at() == until) {
-            return;
-        }
-        if let Some(timer) = process.agent_timer.take() {
-            self.queue.cancel(timer);
-        }
-        process.agent_timer = Some(self.queue.schedule(until, Event::AgentTimer { node, life }));
+        self.queue.reset(&mut process.agent_timer, until, Event::AgentTimer { node, life });
     }
 
     pub(super) fn on_agent_timer(&mut self, node: NodeId, life: u64) {

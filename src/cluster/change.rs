@@ -40,8 +40,9 @@ pub(super) struct Running {
     pub(super) machine: RingChange,
     pub(super) purpose: Purpose,
     pub(super) account: Option<RingAccount>,
-    /// Who carries it out, and the term in which it was elected.
+    /// Who carries it out, in which life, and the term in which it was elected.
     pub(super) leader: NodeId,
+    pub(super) life: u64,
     pub(super) term: u64,
     /// Published by the machine, and not committed yet.
     pub(super) proposal: Option<Arc<Topology>>,
@@ -99,7 +100,7 @@ impl Cluster {
     pub(super) fn blocked(&self) -> Option<Error> {
         let running = self.changes.running.as_ref()?;
         let machine = &running.machine;
-        let silent = if self.is_at_work(running.leader) { machine.waits_for() } else { self.missing_voters() };
+        let silent = if self.is_carried_out(running) { machine.waits_for() } else { self.missing_voters() };
         let needs_restart = |id: &NodeId| {
             let process = self.nodes.get(id).and_then(|node| node.process.as_ref());
             process.is_none_or(|process| process.replica.store().failure().is_some())
@@ -223,6 +224,7 @@ impl Cluster {
             purpose,
             account,
             leader,
+            life: self.life_of(leader),
             term: self.term_of(leader),
             proposal: None,
             moved_before: Moved::default(),
@@ -246,7 +248,7 @@ impl Cluster {
     /// Does what the change wants until it waits.
     pub(super) fn drive_change(&mut self) {
         while let Some(running) = self.changes.running.as_ref().filter(|running| running.report.is_none()) {
-            if self.is_down(running.leader) {
+            if self.is_orphaned(running) {
                 return;
             }
             let Some(running) = &mut self.changes.running else { return };
@@ -287,14 +289,8 @@ impl Cluster {
     fn set_change_timer(&mut self) {
         let Some(running) = &mut self.changes.running else { return };
         let until = running.machine.wake_at().max(self.now.plus(Time(1)));
-        if running.timer.is_some_and(|timer| timer.at() == until) {
-            return;
-        }
-        if let Some(timer) = running.timer.take() {
-            self.queue.cancel(timer);
-        }
         let node = running.leader;
-        running.timer = Some(self.queue.schedule(until, Event::ChangeTimer { node }));
+        self.queue.reset(&mut running.timer, until, Event::ChangeTimer { node });
     }
 
     pub(super) fn on_change_done(&mut self, mut ended: Ended) {

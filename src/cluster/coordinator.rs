@@ -241,18 +241,9 @@ impl Cluster {
     fn set_task_timer(&mut self, node: NodeId, task: TaskId, until: Time) {
         // A machine that wants to be woken in the past is woken in a moment, not at once: time must pass.
         let until = until.max(self.now.plus(Time(1)));
-        let Some(state) = self.task(node, task) else { return };
-        let set = state.timer;
-        if set.is_some_and(|set| set.at() == until) {
-            return;
-        }
-        if let Some(set) = set {
-            self.queue.cancel(set);
-        }
-        let ticket = self.queue.schedule(until, Event::TaskTimer { node, task });
-        if let Some(state) = self.task(node, task) {
-            state.timer = Some(ticket);
-        }
+        let process = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut());
+        let Some(state) = process.and_then(|process| process.tasks.get_mut(&task)) else { return };
+        self.queue.reset(&mut state.timer, until, Event::TaskTimer { node, task });
     }
 
     fn end_task(&mut self, node: NodeId, task: TaskId) {

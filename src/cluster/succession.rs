@@ -55,6 +55,19 @@ impl Cluster {
         !self.is_down(node) && !self.faults.is_paused(node)
     }
 
+    /// Whether the process that carried the change out is gone: one that starts in its place knows nothing of it.
+    pub(super) fn is_orphaned(&self, running: &Running) -> bool {
+        self.is_down(running.leader) || self.life_of(running.leader) != running.life
+    }
+
+    pub(super) fn is_carried_out(&self, running: &Running) -> bool {
+        !self.is_orphaned(running) && !self.faults.is_paused(running.leader)
+    }
+
+    pub(super) fn life_of(&self, node: NodeId) -> u64 {
+        self.nodes.get(&node).map_or(0, |node| node.life)
+    }
+
     /// The leader asks the voters to agree on what the change has published. What is agreed on already is in force.
     pub(super) fn propose(&mut self) {
         let Some(running) = &self.changes.running else { return };
@@ -119,7 +132,7 @@ impl Cluster {
         let is_over = running.proposal.is_none() && running.machine.topology().stage().is_none();
         is_over
             && !is_cut
-            && self.is_at_work(running.leader)
+            && self.is_carried_out(running)
             && running.machine.topology().epoch() == self.topology.epoch()
     }
 
@@ -132,7 +145,7 @@ impl Cluster {
         let event = TraceEvent { what: "taken over", peer: Some(running.leader), ..self.event("change") };
         self.note(TraceEvent { node: Some(leader), number: self.topology.epoch().0, ..event });
         let gone = std::mem::replace(&mut running.leader, leader);
-        (running.term, running.proposal) = (term, None);
+        (running.life, running.term, running.proposal) = (self.life_of(leader), term, None);
         let is_operators = running.account.is_some() || running.purpose == Purpose::Resume;
         if is_operators && self.topology.stage().is_some() {
             running.moved_before.add_earlier(running.machine.moved().clone());

@@ -50,6 +50,17 @@ impl<E> EventQueue<E> {
         ticket
     }
 
+    /// Sets the alarm that `timer` stands for to `at`, instead of when it would have rung. At [`Time::NEVER`] none rings.
+    pub fn reset(&mut self, timer: &mut Option<Ticket>, at: Time, event: E) {
+        if timer.is_some_and(|timer| timer.at() == at) {
+            return;
+        }
+        if let Some(timer) = timer.take() {
+            self.cancel(timer);
+        }
+        *timer = (at < Time::NEVER).then(|| self.schedule(at, event));
+    }
+
     /// Calls an event off. False when it has happened already.
     pub fn cancel(&mut self, ticket: Ticket) -> bool {
         self.order.remove(&ticket).and_then(|place| self.take(place)).is_some()

@@ -319,3 +319,24 @@ fn a_majority_of_the_voters_is_removed_by_force() {
         assert_sound(&mut scene.cluster);
     }
 }
+
+/// Whoever leads a change waits for nothing but answers: when nobody is left to answer, time does not run away.
+#[test]
+fn when_all_die_in_the_middle_of_a_change_nothing_is_left_to_happen() {
+    let mut cluster = cluster_of(3, small(1));
+    fill(&mut cluster, KEYS);
+    cluster.start_add_node("node4", 1.0).unwrap();
+    for _ in 0..40 {
+        assert!(cluster.step());
+    }
+    for node in cluster.members() {
+        cluster.kill(&node).unwrap();
+    }
+    while cluster.step() {}
+    assert!(cluster.now() < Time(60_000_000), "{:?}", cluster.now());
+    for node in ["node1", "node2", "node3"] {
+        cluster.restart(node).unwrap();
+    }
+    cluster.advance(Time(12_000_000));
+    assert_sound(&mut cluster);
+}

@@ -248,7 +248,7 @@ impl Election {
         match &self.role {
             Role::Leader(leadership) => leadership.next_heartbeat,
             _ if self.electorate().contains(self.me) => self.deadline,
-            _ => Time(u64::MAX),
+            _ => Time::NEVER,
         }
     }
 

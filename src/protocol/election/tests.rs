@@ -70,7 +70,7 @@ fn without_voters_there_is_no_leader_and_nothing_to_wait_for() {
     let empty = Arc::new(Topology::empty(3, 8));
     let mut election =
         Election::new(NodeId(1), Ballot::default(), empty, ElectionOptions::default(), Time(0), &mut random);
-    assert_eq!(election.wake_at(), Time(u64::MAX));
+    assert_eq!(election.wake_at(), Time::NEVER);
     let mut out = Outbox::default();
     election.on_time(Time(1 << 40), &mut random, &mut out);
     assert!(out.messages.is_empty() && out.persist.is_none());

@@ -143,7 +143,7 @@ impl Membership {
 
     /// When [`on_time`](Self::on_time) is to be called next. Never, once the node was removed.
     pub fn wake_at(&self) -> Time {
-        if self.own.record.removed { Time(u64::MAX) } else { self.wake_at }
+        if self.own.record.removed { Time::NEVER } else { self.wake_at }
     }
 
     /// One round of gossip, if it is due: judges the silence of all, then speaks. A call that comes late says that the
@@ -166,11 +166,9 @@ impl Membership {
 
     /// Takes a message of `from`, and answers it.
     pub fn on_gossip(&mut self, now: Time, from: NodeId, bytes: &[u8], out: &mut MembershipOutbox) {
-        if self.own.record.removed || from == self.me {
-            return;
-        }
         let mut rumours = std::mem::take(&mut self.read);
         match Gossip::decode(from, bytes, &mut rumours) {
+            Ok(_) if self.own.record.removed || from == self.me => {}
             Ok(gossip) if self.is_removed(from) => self.dismiss(&gossip.head, out),
             Ok(gossip) => {
                 self.notice_sleep(now);

@@ -260,7 +260,7 @@ fn a_removed_node_does_not_return() {
     }
     let itself = &world.hosts[&5].membership;
     assert!(itself.is_removed(NodeId(5)), "it was told");
-    assert_eq!(itself.wake_at(), Time(u64::MAX));
+    assert_eq!(itself.wake_at(), Time::NEVER);
 }
 
 /// MEM-5: damaged messages are counted and otherwise as if lost.

@@ -92,7 +92,7 @@ impl Calls {
     }
 
     pub(super) fn wake_at(&self) -> Time {
-        self.open.values().map(|call| call.last_sent.plus(RESEND_AFTER)).min().unwrap_or(Time(u64::MAX))
+        self.open.values().map(|call| call.last_sent.plus(RESEND_AFTER)).min().unwrap_or(Time::NEVER)
     }
 
     /// Queues again what has waited for [`RESEND_AFTER`]; names the nodes that have been silent for [`PATIENCE`].

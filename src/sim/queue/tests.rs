@@ -22,3 +22,20 @@ fn what_was_called_off_never_happens() {
     assert_eq!(queue.pop(), Some((Time(2), "message")));
     assert_eq!(queue.pop(), None);
 }
+
+#[test]
+fn an_alarm_is_moved_and_never_rings_at_the_end_of_time() {
+    let mut queue = EventQueue::new();
+    let mut timer = None;
+    queue.reset(&mut timer, Time(5), "alarm");
+    queue.reset(&mut timer, Time(3), "alarm");
+    queue.schedule(Time(3), "later");
+    // Where it is already, it keeps its place.
+    queue.reset(&mut timer, Time(3), "alarm");
+    assert_eq!(queue.pop(), Some((Time(3), "alarm")));
+    assert_eq!(queue.pop(), Some((Time(3), "later")));
+    queue.reset(&mut timer, Time(7), "alarm");
+    queue.reset(&mut timer, Time::NEVER, "alarm");
+    assert_eq!(timer, None);
+    assert_eq!(queue.pop(), None);
+}

@@ -174,7 +174,7 @@ impl World {
     fn next_at(&self) -> Time {
         let alarms = self.nodes.values().filter_map(|node| Some(node.election.as_ref()?.wake_at()));
         let events = self.queue.first_key_value().map(|((at, _), _)| *at);
-        alarms.chain(events).min().unwrap_or(Time(u64::MAX))
+        alarms.chain(events).min().unwrap_or(Time::NEVER)
     }
 
     /// Who leads and would take a proposal.
