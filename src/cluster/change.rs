@@ -337,12 +337,11 @@ impl Cluster {
         self.start_next_change();
     }
 
-    /// Nodes are out of the ring. What they had and did not hand over is lost.
+    /// Nodes are out of the ring. What the dead alone had is lost.
     fn removed(&mut self, running: &Running, moved: &Moved, are_dead: bool) -> Option<RingChangeReport> {
         let account = running.account.as_ref()?;
         let nodes = account.nodes();
-        let gone: Vec<NodeId> = nodes.iter().copied().filter(|node| are_dead || moved.owing.contains(node)).collect();
-        let lost = if gone.is_empty() { Vec::new() } else { self.write_off(&gone) };
+        let lost = if are_dead { self.write_off(&nodes) } else { Vec::new() };
         for id in nodes {
             if let Some(node) = self.nodes.get_mut(&id) {
                 node.is_retiring = true;

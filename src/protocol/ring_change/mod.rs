@@ -25,7 +25,8 @@
 //! data, and makes all replicas equal: publish, fence and streams are all they need.
 //!
 //! Caveats: one change at a time, which the driver sees to. A silent node is asked again for ever, but holds a stage
-//! up only for [`PATIENCE`], unless without it no majority remains.
+//! up only for [`PATIENCE`], unless without it no majority remains. One that is to leave and is silent before ReadBoth
+//! stays: what was acknowledged at ONE may be there alone. Later all it has is with others too.
 
 mod calls;
 mod plan;

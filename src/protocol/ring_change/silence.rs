@@ -16,7 +16,7 @@ impl RingChange {
         match (&self.phase, self.topology.stage(), &self.goal) {
             (Phase::Fence | Phase::Publish | Phase::Publishing | Phase::Count | Phase::Over(_), ..) => {}
             (_, None, Goal::Return(subject) | Goal::Restore(subject)) if *subject == node => self.give_up(node),
-            (Phase::Stream, Some(Stage::Copying), _) if receives => self.abort(node),
+            (Phase::Stream, Some(Stage::Copying), _) if receives || self.is_leaver(node) => self.abort(node),
             (Phase::Stream, Some(Stage::Copying), _) if donates && newly => self.start_copying(),
             (Phase::Sync, Some(Stage::Copying), _) => self.abort(node),
             (Phase::Stream, None, Goal::Restore(subject)) if donates && newly => self.start_restoring(*subject),
@@ -37,7 +37,8 @@ impl RingChange {
         self.fence_targets().iter().all(|node| self.fenced.contains(node) || self.silent.contains(node))
     }
 
-    /// A majority of both sets of every moving range has raised its epoch; where nothing moves, at least one node.
+    /// A majority of both sets of every moving range has raised its epoch, and who leaves; where nothing moves, at least
+    /// one node.
     pub(super) fn fence_holds(&self) -> bool {
         if let Goal::Return(node) | Goal::Restore(node) = self.goal {
             return self.fenced.contains(&node);
@@ -47,13 +48,29 @@ impl RingChange {
         if self.topology.stage().is_none() && self.fenced.is_empty() {
             return self.fence_targets().is_empty();
         }
-        self.short_sets().next().is_none()
+        self.short_sets().next().is_none() && self.leavers().all(|node| self.fenced.contains(&node))
+    }
+
+    /// Who leaves of its own will, while the change can still be called off: what only it has goes with it if it is not
+    /// there to hand it over.
+    fn leavers(&self) -> impl Iterator<Item = NodeId> {
+        let record = self.topology.record();
+        let next = match &record.change {
+            Some((Stage::Fencing | Stage::Copying, next)) if !self.is_forced() => Some(next),
+            _ => None,
+        };
+        let stays = move |node: NodeId| next.is_none_or(|next| next.iter().any(|member| member.id == node));
+        record.members.iter().map(|member| member.id).filter(move |node| !stays(*node))
+    }
+
+    fn is_leaver(&self, node: NodeId) -> bool {
+        self.leavers().any(|leaver| leaver == node)
     }
 
     /// A silent node without which the fence does not hold; any silent one where nothing moves.
     pub(super) fn missing_at_fence(&self) -> Option<NodeId> {
         let silent: Vec<NodeId> = self.fence_targets().into_iter().filter(|node| self.silent.contains(node)).collect();
-        let is_needed = |node: &&NodeId| self.short_sets().any(|set| set.contains(**node));
+        let is_needed = |node: &&NodeId| self.is_leaver(**node) || self.short_sets().any(|set| set.contains(**node));
         silent.iter().find(is_needed).or(silent.first()).copied()
     }
 
