@@ -15,7 +15,7 @@ use super::event::{About, Body, Event};
 use super::succession::ends_a_change;
 use super::{Cluster, NodeId};
 use crate::node::{Durability, Replica};
-use crate::protocol::agent::{self, Agent, Outbox, Promise, Remembered};
+use crate::protocol::agent::{self, Agent, ChangeRequest, Outbox, Promise, Remembered};
 use crate::protocol::election::Ballot;
 use crate::protocol::membership::MembershipEvent;
 use crate::protocol::message::Request;
@@ -48,7 +48,7 @@ impl Cluster {
         node: NodeId,
         call: impl FnOnce(&mut Agent, Time, &mut dyn FnMut() -> u64, &mut Outbox),
     ) {
-        let (now, was_ready) = (self.now, self.is_ready_to_lead(node));
+        let now = self.now;
         let Some(at) = self.nodes.get_mut(&node) else { return };
         let Some(process) = at.process.as_mut() else { return };
         let mut out = Outbox::default();
@@ -63,8 +63,9 @@ impl Cluster {
         for event in out.events {
             self.on_agent_event(node, event);
         }
-        if !was_ready && self.is_ready_to_lead(node) {
-            self.on_leader_ready(node);
+        for ChangeRequest { to, change, id, request } in out.requests {
+            self.count_request(change, to, &request);
+            self.send(node, to, About::Change { change, id }, Body::Request(request));
         }
     }
 
@@ -116,26 +117,25 @@ impl Cluster {
             agent::Event::Membership(event) => {
                 let (kind, peer, number) = membership_event(&event);
                 self.note(TraceEvent { peer, ..told(kind, number) });
-                if let MembershipEvent::Returned { node: peer, .. } | MembershipEvent::Refuted { node: peer, .. } =
-                    event
+                if let MembershipEvent::Joined { node: peer }
+                | MembershipEvent::Returned { node: peer, .. }
+                | MembershipEvent::Refuted { node: peer, .. } = event
                 {
-                    self.on_heard_again(node, peer);
-                }
-                // A leader that hears of a node again lets it hand over and get back what is due.
-                let is_news = matches!(event, MembershipEvent::Returned { .. } | MembershipEvent::Joined { .. });
-                if is_news && self.ready_leader() == Some(node) {
-                    self.start_next_change();
+                    self.on_heard(node, peer);
                 }
             }
             agent::Event::Elected { term } => {
                 self.note(told("elect", term));
                 self.watch_elected(node, term);
             }
+            agent::Event::Leads { term, resumed } => self.on_leads(node, term, resumed),
             agent::Event::Deposed { term } => self.note(told("depose", term)),
             agent::Event::Committed(topology) => {
                 self.adopt(node, &topology);
                 self.on_agreed(node, &topology);
             }
+            agent::Event::ChangeEnded { change, ended } => self.on_change_ended(change, ended),
+            agent::Event::ChangeLeft { change, moved, percent } => self.on_change_left(change, moved, percent),
         }
     }
 

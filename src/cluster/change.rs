@@ -1,7 +1,6 @@
-//! Ring changes: the elected leader carries out what [`RingChange`] wants, while operations go on.
-//!
-//! What the machine publishes is proposed to the voters first, and in force once a majority of them has it on disk. When
-//! the leader dies, the next one [takes over](super::succession).
+//! Ring changes, as their operator sees them: asked for, followed, and accounted for. The [agent](crate::protocol::agent)
+//! of the elected leader carries them out, while operations go on; when the leader dies, the next one [takes
+//! over](super::succession).
 //!
 //! One change runs at a time. A node that returns, or has lost data, waits for its turn behind the one under way. A
 //! node that has left the ring stays up until the operations it coordinates are answered: leaving fails none of them.
@@ -10,17 +9,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::account::RingAccount;
-use super::event::{About, Body, Event};
 use super::node::Node;
 use super::report::RingChangeReport;
 use super::{Cluster, NodeId};
 use crate::error::Error;
+use crate::protocol::agent::{Agent, ChangeId};
 use crate::protocol::election::ELECTION_BOUND;
-use crate::protocol::message::{Refusal, Reply};
-use crate::protocol::ring_change::{Change, ChangeStep, Ended, Moved, RingChange};
-use crate::sim::queue::Ticket;
+use crate::protocol::message::{Refusal, Reply, Request};
+use crate::protocol::ring_change::{Change, Ended, Moved, RingChange};
 use crate::sim::trace::TraceEvent;
-use crate::topology::{Stage, Topology};
+use crate::topology::Stage;
 use crate::types::{Stamp, Time};
 
 /// The change under way, and those that wait.
@@ -32,26 +30,23 @@ pub(super) struct Changes {
     pub(super) ended: Option<Result<RingChangeReport, Error>>,
     /// Of the last change without a ring: whether it was completed, and what it says.
     pub(super) last: Option<Ended>,
-    serial: u64,
+    /// The newest term in which a leader was ready.
+    pub(super) term: u64,
 }
 
+/// A change as an observer sees it: what it is for, who carries it out, and what it came to. What it is at, only the
+/// [agent](crate::protocol::agent) of its leader knows.
 #[derive(Debug)]
 pub(super) struct Running {
-    pub(super) machine: RingChange,
+    pub(super) change: ChangeId,
+    pub(super) leader: NodeId,
     pub(super) purpose: Purpose,
     pub(super) account: Option<RingAccount>,
-    /// Who carries it out, in which life, and the term in which it was elected.
-    pub(super) leader: NodeId,
-    pub(super) life: u64,
-    pub(super) term: u64,
-    /// Published by the machine, and not committed yet.
-    pub(super) proposal: Option<Arc<Topology>>,
-    /// What had moved when a leader took it over.
+    /// What had moved under leaders that are gone, and how far the last of them had come.
     pub(super) moved_before: Moved,
-    serial: u64,
+    percent_before: u8,
     pub(super) started: Time,
-    pub(super) timer: Option<Ticket>,
-    /// The machine is done; a node that left still coordinates operations.
+    /// The change is done; a node that left still coordinates operations.
     pub(super) report: Option<RingChangeReport>,
 }
 
@@ -82,10 +77,20 @@ impl Cluster {
 
     /// Stage and percent of the ring change under way.
     pub fn ring_change(&self) -> Option<(&'static str, u8)> {
-        let machine = &self.changes.running.as_ref()?.machine;
-        let is_begun = self.topology.stage().is_some() || machine.stage() != Some(Stage::Fencing);
-        let stage = if is_begun { self.topology.stage() } else { machine.stage() };
-        Some((stage_name(stage), machine.percent()))
+        let running = self.changes.running.as_ref()?;
+        let (published, percent) = match self.machine(running) {
+            Some(machine) => (machine.stage(), machine.percent()),
+            None => (None, running.percent_before),
+        };
+        let is_begun = self.topology.stage().is_some() || published != Some(Stage::Fencing);
+        let stage = if is_begun { self.topology.stage() } else { published };
+        Some((stage_name(stage), percent))
+    }
+
+    /// What the leader of the change is at; none where it is gone, or has left it, and no other has taken it over.
+    pub(super) fn machine(&self, running: &Running) -> Option<&RingChange> {
+        let (change, machine) = self.agent(running.leader)?.change()?;
+        (change == running.change).then_some(machine)
     }
 
     pub(super) fn check_no_change(&self) -> Result<(), Error> {
@@ -99,15 +104,15 @@ impl Cluster {
     /// The change under way needs a node that only its operator can bring back.
     pub(super) fn blocked(&self) -> Option<Error> {
         let running = self.changes.running.as_ref()?;
-        let machine = &running.machine;
-        let silent = if self.is_carried_out(running) { machine.waits_for() } else { self.missing_voters() };
+        let machine = self.machine(running).filter(|_| !self.faults.is_paused(running.leader));
+        let silent = machine.map_or_else(|| self.missing_voters(), RingChange::waits_for);
         let needs_restart = |id: &NodeId| {
             let process = self.nodes.get(id).and_then(|node| node.process.as_ref());
             process.is_none_or(|process| process.replica.store().failure().is_some())
         };
         let is_paused = |id: &NodeId| self.faults.is_paused(*id);
         let first = silent.first().filter(|_| silent.iter().all(|id| needs_restart(id) || is_paused(id)))?;
-        let (label, percent) = (self.label(*first), machine.percent());
+        let (label, percent) = (self.label(*first), self.ring_change().map_or(0, |(_, percent)| percent));
         let is_held = is_paused(first) && !needs_restart(first);
         Some(if is_held { Error::ChangePaused { label, percent } } else { Error::ChangeBlocked { label, percent } })
     }
@@ -219,85 +224,69 @@ impl Cluster {
     /// Has the leader carry the change out.
     pub(super) fn run_change(&mut self, purpose: Purpose, machine: RingChange, account: Option<RingAccount>) {
         let Some(leader) = self.ready_leader() else { return };
-        let running = Running {
-            machine,
-            purpose,
-            account,
-            leader,
-            life: self.life_of(leader),
-            term: self.term_of(leader),
-            proposal: None,
-            moved_before: Moved::default(),
-            serial: 0,
-            started: self.now,
-            timer: None,
-            report: None,
-        };
-        self.carry_out(running);
+        let Some(change) = self.agent(leader).map(Agent::next_change) else { return };
+        self.changes.running = Some(self.running(leader, change, purpose, account));
+        let owing = self.owing();
+        self.with_agent(leader, |agent, now, _, out| {
+            let mut machine = machine;
+            owing.into_iter().for_each(|node| machine.keep(node));
+            agent.lead(now, machine, out);
+        });
     }
 
-    /// What is asked from here on has a number of its own: answers to a leader before mean nothing.
-    pub(super) fn carry_out(&mut self, mut running: Running) {
-        self.owing().into_iter().for_each(|node| running.machine.keep(node));
-        self.changes.serial += 1;
-        running.serial = self.changes.serial;
-        self.changes.running = Some(running);
-        self.drive_change();
+    pub(super) fn running(
+        &self,
+        leader: NodeId,
+        change: ChangeId,
+        purpose: Purpose,
+        account: Option<RingAccount>,
+    ) -> Running {
+        let (moved_before, started) = (Moved::default(), self.now);
+        Running { change, leader, purpose, account, moved_before, percent_before: 0, started, report: None }
     }
 
-    /// Does what the change wants until it waits.
-    pub(super) fn drive_change(&mut self) {
-        while let Some(running) = self.changes.running.as_ref().filter(|running| running.report.is_none()) {
-            if self.is_orphaned(running) {
-                return;
-            }
-            let Some(running) = &mut self.changes.running else { return };
-            match running.machine.poll() {
-                ChangeStep::Publish(topology) => {
-                    running.proposal = Some(topology);
-                    self.propose();
-                }
-                ChangeStep::Send { to, id, request } => {
-                    let (serial, leader) = (running.serial, running.leader);
-                    if let Some(account) = &mut running.account {
-                        account.counts.on_request(to, &request, self.now);
-                    }
-                    self.send(leader, to, About::Change { serial, id }, Body::Request(request));
-                }
-                ChangeStep::Wait => return self.set_change_timer(),
-                ChangeStep::Done(ended) => self.on_change_done(ended),
-            }
+    /// The leader asks a replica something: it counts, if the operator is to be told what the change cost.
+    pub(super) fn count_request(&mut self, change: ChangeId, to: NodeId, request: &Request) {
+        let running = self.changes.running.as_mut().filter(|running| running.change == change);
+        if let Some(account) = running.and_then(|running| running.account.as_mut()) {
+            account.counts.on_request(to, request, self.now);
         }
     }
 
-    /// An answer has come back to the leader of the change.
-    pub(super) fn on_change_answer(&mut self, from: NodeId, serial: u64, id: u64, answer: Result<Reply, Refusal>) {
-        if let Some(running) = self.changes.running.as_mut().filter(|running| running.serial == serial) {
-            running.machine.on_reply(from, id, answer);
-            self.drive_change();
+    /// An answer has come back to the leader of a change.
+    pub(super) fn on_change_answer(
+        &mut self,
+        leader: NodeId,
+        from: NodeId,
+        request: (ChangeId, u64),
+        answer: Result<Reply, Refusal>,
+    ) {
+        self.with_agent(leader, |agent, now, _, out| agent.on_answer(now, from, request, answer, out));
+    }
+
+    /// The leader has left the change, or is about to die with it: what had moved counts.
+    pub(super) fn on_change_left(&mut self, change: ChangeId, moved: Moved, percent: u8) {
+        if let Some(running) = self.changes.running.as_mut().filter(|running| running.change == change) {
+            running.moved_before.add_earlier(moved);
+            running.percent_before = percent;
         }
     }
 
-    pub(super) fn on_change_timer(&mut self, leader: NodeId) {
-        if let Some(running) = self.changes.running.as_mut().filter(|running| running.leader == leader) {
-            running.timer = None;
-            running.machine.on_time(self.now);
-            self.drive_change();
-        }
+    /// The process of `node` ends, and with it what it carries out.
+    pub(super) fn lose_change_of(&mut self, node: NodeId) {
+        let Some((change, machine)) = self.agent(node).and_then(Agent::change) else { return };
+        let (moved, percent) = (machine.moved().clone(), machine.percent());
+        self.on_change_left(change, moved, percent);
     }
 
-    fn set_change_timer(&mut self) {
-        let Some(running) = &mut self.changes.running else { return };
-        let until = running.machine.wake_at().max(self.now.plus(Time(1)));
-        let node = running.leader;
-        self.queue.reset(&mut running.timer, until, Event::ChangeTimer { node });
+    pub(super) fn on_change_ended(&mut self, change: ChangeId, ended: Ended) {
+        if self.changes.running.as_ref().is_some_and(|running| running.change == change) {
+            self.on_change_done(ended);
+        }
     }
 
     pub(super) fn on_change_done(&mut self, mut ended: Ended) {
         let Some(mut running) = self.changes.running.take() else { return };
-        if let Some(timer) = running.timer.take() {
-            self.queue.cancel(timer);
-        }
         let what = if let Ended::Complete(moved) = &mut ended {
             moved.add_earlier(std::mem::take(&mut running.moved_before));
             "complete"
@@ -409,8 +398,10 @@ impl Cluster {
 
     /// A node started while a change is under way: what it has yet to hand over outlives that change.
     pub(super) fn keep_in_change(&mut self, id: NodeId) {
-        if let Some(running) = &mut self.changes.running {
-            running.machine.keep(id);
+        let leader = self.changes.running.as_ref().map(|running| running.leader);
+        let leader = leader.and_then(|leader| self.nodes.get_mut(&leader));
+        if let Some(process) = leader.and_then(|leader| leader.process.as_mut()) {
+            process.agent.keep(id);
         }
     }
 }

@@ -93,7 +93,9 @@ impl Cluster {
             (Body::Answer(answer), About::Task { task, stamping, .. }) => {
                 self.on_answer(to, (task, stamping), from, answer);
             }
-            (Body::Answer(answer), About::Change { serial, id }) => self.on_change_answer(from, serial, id, answer),
+            (Body::Answer(answer), About::Change { change, id }) => {
+                self.on_change_answer(to, from, (change, id), answer)
+            }
             (Body::Agent(message), _) => self.on_agent_message(to, from, message, is_damaged),
             (Body::Answer(_), About::Agent) => {}
         }

@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::OperationId;
-use crate::protocol::agent;
+use crate::protocol::agent::{self, ChangeId};
 use crate::protocol::election;
 use crate::protocol::message::{Refusal, Reply, Request};
 use crate::types::{Entry, Key, NodeId, Stamp, TokenRange};
@@ -22,8 +22,6 @@ pub(super) enum Event {
     Upkeep { node: NodeId, life: u64 },
     /// An operation wants to know that time has passed.
     TaskTimer { node: NodeId, task: TaskId },
-    /// The ring change that `node` leads wants to know that time has passed.
-    ChangeTimer { node: NodeId },
     /// A process's agent wants to know that time has passed.
     AgentTimer { node: NodeId, life: u64 },
     /// The client of a coordinator that died, or stands still, gives up.
@@ -46,7 +44,6 @@ impl Event {
             Event::Committed { node, .. }
             | Event::Upkeep { node, .. }
             | Event::TaskTimer { node, .. }
-            | Event::ChangeTimer { node }
             | Event::AgentTimer { node, .. }
             | Event::Asked { node, .. } => Some(*node),
             Event::Orphaned(_) | Event::ClientTurn => None,
@@ -75,8 +72,8 @@ pub(super) struct Envelope {
 pub(super) enum About {
     /// A task of the coordinator, for a client's operation, at the stamp that the task had taken then: counted from 0.
     Task { task: TaskId, operation: OperationId, stamping: u8 },
-    /// A request of the ring change with this serial number.
-    Change { serial: u64, id: u64 },
+    /// A request of a ring change.
+    Change { change: ChangeId, id: u64 },
     /// What agents say to each other.
     Agent,
 }

@@ -22,6 +22,7 @@ impl Cluster {
     /// Kills a node's process: what its log had not handed to the operating system is gone.
     pub fn kill(&mut self, label: &str) -> Result<(), Error> {
         let id = self.find(label)?;
+        self.lose_change_of(id);
         let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
         if node.process.take().is_none() {
             return Err(Error::NodeDown { label: label.to_owned() });
@@ -185,6 +186,7 @@ impl Cluster {
 
     pub(super) fn stop_process(&mut self, id: NodeId) {
         self.faults.upheaval = self.now;
+        self.lose_change_of(id);
         if let Some(node) = self.nodes.get_mut(&id) {
             node.process = None;
         }

@@ -335,7 +335,6 @@ impl Cluster {
             Event::Committed { node, life } => self.on_committed(node, life),
             Event::Upkeep { node, life } => self.on_upkeep(node, life),
             Event::TaskTimer { node, task } => self.on_task_timer(node, task),
-            Event::ChangeTimer { node } => self.on_change_timer(node),
             Event::AgentTimer { node, life } => self.on_agent_timer(node, life),
             Event::Orphaned(id) => self.on_orphaned(id),
             Event::Asked { operation, .. } => self.on_asked(operation),

@@ -1,7 +1,8 @@
 //! One node's control plane: what it believes of the others, who leads, and which topology is in force.
 //!
-//! An agent joins the machines that know nothing of each other: the [`Membership`], which gossips who is alive, and the
-//! [`Election`], which agrees on topologies. It knows only what it was told. The leader is elected among the voters, and
+//! An agent joins the machines that know nothing of each other: the [`Membership`], which gossips who is alive, the
+//! [`Election`], which agrees on topologies, and, at the leader, the [`RingChange`](super::ring_change::RingChange), which
+//! goes from one topology to the next. It knows only what it was told. The leader is elected among the voters, and
 //! everybody else learns of it beside the gossip. A topology that is committed comes to a node in a `Fence` of the
 //! leader; a node that was away hears in the gossip that others have a newer one, and fetches it.
 //!
@@ -11,10 +12,15 @@
 //! Caveat: which nodes are members is told by the topology alone; gossip tells whether they are up. A node that gossip
 //! knows and no topology names has not joined yet, or has left for good: its number tells which.
 
+mod leading;
+
 use std::sync::Arc;
+
+pub use leading::{ChangeId, ChangeRequest};
 
 use super::election::{self, Ballot, Election, ElectionOptions, NotReady};
 use super::membership::{MemberView, Membership, MembershipEvent, MembershipOptions, MembershipOutbox};
+use super::ring_change::{Ended, Moved};
 use crate::topology::Topology;
 use crate::types::{NodeId, Time};
 
@@ -63,6 +69,13 @@ pub enum Event {
         /// The term.
         term: u64,
     },
+    /// It leads this term, and may propose: what was accepted before is committed.
+    Leads {
+        /// The term.
+        term: u64,
+        /// The change that was under way, and that it goes on with.
+        resumed: Option<ChangeId>,
+    },
     /// It leads this term no longer.
     Deposed {
         /// The term.
@@ -70,6 +83,22 @@ pub enum Event {
     },
     /// It has committed this topology as the leader, or was told that it is committed: its replica is to adopt it.
     Committed(Arc<Topology>),
+    /// A change that it carried out has ended.
+    ChangeEnded {
+        /// The change.
+        change: ChangeId,
+        /// How.
+        ended: Ended,
+    },
+    /// It leads no longer, and leaves the change to who leads next.
+    ChangeLeft {
+        /// The change.
+        change: ChangeId,
+        /// What had moved.
+        moved: Moved,
+        /// How far it had come, 0 to 100.
+        percent: u8,
+    },
 }
 
 /// The effects of a call. The driver empties it.
@@ -81,6 +110,9 @@ pub struct Outbox {
     pub promises: Vec<Promise>,
     /// What happened, in order.
     pub events: Vec<Event>,
+    /// What the change that it carries out asks of replicas: to be sent after the events are seen to, for the leader's own
+    /// replica adopts first what the others are told.
+    pub requests: Vec<ChangeRequest>,
 }
 
 /// How patient an agent is.
@@ -104,12 +136,18 @@ pub struct Remembered {
 /// The control plane of one node. See the module's page.
 #[derive(Debug)]
 pub struct Agent {
+    me: NodeId,
     membership: Membership,
     election: Election,
     /// What the node's replica has adopted: it is committed.
     adopted: Arc<Topology>,
     /// When to ask again for a topology that others have.
     fetch_at: Time,
+    /// What it carries out as the leader.
+    led: Option<leading::Led>,
+    changes_led: u64,
+    /// The newest term in which it was ready to propose.
+    leads_since: Option<u64>,
 }
 
 impl Agent {
@@ -132,18 +170,19 @@ impl Agent {
         let mut membership = Membership::new(me, label, incarnation, known, options.membership, now);
         membership.set_epoch(adopted.epoch());
         let election = Election::new(me, ballot, Arc::clone(&adopted), options.election, now, random);
-        Agent { membership, election, adopted, fetch_at: now }
+        Agent { me, membership, election, adopted, fetch_at: now, led: None, changes_led: 0, leads_since: None }
     }
 
     /// When [`Agent::on_time`] wants to be called at the latest.
     pub fn wake_at(&self) -> Time {
-        self.membership.wake_at().min(self.election.wake_at())
+        self.membership.wake_at().min(self.election.wake_at()).min(self.change_wakes_at())
     }
 
     /// Time has passed: a round of gossip, a heartbeat, a campaign.
     pub fn on_time(&mut self, now: Time, random: &mut dyn FnMut() -> u64, out: &mut Outbox) {
         self.gossip(out, |membership, gossip| membership.on_time(now, random, gossip));
-        self.elect(out, |election, votes| election.on_time(now, random, votes));
+        self.elect(now, out, |election, votes| election.on_time(now, random, votes));
+        self.on_change_time(now, out);
         self.catch_up(now, out);
     }
 
@@ -163,11 +202,11 @@ impl Agent {
                 self.turn_away(now, out);
                 // What came beside damaged gossip is not believed either (MEM-5).
                 if let Some((term, leader)) = leader.filter(|_| self.membership.dropped() == dropped) {
-                    self.elect(out, |election, votes| election.hear_of(term, leader, votes));
+                    self.elect(now, out, |election, votes| election.hear_of(term, leader, votes));
                 }
             }
             Message::Election(message) => {
-                self.elect(out, |election, votes| election.on_message(now, from, message, random, votes));
+                self.elect(now, out, |election, votes| election.on_message(now, from, message, random, votes));
             }
             Message::Fetch => out.messages.push((from, Message::Topology(Arc::clone(&self.adopted)))),
             Message::Topology(topology) if topology.epoch() > self.adopted.epoch() => {
@@ -181,7 +220,7 @@ impl Agent {
     pub fn on_durable(&mut self, now: Time, promise: &Promise, out: &mut Outbox) {
         match promise {
             Promise::Ballot { serial, .. } => {
-                self.elect(out, |election, votes| election.on_durable(now, *serial, votes));
+                self.elect(now, out, |election, votes| election.on_durable(now, *serial, votes));
             }
             Promise::Incarnation(incarnation) => self.membership.on_incarnation_durable(*incarnation),
         }
@@ -207,11 +246,11 @@ impl Agent {
         for node in gone {
             self.gossip(out, |membership, gossip| membership.remove(node, now, gossip));
         }
-        self.elect(out, |election, votes| election.learn(now, Arc::clone(topology), random, votes));
+        self.elect(now, out, |election, votes| election.learn(now, Arc::clone(topology), random, votes));
     }
 
     /// As the leader: asks the voters to agree on `topology`. [`Event::Committed`] says that they have.
-    pub fn propose(&mut self, now: Time, topology: Arc<Topology>, out: &mut Outbox) -> Result<(), NotReady> {
+    fn propose(&mut self, now: Time, topology: Arc<Topology>, out: &mut Outbox) -> Result<(), NotReady> {
         let mut votes = election::Outbox::default();
         let proposed = self.election.propose(now, topology, &mut votes);
         take_votes(votes, out);
@@ -299,10 +338,12 @@ impl Agent {
         out.promises.extend(persist_incarnation.map(Promise::Incarnation));
     }
 
-    fn elect(&mut self, out: &mut Outbox, call: impl FnOnce(&mut Election, &mut election::Outbox)) {
+    fn elect(&mut self, now: Time, out: &mut Outbox, call: impl FnOnce(&mut Election, &mut election::Outbox)) {
         let mut votes = election::Outbox::default();
         call(&mut self.election, &mut votes);
+        let seen = out.events.len();
         take_votes(votes, out);
+        self.follow_election(now, seen, out);
     }
 }
 
@@ -319,3 +360,6 @@ fn take_votes(votes: election::Outbox, out: &mut Outbox) {
 
 /// Between two requests for a topology: a round of gossip, so that a lost one costs no more than that.
 const FETCH_EVERY: Time = Time(100_000);
+
+#[cfg(test)]
+mod tests;

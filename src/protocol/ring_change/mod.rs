@@ -386,6 +386,11 @@ impl RingChange {
         u8::try_from(percent).unwrap_or(100)
     }
 
+    /// Whether the ring is the one it ends with: once its topology is in force, nothing is left but to tell it.
+    pub fn only_tells(&self) -> bool {
+        self.stage().is_none() && matches!(self.goal, Goal::Ring { .. } | Goal::Abort { .. } | Goal::Clear)
+    }
+
     /// The nodes without which nothing can go on: they are silent, and all that was asked of others is answered.
     pub fn waits_for(&self) -> BTreeSet<NodeId> {
         let asked: BTreeSet<NodeId> = self.calls.receivers().collect();
