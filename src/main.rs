@@ -1,5 +1,8 @@
 //! `kvsim`: arguments in, exit code out. What happens between is the library's.
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
