@@ -1,10 +1,14 @@
 //! The value cache: of the values used, the least recently used goes first.
 //!
-//! A shard is a slab of values and a list through their places from the newest to the oldest. There is no way in by key:
-//! whoever looks up a key in the table finds there the [`Place`] that the cache gave its value, so one hash table
-//! serves both. A place is checked against the key it holds, so one whose value has gone finds nothing. The list lies
-//! apart from the values: moving one to its front touches a few small numbers and no other value. Every call costs one
-//! lock and a few index writes, whatever the size.
+//! A shard is a slab of values. There is no way in by key: whoever looks up a key in the table finds there the [`Place`]
+//! that the cache gave its value, so one hash table serves both. A place names the moment at which its value was put, so
+//! one whose value has gone finds nothing.
+//!
+//! The order of use costs a read nothing but to note the time in the value's own entry, which it has in hand: a list
+//! would have it write to three others, each somewhere else in memory. Beside the slab lies a heap of when each entry
+//! was used, as far as the heap knows. Entries are only ever used later than that, so what is on top, and true, is the
+//! oldest of all; what has been used since is put back where it belongs. That is paid when something is evicted,
+//! O(log entries).
 //!
 //! A small cache is one shard and evicts in exact order. A large one is cut by bits of the token that the table's
 //! maps do not use, each shard with its share of the capacity and its own exact order, so that threads rarely meet;
@@ -14,6 +18,8 @@
 //! already past. The cache knows nothing of versions: whoever changes the table changes the cache under the same lock,
 //! and keeps the place it was given last. A value whose place is lost stays until it is evicted.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::types::{Key, Value};
@@ -21,13 +27,16 @@ use crate::types::{Key, Value};
 #[cfg(test)]
 mod tests;
 
-/// Where in the cache a key's value was put.
+/// Where in the cache a key's value was put, and when.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Place(u32);
+pub struct Place {
+    put: u64,
+    index: u32,
+}
 
 impl Place {
     /// Nowhere.
-    pub const NONE: Place = Place(NOWHERE);
+    pub const NONE: Place = Place { put: 0, index: u32::MAX };
 }
 
 /// A bounded set of values, each found by its key and place. Thread-safe; cut into shards when large, one shard when
@@ -61,25 +70,25 @@ impl Cache {
 
     /// The value that was put there, now the most recently used. Counts a hit or a miss.
     pub fn get(&self, key: &Key, place: Place) -> Option<Value> {
-        self.shard(key).get(key, place)
+        self.shard(key).get(place)
     }
 
     /// Holds `value` in place of what was at `place`, now the most recently used, evicting the least recently used
     /// when full. Returns where it is from here on.
     pub fn put(&self, key: &Key, place: Place, value: Value) -> Place {
         // What is replaced or evicted is freed after the lock is released.
-        let (place, _freed) = self.shard(key).put(key, place, value);
+        let (place, _freed) = self.shard(key).put(place, value);
         place
     }
 
     /// Forgets what was put there.
     pub fn remove(&self, key: &Key, place: Place) {
-        let _freed = self.shard(key).remove(key, place);
+        let _freed = self.shard(key).remove(place);
     }
 
     /// The value, without making it recently used and without counting.
     pub fn peek(&self, key: &Key, place: Place) -> Option<Value> {
-        self.shard(key).peek(key, place)
+        self.shard(key).peek(place)
     }
 
     /// Counts a miss without a lookup: for a read known to have no value here.
@@ -114,149 +123,111 @@ impl Cache {
         stats
     }
 
-    /// Every value held with its key and place, newest first within each shard. For checkers: O(entries), copies them
-    /// all.
-    pub fn contents(&self) -> Vec<(Key, Place, Value)> {
-        self.shards.iter().flat_map(|shard| locked(shard).contents()).collect()
-    }
-
     fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
         let index = (key.token().0 >> SHARD_BITS_FROM) as usize & (self.shards.len() - 1);
         locked(&self.shards[index])
     }
 }
 
-/// A slab, and the order of use through it.
+/// A slab, and the order of use.
 #[derive(Debug)]
 struct Shard {
-    held: Vec<Option<(Key, Value)>>,
-    /// Of each place, the ones used just after and just before it.
-    links: Vec<Links>,
-    /// Places that hold nothing.
+    entries: Vec<Entry>,
+    /// Entries that hold nothing.
     free: Vec<u32>,
-    newest: u32,
-    oldest: u32,
+    /// Each entry once: a time at which it was used, but perhaps not the last, and its index.
+    order: BinaryHeap<Reverse<(u64, u32)>>,
+    /// Counts uses. No two have the same number, and none has 0.
+    clock: u64,
     capacity: usize,
     hits: u64,
     misses: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Links {
-    newer: u32,
-    older: u32,
+#[derive(Debug)]
+struct Entry {
+    put: u64,
+    used: u64,
+    value: Option<Value>,
 }
 
 impl Shard {
     fn new(capacity: usize) -> Shard {
         Shard {
-            held: Vec::new(),
-            links: Vec::new(),
+            entries: Vec::new(),
             free: Vec::new(),
-            newest: NOWHERE,
-            oldest: NOWHERE,
-            capacity: capacity.min(NOWHERE as usize),
+            order: BinaryHeap::new(),
+            clock: 0,
+            capacity: capacity.min(u32::MAX as usize),
             hits: 0,
             misses: 0,
         }
     }
 
     fn len(&self) -> usize {
-        self.held.len() - self.free.len()
+        self.entries.len() - self.free.len()
     }
 
-    fn get(&mut self, key: &Key, place: Place) -> Option<Value> {
-        let Some(value) = self.peek(key, place) else {
+    fn get(&mut self, place: Place) -> Option<Value> {
+        self.clock += 1;
+        let (now, entry) = (self.clock, self.entries.get_mut(place.index as usize));
+        let Some(entry) = entry.filter(|entry| entry.put == place.put) else {
             self.misses += 1;
             return None;
         };
         self.hits += 1;
-        self.touch(place.0);
-        Some(value)
+        entry.used = now;
+        entry.value.clone()
     }
 
-    fn peek(&self, key: &Key, place: Place) -> Option<Value> {
-        let (held, value) = self.held.get(place.0 as usize)?.as_ref()?;
-        (held == key).then(|| value.clone())
+    fn peek(&self, place: Place) -> Option<Value> {
+        self.entries.get(place.index as usize).filter(|entry| entry.put == place.put)?.value.clone()
     }
 
-    /// Returns where the value is, and what is no longer held.
-    fn put(&mut self, key: &Key, place: Place, value: Value) -> (Place, Option<(Key, Value)>) {
+    /// Returns where the value is, and the one that is no longer held.
+    fn put(&mut self, place: Place, value: Value) -> (Place, Option<Value>) {
         if self.capacity == 0 {
             return (Place::NONE, None);
         }
-        if let Some(Some((held, old))) = self.held.get_mut(place.0 as usize)
-            && held == key
-        {
-            let old = std::mem::replace(old, value);
-            self.touch(place.0);
-            return (place, Some((key.clone(), old)));
+        self.clock += 1;
+        let now = self.clock;
+        if let Some(entry) = self.entries.get_mut(place.index as usize).filter(|entry| entry.put == place.put) {
+            entry.used = now;
+            return (place, entry.value.replace(value));
         }
-        let place = self.vacate();
-        let freed = self.held[place as usize].replace((key.clone(), value));
-        self.link_newest(place);
-        (Place(place), freed)
+        let index = self.vacate();
+        let entry = &mut self.entries[index as usize];
+        (entry.put, entry.used) = (now, now);
+        (Place { put: now, index }, entry.value.replace(value))
     }
 
-    /// A place that is in no list: a free one, or, where the shard is full, that of the oldest, which is still in it.
+    /// An entry for another value: a free one, or a new one, or, where the shard is full, the least recently used.
     fn vacate(&mut self) -> u32 {
-        if self.len() == self.capacity {
-            let oldest = self.oldest;
-            self.unlink(oldest);
-            return oldest;
+        if self.len() < self.capacity {
+            return self.free.pop().unwrap_or_else(|| {
+                let index = self.entries.len() as u32;
+                self.entries.push(Entry { put: 0, used: 0, value: None });
+                self.order.push(Reverse((0, index)));
+                index
+            });
         }
-        self.free.pop().unwrap_or_else(|| {
-            self.held.push(None);
-            self.links.push(Links { newer: NOWHERE, older: NOWHERE });
-            self.held.len() as u32 - 1
-        })
-    }
-
-    fn remove(&mut self, key: &Key, place: Place) -> Option<(Key, Value)> {
-        let held = self.held.get_mut(place.0 as usize)?;
-        let removed = held.take_if(|(held, _)| held == key)?;
-        self.unlink(place.0);
-        self.free.push(place.0);
-        Some(removed)
-    }
-
-    fn touch(&mut self, place: u32) {
-        if self.newest != place {
-            self.unlink(place);
-            self.link_newest(place);
+        loop {
+            #[expect(clippy::expect_used, reason = "a shard that holds something has it in its order")]
+            let mut oldest = self.order.peek_mut().expect("a full shard has entries");
+            let Reverse((known, index)) = &mut *oldest;
+            let used = self.entries[*index as usize].used;
+            if *known == used {
+                return *index;
+            }
+            *known = used;
         }
     }
 
-    fn unlink(&mut self, place: u32) {
-        let Links { newer, older } = self.links[place as usize];
-        match newer {
-            NOWHERE => self.newest = older,
-            newer => self.links[newer as usize].older = older,
-        }
-        match older {
-            NOWHERE => self.oldest = newer,
-            older => self.links[older as usize].newer = newer,
-        }
-    }
-
-    fn link_newest(&mut self, place: u32) {
-        let older = self.newest;
-        self.links[place as usize] = Links { newer: NOWHERE, older };
-        match older {
-            NOWHERE => self.oldest = place,
-            older => self.links[older as usize].newer = place,
-        }
-        self.newest = place;
-    }
-
-    fn contents(&self) -> Vec<(Key, Place, Value)> {
-        let mut contents = Vec::with_capacity(self.len());
-        let mut place = self.newest;
-        while place != NOWHERE {
-            contents.extend(self.held[place as usize].clone().map(|(key, value)| (key, Place(place), value)));
-            place = self.links[place as usize].older;
-        }
-        contents
+    fn remove(&mut self, place: Place) -> Option<Value> {
+        let entry = self.entries.get_mut(place.index as usize).filter(|entry| entry.put == place.put)?;
+        entry.put = 0;
+        self.free.push(place.index);
+        entry.value.take()
     }
 }
 
@@ -269,8 +240,6 @@ const MAX_SHARDS: usize = 64;
 /// The token's lowest bits choose a hash map's bucket, its highest seven the tag in the bucket, and its high bits the
 /// table's shard (so a node that owns few ranges sees few of them). These in the middle are free and uniform.
 const SHARD_BITS_FROM: u32 = 40;
-/// The end of a list. No slab grows to it.
-const NOWHERE: u32 = u32::MAX;
 
 /// A power of two.
 fn shard_count(entries: usize) -> usize {

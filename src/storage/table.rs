@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::log::Location;
 use super::lru::Place;
-use crate::types::{ByToken, Key, Stamp, Time, Token, TokenRange};
+use crate::types::{ByToken, Entry, Key, Stamp, Time, Token, TokenRange, Value};
 use floors::Floors;
 pub(super) use floors::clip;
 
@@ -30,13 +30,40 @@ pub(super) struct Slot {
     /// The version.
     pub(super) stamp: Stamp,
     /// When its value stops being visible.
-    pub(super) expires: Option<Time>,
+    pub(super) expires: Expiry,
     /// Whether it is a delete.
     pub(super) tombstone: bool,
     /// Its record.
     pub(super) at: Location,
     /// Where in the cache its value is, if it is there.
     pub(super) cached: Place,
+}
+
+/// When a value stops being visible, in half the memory of an `Option`: never is the end of time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Expiry(Time);
+
+impl Expiry {
+    pub(super) fn new(at: Option<Time>) -> Expiry {
+        Expiry(at.unwrap_or(Time::NEVER))
+    }
+
+    pub(super) fn time(self) -> Option<Time> {
+        Some(self.0).filter(|at| *at < Time::NEVER)
+    }
+}
+
+impl Slot {
+    /// What the table knows of `entry`, whose record is `at`.
+    pub(super) fn new(entry: &Entry, at: Location, cached: Place) -> Slot {
+        let expires = Expiry::new(entry.expires);
+        Slot { stamp: entry.stamp, expires, tombstone: entry.value.is_none(), at, cached }
+    }
+
+    /// The version, with this value.
+    pub(super) fn entry(&self, value: Option<Value>) -> Entry {
+        Entry { value, stamp: self.stamp, expires: self.expires.time() }
+    }
 }
 
 /// The shards. Thread-safe.

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
@@ -46,15 +46,22 @@ impl Placed {
         self.cache.remove(key, self.place(key));
     }
 
-    /// The contents, each where the table would look for it.
+    /// The contents of each shard, newest first, each where the table would look for it.
     fn contents(&self) -> Vec<(Key, Value)> {
-        let contents = self.cache.contents().into_iter();
+        let mut contents = Vec::new();
+        for (number, shard) in self.cache.shards.iter().enumerate() {
+            let shard = locked(shard);
+            let found = |(key, place): (&Key, &Place)| {
+                let value = shard.peek(*place)?;
+                Some((shard.entries[place.index as usize].used, key.clone(), value))
+            };
+            let is_here = |key: &Key| (key.token().0 >> SHARD_BITS_FROM) as usize % self.cache.shards.len() == number;
+            let mut held: Vec<_> = self.places.iter().filter(|(key, _)| is_here(key)).filter_map(found).collect();
+            assert_eq!(held.len(), shard.len(), "a value that nobody can find");
+            held.sort_unstable_by_key(|(used, ..)| std::cmp::Reverse(*used));
+            contents.extend(held.into_iter().map(|(_, key, value)| (key, value)));
+        }
         contents
-            .map(|(key, place, value)| {
-                assert_eq!(self.place(&key), place, "nobody can find {key:?}");
-                (key, value)
-            })
-            .collect()
     }
 }
 
@@ -189,7 +196,7 @@ fn a_key_spread_over_the_table_spreads_over_the_cache() {
     for key in (0..200_000).map(key).filter(|key| key.token().0 >> 56 == 7) {
         cache.put(&key, value(0));
     }
-    assert!(cache.cache.shards.iter().all(|shard| !locked(shard).held.is_empty()));
+    assert!(cache.cache.shards.iter().all(|shard| !locked(shard).entries.is_empty()));
 }
 
 #[test]
@@ -219,7 +226,7 @@ fn every_lookup_of_every_thread_is_counted_once() {
     for capacity in [100, 10_000] {
         let cache = Cache::new(capacity);
         // Any thread may have moved a key since: then the place finds nothing, or the key again.
-        let places: Vec<AtomicU32> = (0..300).map(|_| AtomicU32::new(Place::NONE.0)).collect();
+        let places: Vec<Mutex<Place>> = (0..300).map(|_| Mutex::new(Place::NONE)).collect();
         let hits = AtomicU64::new(0);
         std::thread::scope(|scope| {
             for thread in 0..4_u32 {
@@ -228,13 +235,13 @@ fn every_lookup_of_every_thread_is_counted_once() {
                     for step in 0..5_000_u32 {
                         let number = step.wrapping_mul(7_919).wrapping_add(thread) % 300;
                         let (key, at) = (key(number), &places[number as usize]);
-                        let place = Place(at.load(Ordering::Relaxed));
+                        let place = *at.lock().unwrap();
                         if let Some(found) = cache.get(&key, place) {
                             assert_eq!(&*found, key.bytes(), "a value of another key");
                             hits.fetch_add(1, Ordering::Relaxed);
                         } else {
                             let place = cache.put(&key, place, Arc::from(key.bytes()));
-                            at.store(place.0, Ordering::Relaxed);
+                            *at.lock().unwrap() = place;
                         }
                     }
                 });

@@ -211,8 +211,7 @@ impl Store {
                 Place::NONE
             }
         };
-        let tombstone = entry.value.is_none();
-        shard.insert(key, Slot { stamp: entry.stamp, expires: entry.expires, tombstone, at, cached });
+        shard.insert(key, Slot::new(entry, at, cached));
         Ok(Applied::Yes { position: at.into(), known: held.is_some() })
     }
 
@@ -232,7 +231,7 @@ impl Store {
         } else {
             Some(self.value(&mut shard, key, slot)?)
         };
-        Ok(Found { found: Some(Entry { value, stamp: slot.stamp, expires: slot.expires }), staged })
+        Ok(Found { found: Some(slot.entry(value)), staged })
     }
 
     /// The newest version's stamp, from the table.
@@ -251,7 +250,7 @@ impl Store {
     /// As [`Store::versions`], with whether each key has a value that is visible at `now`. Reads no value.
     pub fn list(&self, ranges: &[TokenRange], after: Option<&Key>, limit: usize, now: Time) -> (Vec<Listed>, bool) {
         let (page, more) = self.table.page(ranges, after, limit);
-        let visible = |slot: &Slot| !slot.tombstone && slot.expires.is_none_or(|at| now < at);
+        let visible = |slot: &Slot| !slot.tombstone && slot.expires.time().is_none_or(|at| now < at);
         let listed = page.into_iter().map(|(key, slot)| Listed { key, stamp: slot.stamp, visible: visible(&slot) });
         (listed.collect(), more)
     }
@@ -291,7 +290,7 @@ impl Store {
             return Ok(None);
         };
         let value = if slot.tombstone { None } else { Some(self.read_value(key, slot.at)?) };
-        Ok(Some(Entry { value, stamp: slot.stamp, expires: slot.expires }))
+        Ok(Some(slot.entry(value)))
     }
 
     /// The digest of the versions held in `range`: equal for equal sets of (key, stamp), in any order of arrival.
@@ -374,7 +373,7 @@ impl Store {
             let cached = self.cache.peek(key, slot.cached);
             Some(cached.map_or_else(|| self.read_value(key, slot.at), Ok)?)
         };
-        Ok(entry.supersedes(&Entry { value, stamp: slot.stamp, expires: slot.expires }))
+        Ok(entry.supersedes(&slot.entry(value)))
     }
 
     /// The value that `slot` means, from the cache or from the log; the cache then holds it.

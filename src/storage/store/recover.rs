@@ -63,8 +63,7 @@ impl<'a> Fold<'a> {
     fn version(&self, at: Location, key: &Key, entry: &Entry) {
         let mut shard = self.table.lock(key.token());
         if shard.get(key).is_none_or(|held| held.stamp <= entry.stamp) {
-            let tombstone = entry.value.is_none();
-            shard.insert(key, Slot { stamp: entry.stamp, expires: entry.expires, tombstone, at, cached: Place::NONE });
+            shard.insert(key, Slot::new(entry, at, Place::NONE));
         }
     }
 

@@ -54,20 +54,22 @@ impl Store {
         if reads != stats.hits + stats.misses {
             check.differs(format!("{reads} reads, but {} hits and {} misses", stats.hits, stats.misses));
         }
-        for (key, place, cached) in self.cache.contents() {
-            let value = match check.naive.versions.get(&key) {
-                Some(slot) if !slot.tombstone => Some(self.read_value(&key, slot.at)?),
+        let (mut reached, mut differ) = (0, Vec::new());
+        for (key, slot) in check.shards.iter().flat_map(|shard| shard.within(TokenRange::ALL)) {
+            let Some(cached) = self.cache.peek(key, slot.cached) else { continue };
+            reached += 1;
+            let value = match check.naive.versions.get(key) {
+                Some(slot) if !slot.tombstone => Some(self.read_value(key, slot.at)?),
                 _ => None,
             };
             if value.as_ref() != Some(&cached) {
-                check.differs(format!("the cache has another value of {key:?} than the log"));
+                differ.push(format!("the cache has another value of {key:?} than the log"));
             }
-            let token = key.token();
-            let mut parts = self.table.parts(TokenRange { first: token, last: token });
-            let slot = parts.next().and_then(|(index, _)| check.shards[index].get(&key));
-            if slot.is_none_or(|slot| slot.cached != place) {
-                check.differs(format!("the cache has a value of {key:?} that the table does not lead to"));
-            }
+        }
+        differ.into_iter().for_each(|how| check.differs(how));
+        if reached != stats.entries {
+            let lost = stats.entries.abs_diff(reached);
+            check.differs(format!("the cache has {lost} values that the table does not lead to"));
         }
         Ok(())
     }
@@ -100,8 +102,7 @@ impl Naive {
         }
         match record.body {
             Body::Version { key, entry } => {
-                let tombstone = entry.value.is_none();
-                let slot = Slot { stamp: entry.stamp, expires: entry.expires, tombstone, at, cached: Place::NONE };
+                let slot = Slot::new(&entry, at, Place::NONE);
                 match self.versions.get(&key) {
                     Some(held) if held.stamp > slot.stamp => return,
                     Some(held) if held.stamp == slot.stamp => self.ties.push((held.at, at)),

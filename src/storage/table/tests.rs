@@ -16,7 +16,7 @@ fn stamp(time: u64) -> Stamp {
 fn slot(time: u64, tombstone: bool, segment: u32, offset: u32) -> Slot {
     Slot {
         stamp: stamp(time),
-        expires: None,
+        expires: Expiry::new(None),
         tombstone,
         at: Location { segment, offset, length: 10 },
         cached: Place::NONE,
