@@ -110,12 +110,12 @@ pub enum Error {
         missing: Vec<(String, Cow<'static, str>)>,
     },
     /// E204. Nothing was changed.
-    #[error("KV-E204 no leader: {}: nothing was changed; {}", absent(.voters, .missing), call_back(.missing))]
+    #[error("KV-E204 no leader: {why}: nothing was changed; {remedy}")]
     NoLeader {
-        /// The nodes that elect one.
-        voters: Vec<String>,
-        /// Those of them that are down or paused.
-        missing: Vec<String>,
+        /// Why nobody is elected.
+        why: String,
+        /// What to do.
+        remedy: String,
     },
     /// E203. Nothing was changed.
     #[error(
@@ -168,6 +168,18 @@ pub enum Error {
         label: String,
         /// How far it has come.
         percent: u8,
+    },
+    /// E301: the change under way has lost its leader, and there is no other so far.
+    #[error(
+        "KV-E301 the ring change under way ({percent} %) has no leader: {why}: it goes on, or comes to nothing whole, when there is one; {remedy}"
+    )]
+    ChangeUnled {
+        /// How far it has come.
+        percent: u8,
+        /// Why nobody is elected.
+        why: String,
+        /// What to do.
+        remedy: String,
     },
     /// E302. Nothing was changed.
     #[error("KV-E302 '{label}' is the last node and holds {keys} {}: nothing was changed; add another node first, or delete the keys", if *.keys == 1 { "key" } else { "keys" })]
@@ -235,7 +247,8 @@ impl Error {
             Error::ChangeInProgress { .. }
             | Error::ChangeGoesOn { .. }
             | Error::ChangeBlocked { .. }
-            | Error::ChangePaused { .. } => "KV-E301",
+            | Error::ChangePaused { .. }
+            | Error::ChangeUnled { .. } => "KV-E301",
             Error::LastCopy { .. } => "KV-E302",
             Error::Setting { .. } | Error::TwoSides { .. } => "KV-E401",
             Error::Storage(error) => error.code(),
@@ -277,28 +290,6 @@ fn reasons(missing: &[(String, Cow<'static, str>)]) -> String {
     }
     let each: Vec<String> = missing.iter().map(|(node, why)| format!("{node}: {why}")).collect();
     format!(" ({})", each.join(", "))
-}
-
-/// Why nobody is elected, and what to do. `missing` are those of the `voters` that cannot vote.
-pub(crate) fn why_no_leader(voters: &[String], missing: &[String]) -> (String, String) {
-    (absent(voters, missing), call_back(missing))
-}
-
-/// Why nobody is elected.
-fn absent(voters: &[String], missing: &[String]) -> String {
-    let named = voters.join(", ");
-    match (voters, missing) {
-        ([], _) => "there are no nodes that elect one".to_owned(),
-        (_, []) => format!("no majority of the voters ({named}) agrees on one"),
-        _ => format!("of the voters ({named}) {} cannot vote", missing.join(", ")),
-    }
-}
-
-fn call_back(missing: &[String]) -> String {
-    match missing {
-        [] => "heal the network, or advance until they have elected one (at the prompt: heal; advance 5s)".to_owned(),
-        [first, ..] => format!("bring them back until a majority is up (at the prompt: restart {first})"),
-    }
 }
 
 /// Nodes that a message names one by one.

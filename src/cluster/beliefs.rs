@@ -13,7 +13,7 @@ use super::report::{
     Absence, BeliefReport, LeaderBelief, LeaderReport, MembersReport, StatusReport, Vitality, VoterReport,
 };
 use super::{Cluster, NodeId};
-use crate::error::{Error, why_no_leader};
+use crate::error::Error;
 use crate::protocol::membership::{MemberView, Standing};
 use crate::topology::Topology;
 
@@ -22,12 +22,9 @@ impl Cluster {
     pub fn leader(&self) -> LeaderReport {
         let leads = |(id, process): &(NodeId, &Process)| process.agent.election().is_leader().then_some(*id);
         let leader = self.observers().filter_map(|each| leads(&each)).max_by_key(|node| self.term_of(*node));
-        let newest = self.observers().map(|(node, _)| self.term_of(node)).max().unwrap_or_default();
+        let newest = self.observers().map(|(node, _)| self.term_of(node)).max().unwrap_or(self.changes.term);
         let term = leader.map_or(newest, |leader| self.term_of(leader));
-        let believed = |process: &Process| {
-            let election = process.agent.election();
-            (election.leader(), election.term())
-        };
+        let believed = |process: &Process| (process.agent.leader(), process.agent.election().term());
         let is_known = |process: &Process| leader.is_some() && believed(process) == (leader, term);
         let others = self.observers().filter(|(_, process)| !is_known(process)).map(|(node, process)| {
             let (leader, term) = believed(process);
@@ -60,9 +57,8 @@ impl Cluster {
             }
         }
         let believed = asked().map(|(node, process)| {
-            let election = process.agent.election();
-            let leader = election.leader().map(|leader| self.label(leader));
-            LeaderBelief { node: self.label(node), leader, term: election.term() }
+            let leader = process.agent.leader().map(|leader| self.label(leader));
+            LeaderBelief { node: self.label(node), leader, term: process.agent.election().term() }
         });
         Ok(MembersReport {
             members: rows.into_values().collect(),
@@ -87,7 +83,7 @@ impl Cluster {
             StatusReport {
                 vitality: if is_own { Vitality::Up } else { vitality(view) },
                 phase: phase(&topology, member.id),
-                load_bytes: if is_own { process.replica.store().stats().log_bytes } else { 0 },
+                load_bytes: is_own.then(|| process.replica.store().stats().log_bytes),
                 tokens: member.vnodes,
                 owns: owned.get(&member.id).copied().unwrap_or_default(),
                 host_id: self.home.uid(&member.label),
@@ -101,20 +97,42 @@ impl Cluster {
     }
 
     /// Why nobody leads. A voter that is missing is named only where the others are no majority.
-    fn absence(&self) -> Absence {
-        let voters = self.labels_of(&self.topology.record().voters);
+    pub(super) fn absence(&self) -> Absence {
+        let voters = &self.topology.record().voters;
         let missing: Vec<NodeId> = self.missing_voters().into_iter().collect();
-        let (why, mut remedy) = why_no_leader(&voters, &self.labels_of(&missing));
+        let named = self.labels_of(voters).join(", ");
+        let why = match (voters.as_slice(), missing.as_slice()) {
+            ([], _) => "there are no nodes that elect one".to_owned(),
+            (_, []) => format!("no majority of the voters ({named}) agrees on one"),
+            _ => format!("of the voters ({named}) {} cannot vote", self.labels_of(&missing).join(", ")),
+        };
+        Absence { why, remedy: self.remedy(&missing) }
+    }
+
+    /// What brings a leader, where these voters are missing.
+    fn remedy(&self, missing: &[NodeId]) -> String {
         let down: Vec<NodeId> = missing.iter().copied().filter(|voter| self.is_down(*voter)).collect();
-        match (down.as_slice(), missing.as_slice()) {
-            ([], []) => {}
-            ([], [paused, ..]) => remedy = format!("let them go on (at the prompt: resume {})", self.label(*paused)),
-            (down, _) => {
-                let gone = self.labels_of(down).join(" ");
-                remedy.push_str(&format!("; if they are gone for good: removenode {gone} --force"));
+        let has_stopped = |voter: &&NodeId| matches!(self.state(**voter), "stopped" | "read-only");
+        let stopped = self.topology.record().voters.iter().find(has_stopped);
+        match (down.as_slice(), missing, stopped) {
+            ([first, ..], ..) => format!(
+                "bring them back until a majority is up (at the prompt: restart {}); if they are gone for good: \
+                 removenode {} --force",
+                self.label(*first),
+                self.labels_of(&down).join(" ")
+            ),
+            ([], [paused, ..], _) => format!("let them go on (at the prompt: resume {})", self.label(*paused)),
+            ([], [], Some(stopped)) => {
+                let stopped = self.label(*stopped);
+                format!(
+                    "logs have stopped, and vote when they are opened again (at the prompt: kill {stopped}; restart {stopped})"
+                )
             }
+            ([], [], None) if !self.faults().is_empty() => {
+                "heal the network, and give them time (at the prompt: heal; advance 5s)".to_owned()
+            }
+            ([], [], None) => "advance until they have elected one (at the prompt: advance 5s)".to_owned(),
         }
-        Absence { why, remedy }
     }
 
     /// Who is not among the observers.

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::account::RingAccount;
+use super::event::Event;
 use super::node::Node;
 use super::report::RingChangeReport;
 use super::{Cluster, NodeId};
@@ -67,6 +68,8 @@ pub(super) enum Purpose {
     Repair,
     /// A change that was under way when everything stopped.
     Resume,
+    /// The ring wants other voters: a leader that took itself out of it could not see to that.
+    SeatVoters,
 }
 
 impl Cluster {
@@ -197,6 +200,8 @@ impl Cluster {
                 }
                 Purpose::Repair => Some(RingChange::new(topology, Change::Repair, self.now)),
                 Purpose::Clear(before) => Some(RingChange::new(topology, Change::Clear(before), self.now)),
+                Purpose::SeatVoters if !self.wants_voters(leader) => None,
+                Purpose::SeatVoters => Some(RingChange::reseat(topology, self.now)),
                 Purpose::Resume | Purpose::Add(_) | Purpose::Remove { .. } => None,
             };
             if let Some(machine) = machine {
@@ -287,13 +292,10 @@ impl Cluster {
 
     pub(super) fn on_change_done(&mut self, mut ended: Ended) {
         let Some(mut running) = self.changes.running.take() else { return };
-        let what = if let Ended::Complete(moved) = &mut ended {
+        if let Ended::Complete(moved) = &mut ended {
             moved.add_earlier(std::mem::take(&mut running.moved_before));
-            "complete"
-        } else {
-            "aborted"
-        };
-        let node = Some(running.leader);
+        }
+        let (what, node) = (outcome(running.purpose, &ended), Some(running.leader));
         self.note(TraceEvent { node, what, number: self.topology.epoch().0, ..self.event("change") });
         match (running.purpose, &ended) {
             (Purpose::Add(_), Ended::Complete(moved)) => {
@@ -314,7 +316,10 @@ impl Cluster {
                 self.serve_clients(node);
             }
             (Purpose::Restore(node), _) => self.serve_clients(node),
-            (Purpose::Clear(_) | Purpose::Repair | Purpose::Resume, _) => {}
+            (Purpose::Clear(_) | Purpose::Repair | Purpose::Resume | Purpose::SeatVoters, _) => {}
+        }
+        if let (Purpose::Return(node) | Purpose::Restore(node), Ended::Aborted { .. }) = (running.purpose, &ended) {
+            self.queue.schedule(self.now.plus(TRY_AGAIN), Event::TryAgain { node, purpose: running.purpose });
         }
         if running.account.is_none() {
             self.changes.last = Some(ended);
@@ -384,6 +389,14 @@ impl Cluster {
         self.changes.waiting.extend(owing.into_iter().map(Purpose::Return));
     }
 
+    /// What could not be had some time ago may be had now: whoever did not answer need not have been missed by all.
+    pub(super) fn on_try_again(&mut self, node: NodeId, purpose: Purpose) {
+        let is_due = self.owing().contains(&node) || self.recovering().contains(&node);
+        if is_due && !self.changes.waiting.contains(&purpose) {
+            self.request_change(purpose);
+        }
+    }
+
     /// Nodes that are up and have not handed over everything that is not their own.
     pub(super) fn owing(&self) -> Vec<NodeId> {
         let is_owing = |node: &Node| node.process.as_ref().is_some_and(|process| process.replica.is_owing());
@@ -406,6 +419,22 @@ impl Cluster {
     }
 }
 
+/// What came of a change, for the trace.
+fn outcome(purpose: Purpose, ended: &Ended) -> &'static str {
+    let is_complete = matches!(ended, Ended::Complete(_));
+    let (complete, called_off) = match purpose {
+        Purpose::Add(_) => ("joining complete", "joining called off"),
+        Purpose::Remove { .. } => ("leaving complete", "leaving called off"),
+        Purpose::Clear(_) => ("clearing complete", "clearing called off"),
+        Purpose::Return(_) => ("handing over complete", "handing over put off"),
+        Purpose::Restore(_) => ("restoring complete", "restoring put off"),
+        Purpose::Repair => ("repair complete", "repair called off"),
+        Purpose::Resume => ("resumed change complete", "resumed change called off"),
+        Purpose::SeatVoters => ("voters seated", "voters not seated"),
+    };
+    if is_complete { complete } else { called_off }
+}
+
 /// A stage, as the operator sees it.
 pub(super) fn stage_name(stage: Option<Stage>) -> &'static str {
     match stage {
@@ -420,5 +449,7 @@ pub(super) fn stage_name(stage: Option<Stage>) -> &'static str {
 /// How long a command waits for a change that makes no end, in virtual time: long enough to copy any amount of data
 /// that fits into memory.
 const CHANGE_PATIENCE: Time = Time(600_000_000);
+/// When what a silent node has held up is tried again, in virtual time: as long as a leader's absence is borne.
+const TRY_AGAIN: Time = ELECTION_BOUND;
 /// How long a command waits for a leader, in virtual time: twice what a connected majority needs to have one.
 pub(super) const LEADER_PATIENCE: Time = Time(2 * ELECTION_BOUND.0);

@@ -3,6 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::OperationId;
+use super::change::Purpose;
 use crate::protocol::agent::{self, ChangeId};
 use crate::protocol::election;
 use crate::protocol::message::{Refusal, Reply, Request};
@@ -24,6 +25,10 @@ pub(super) enum Event {
     TaskTimer { node: NodeId, task: TaskId },
     /// A process's agent wants to know that time has passed.
     AgentTimer { node: NodeId, life: u64 },
+    /// A node dies: a ring change has reached the stage at which it was to.
+    Doomed { node: NodeId },
+    /// A change that could not be completed is tried again.
+    TryAgain { node: NodeId, purpose: Purpose },
     /// The client of a coordinator that died, or stands still, gives up.
     Orphaned(OperationId),
     /// What a client asked has come to its coordinator, which stood still.
@@ -46,7 +51,7 @@ impl Event {
             | Event::TaskTimer { node, .. }
             | Event::AgentTimer { node, .. }
             | Event::Asked { node, .. } => Some(*node),
-            Event::Orphaned(_) | Event::ClientTurn => None,
+            Event::Doomed { .. } | Event::TryAgain { .. } | Event::Orphaned(_) | Event::ClientTurn => None,
         }
     }
 

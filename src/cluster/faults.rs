@@ -8,6 +8,7 @@
 //! | slow | a node's messages and commits take a multiple of their time |
 //! | skew | a node's clock is off: it stamps, expires values and judges stamps of the future by it |
 //! | pause | a process stands still: what arrives waits for it, and so do its timers |
+//! | doom | a node dies when a ring change reaches a stage |
 //! | disk | full: appends fail. failing: syncs fail. slow: commits take a hundred times as long |
 //!
 //! Here is which of them are on. The messages' fate is the [network](crate::sim::network)'s, a disk's that of its
@@ -20,6 +21,7 @@
 //! leaves stamps of the future at itself; who clears all data then deletes those too, and writes have to wait until the
 //! other clocks have come near.
 
+mod doom;
 mod pause;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +33,7 @@ use crate::sim::latency::Latency;
 use crate::sim::trace::TraceEvent;
 use crate::storage::disk::SyncFault;
 use crate::types::Time;
+use doom::Doom;
 use pause::Waiting;
 
 /// Which faults are on.
@@ -45,6 +48,7 @@ pub(super) struct Faults {
     skew: BTreeMap<NodeId, i64>,
     disks: BTreeMap<NodeId, DiskFault>,
     paused: BTreeMap<NodeId, Waiting>,
+    doomed: BTreeMap<NodeId, Doom>,
     /// When a fault last began or ended.
     changed: Time,
     /// When a process last began or ended.
@@ -217,6 +221,11 @@ impl Cluster {
             Fault::Skew { node, .. } => drop(self.skew(node, 0)),
             Fault::Disk { node, .. } => drop(self.set_disk(node, None)),
             Fault::Pause { node } => drop(self.resume(node)),
+            Fault::Doom { node, at, .. } => {
+                let Ok(id) = self.find(node) else { return };
+                self.faults.doomed.remove(&id);
+                self.note_fault(Some(id), at.told(), 0, false);
+            }
         }
     }
 
@@ -238,7 +247,9 @@ impl Cluster {
         let skew = on.skew.get(&id).map(|us| Fault::Skew { node: node(), us: *us });
         let disk = on.disks.get(&id).map(|fault| Fault::Disk { node: node(), fault: Some(*fault) });
         let pause = on.paused.get(&id).map(|_| Fault::Pause { node: node() });
-        [pause, slow, skew, disk].into_iter().flatten().collect()
+        let doom =
+            on.doomed.get(&id).map(|doom| Fault::Doom { node: node(), at: doom.at, power_loss: doom.power_loss });
+        [pause, slow, skew, disk, doom].into_iter().flatten().collect()
     }
 
     /// Since when the network is as it should be, as far as faults that were turned on go; `None` while it is not.
@@ -268,6 +279,7 @@ impl Cluster {
         self.faults.slow.remove(&id);
         self.faults.skew.remove(&id);
         self.faults.disks.remove(&id);
+        self.faults.doomed.remove(&id);
         self.network.set_slow(id, 1.0);
     }
 

@@ -19,7 +19,7 @@ impl Cluster {
                         "leaving" => 'L',
                         _ => 'N',
                     },
-                    load_bytes: node.log_bytes,
+                    load_bytes: (node.log_bytes > 0).then_some(node.log_bytes),
                     tokens: node.tokens,
                     owns: effective.get(&id).copied().unwrap_or_default(),
                     host_id: self.home.uid(&node.id),

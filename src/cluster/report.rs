@@ -270,8 +270,8 @@ pub struct StatusReport {
     pub vitality: Vitality,
     /// `N`ormal, `J`oining or `L`eaving.
     pub phase: char,
-    /// Bytes of its log; 0 while it is down, or where another node was asked.
-    pub load_bytes: u64,
+    /// Bytes of its log; none while it is down, or where another node was asked.
+    pub load_bytes: Option<u64>,
     /// Its tokens.
     pub tokens: u16,
     /// The part of all hashes of which it holds a copy: all nodes add up to the number of copies.

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::change::{LEADER_PATIENCE, Purpose, Running, stage_name};
+use super::report::Absence;
 use super::{Cluster, NodeId, OPERATOR};
 use crate::error::Error;
 use crate::protocol::agent::ChangeId;
@@ -37,9 +38,11 @@ impl Cluster {
     }
 
     pub(super) fn no_leader(&self) -> Error {
-        let voters = &self.topology.record().voters;
-        let missing: Vec<NodeId> = voters.iter().copied().filter(|voter| !self.is_at_work(*voter)).collect();
-        Error::NoLeader { voters: self.labels_of(voters), missing: self.labels_of(&missing) }
+        let Absence { why, remedy } = self.absence();
+        match self.ring_change() {
+            Some((_, percent)) => Error::ChangeUnled { percent, why, remedy },
+            None => Error::NoLeader { why, remedy },
+        }
     }
 
     /// The voters that are down or paused, where the others are no majority.
@@ -59,7 +62,8 @@ impl Cluster {
         if topology.epoch() > self.topology.epoch() {
             let what = stage_name(topology.stage());
             self.note(TraceEvent { node: Some(node), what, number: topology.epoch().0, ..self.event("stage") });
-            self.topology = Arc::clone(topology);
+            let before = std::mem::replace(&mut self.topology, Arc::clone(topology));
+            self.doom(before.stage(), topology.stage());
         }
     }
 
@@ -70,6 +74,10 @@ impl Cluster {
             return;
         }
         self.changes.term = term;
+        self.changes.waiting.retain(|purpose| *purpose != Purpose::SeatVoters);
+        if self.wants_voters(leader) {
+            self.changes.waiting.push_front(Purpose::SeatVoters);
+        }
         match self.changes.running.take() {
             Some(running) if running.report.is_some() => self.changes.running = Some(running),
             Some(running) => self.take_over(running, leader, resumed),
@@ -106,6 +114,12 @@ impl Cluster {
         self.changes.running = Some(running);
         self.on_change_done(ended);
         self.return_strays();
+    }
+
+    /// Whether others should vote than do, as far as the leader knows who is up.
+    pub(super) fn wants_voters(&self, leader: NodeId) -> bool {
+        let is_up = |node| self.agent(leader).is_some_and(|agent| agent.membership().is_up(node));
+        self.topology.stage().is_none() && self.topology.record().next_voters(&is_up).is_some()
     }
 
     /// Whether the ring is the one that the change was to bring about.
@@ -156,9 +170,6 @@ impl Cluster {
     /// as voters. Nothing else could, and nothing is agreed on behind their backs: the dead do not return.
     pub(super) fn replace_dead_voters(&mut self) -> Result<(), Error> {
         let record = self.topology.record();
-        if self.missing_voters().is_empty() && !record.voters.is_empty() {
-            return Ok(());
-        }
         let survivors: Vec<_> = record.members.iter().filter(|member| self.is_at_work(member.id)).cloned().collect();
         let mut record = record.clone();
         record.epoch = Epoch(record.epoch.0 + 1);

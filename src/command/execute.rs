@@ -110,6 +110,7 @@ fn kill(cluster: &mut Cluster, id: String, power_loss: bool) -> Result<Response,
 
 fn break_or_heal(cluster: &mut Cluster, command: FaultCommand) -> Result<Response, CommandError> {
     Ok(Response::Faulted(match command {
+        FaultCommand::KillAt { id, at, power_loss } => cluster.kill_at(&id, at, power_loss)?,
         FaultCommand::Pause { id } => cluster.pause(&id)?,
         FaultCommand::Resume { id } => cluster.resume(&id)?,
         FaultCommand::Partition { sides, is_one_way } => cluster.partition(&sides, is_one_way)?,

@@ -7,7 +7,7 @@ use super::escape;
 use super::grammar::{self, Argument, Datum, Flag, Given, Spec};
 use super::split::{Statement, Word};
 use super::suggest;
-use crate::cluster::{ClientsOptions, DiskFault, HealScope, RequestOptions};
+use crate::cluster::{ClientsOptions, DiskFault, DoomedAt, HealScope, RequestOptions};
 use crate::types::{Level, Time};
 
 /// A command that can be executed.
@@ -234,6 +234,15 @@ pub enum Command {
 /// A command that breaks the network, a clock, a disk or a process, or ends that.
 #[derive(Clone, Debug)]
 pub enum FaultCommand {
+    /// `kill ID --at STAGE [--power-loss]`
+    KillAt {
+        /// The node.
+        id: String,
+        /// When.
+        at: DoomedAt,
+        /// Whether its disk loses what was not synced.
+        power_loss: bool,
+    },
     /// `pause ID`
     Pause {
         /// The node.

@@ -31,6 +31,12 @@ fn every_text_is_pinned() {
         Error::ChangeGoesOn { percent: 40 },
         Error::ChangeBlocked { label: label(), percent: 80 },
         Error::ChangePaused { label: label(), percent: 80 },
+        Error::ChangeUnled {
+            percent: 10,
+            why: "of the voters (node1) node1 cannot vote".to_owned(),
+            remedy: "x".to_owned(),
+        },
+        Error::NoLeader { why: "of the voters (node1) node1 cannot vote".to_owned(), remedy: "x".to_owned() },
         Error::LastCopy { label: label(), keys: 1 },
         Error::LastCopy { label: label(), keys: 2 },
         Error::ChangeAborted { label: label() },

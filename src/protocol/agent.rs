@@ -282,7 +282,16 @@ impl Agent {
         &self.membership
     }
 
-    /// Who leads, in which term, and what is agreed on.
+    /// Who leads, as far as this node knows: itself, or one that it does not hold for dead. Who does not vote knows the
+    /// leader by rumour, and that outlives the leader.
+    pub fn leader(&self) -> Option<NodeId> {
+        let is_there = |leader: &NodeId| {
+            if *leader == self.me { self.election.is_leader() } else { self.membership.is_up(*leader) }
+        };
+        self.election.leader().filter(is_there)
+    }
+
+    /// In which term somebody leads, and what is agreed on.
     pub fn election(&self) -> &Election {
         &self.election
     }
@@ -331,7 +340,7 @@ impl Agent {
         let mut gossip = MembershipOutbox::default();
         call(&mut self.membership, &mut gossip);
         let MembershipOutbox { messages, events, persist_incarnation } = gossip;
-        let leader = self.election.leader().map(|leader| (self.election.term(), leader));
+        let leader = self.leader().map(|leader| (self.election.term(), leader));
         let messages = messages.into_iter();
         out.messages.extend(messages.map(|(to, bytes)| (to, Message::Gossip { bytes: bytes.into(), leader })));
         out.events.extend(events.into_iter().map(Event::Membership));

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::cluster::EVENT_KINDS;
+use crate::cluster::{DoomedAt, EVENT_KINDS};
 use crate::command::escape;
 use crate::command::grammar::{self, Flag, Kind, SPECS, Spec};
 use crate::types::Level;
@@ -139,6 +139,7 @@ impl Place<'_> {
             (_, Some(Kind::Switch)) => vec!["on".to_owned(), "off".to_owned()],
             (_, Some(Kind::Scope)) => ["network", "disk", "clock", "all"].map(str::to_owned).into(),
             (_, Some(Kind::EventKind)) => EVENT_KINDS.map(|(kind, _)| kind.to_owned()).into(),
+            (_, Some(Kind::Stage)) => DoomedAt::ALL.map(|at| at.name().to_owned()).into(),
             (_, Some(Kind::DiskState)) => ["full", "slow", "failing", "ok"].map(str::to_owned).into(),
             _ => Vec::new(),
         };

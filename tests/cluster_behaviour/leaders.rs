@@ -2,7 +2,7 @@
 //! the change is completed or comes to nothing whole (MOVE-4), and no client fails but those whose coordinator the
 //! leader was.
 
-use kvsim::cluster::{Cluster, HealScope};
+use kvsim::cluster::{Cluster, DoomedAt, HealScope};
 use kvsim::error::Error;
 use kvsim::protocol::election::ELECTION_BOUND;
 use kvsim::types::{Level, Time};
@@ -338,5 +338,71 @@ fn when_all_die_in_the_middle_of_a_change_nothing_is_left_to_happen() {
         cluster.restart(node).unwrap();
     }
     cluster.advance(Time(12_000_000));
+    assert_sound(&mut cluster);
+}
+
+/// A leader that takes itself out of the ring cannot seat the voters that the ring then wants: the next one does.
+#[test]
+fn the_voters_are_an_odd_number_again_when_the_leader_has_left() {
+    let mut cluster = cluster_of(5, small(1));
+    cluster.advance(Time::SECOND);
+    let leader = cluster.leader().leader.unwrap();
+    cluster.remove_node(&leader, false).unwrap();
+    cluster.advance(ELECTION_BOUND);
+    assert_eq!(cluster.leader().voters.len(), 3);
+    assert_sound(&mut cluster);
+}
+
+/// What a node could not hand over because one receiver was out of its reach is handed over when it is not, though the
+/// leader heard of both all the while.
+#[test]
+fn what_is_owed_is_handed_over_after_the_healing() {
+    let mut cluster = cluster_of(5, small(1));
+    fill(&mut cluster, KEYS);
+    for node in ["node1", "node2", "node3", "node4"] {
+        cluster.partition(&[vec!["node5".into()], vec![node.into()]], false).unwrap();
+        cluster.start_add_node(&format!("beside_{node}"), 1.0).unwrap();
+        cluster.advance(Time(8_000_000));
+        cluster.heal(HealScope::All);
+        cluster.advance(Time(20_000_000));
+        let notes = cluster.check().notes;
+        assert_eq!(notes, Vec::<String>::new(), "apart from {node}");
+    }
+    assert_sound(&mut cluster);
+}
+
+/// A change that has lost its leader is neither refused nor done.
+#[test]
+fn a_change_without_a_leader_says_so() {
+    let mut cluster = cluster_of(3, small(1));
+    fill(&mut cluster, KEYS);
+    cluster.kill_at("node1", DoomedAt::Copying, false).unwrap();
+    cluster.kill_at("node2", DoomedAt::Copying, true).unwrap();
+    let error = cluster.add_node("node4", 1.0).unwrap_err();
+    assert_eq!(error.code(), "KV-E301", "{error}");
+    assert!(error.to_string().contains("restart node1"), "{error}");
+    cluster.restart("node1").unwrap();
+    cluster.advance(ELECTION_BOUND);
+    cluster.restart("node2").unwrap();
+    cluster.advance(ELECTION_BOUND);
+    assert_eq!(cluster.members().len(), 4);
+    assert_filled(&mut cluster, KEYS);
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn a_doomed_node_dies_once_and_lives_on_after_a_healing() {
+    let mut cluster = cluster_of(3, small(1));
+    assert_eq!(cluster.kill_at("nobody", DoomedAt::Settled, false).unwrap_err().code(), "KV-E133");
+    cluster.kill_at("node2", DoomedAt::Settled, false).unwrap();
+    cluster.heal(HealScope::All);
+    cluster.add_node("node4", 1.0).unwrap();
+    assert!(cluster.nodes().iter().all(|node| node.state == "up"));
+    cluster.kill_at("node2", DoomedAt::Reading, false).unwrap();
+    cluster.add_node("node5", 1.0).unwrap();
+    assert_eq!(cluster.kill_at("node2", DoomedAt::Reading, false).unwrap_err().code(), "KV-E136");
+    cluster.restart("node2").unwrap();
+    cluster.remove_node("node5", false).unwrap();
+    assert!(cluster.nodes().iter().all(|node| node.state == "up"), "once");
     assert_sound(&mut cluster);
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::sim::latency::Latency;
+use crate::topology::Stage;
 use crate::types::Time;
 
 /// A fault. Displayed as what is typed to turn it on.
@@ -46,6 +47,15 @@ pub enum Fault {
         /// The node.
         node: String,
     },
+    /// A node dies when a ring change reaches a stage.
+    Doom {
+        /// The node.
+        node: String,
+        /// When.
+        at: DoomedAt,
+        /// Whether it loses its power.
+        power_loss: bool,
+    },
     /// A node's disk does not do what it should.
     Disk {
         /// The node.
@@ -53,6 +63,21 @@ pub enum Fault {
         /// What is wrong with it; nothing, where that has ended.
         fault: Option<DiskFault>,
     },
+}
+
+/// The stage of a ring change at which a node dies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DoomedAt {
+    /// Both rings take writes; old coordinators are being shut out.
+    Fencing,
+    /// The new owners copy.
+    Copying,
+    /// Reads ask a quorum of both rings.
+    Reading,
+    /// The old owners hand over what is left.
+    Retiring,
+    /// The ring is the new one, or the old one again.
+    Settled,
 }
 
 /// What is wrong with a disk.
@@ -114,7 +139,7 @@ impl Fault {
             }
             Fault::Skew { .. } => HealScope::Clock,
             Fault::Disk { .. } => HealScope::Disk,
-            Fault::Slow { .. } | Fault::Pause { .. } => HealScope::All,
+            Fault::Slow { .. } | Fault::Pause { .. } | Fault::Doom { .. } => HealScope::All,
         };
         scope == HealScope::All || scope == own
     }
@@ -125,6 +150,7 @@ impl Fault {
             Fault::Slow { factor, .. } => format!("slow {factor}x"),
             Fault::Skew { us, .. } => format!("clock {}", signed(*us)),
             Fault::Pause { .. } => "paused".to_owned(),
+            Fault::Doom { at, .. } => at.told().to_owned(),
             Fault::Disk { fault, .. } => format!("disk {}", fault.map_or("ok", DiskFault::name)),
             network => network.to_string(),
         }
@@ -133,9 +159,11 @@ impl Fault {
     /// The node it concerns; none where it is the network's.
     pub fn node(&self) -> Option<&str> {
         match self {
-            Fault::Slow { node, .. } | Fault::Skew { node, .. } | Fault::Pause { node } | Fault::Disk { node, .. } => {
-                Some(node)
-            }
+            Fault::Slow { node, .. }
+            | Fault::Skew { node, .. }
+            | Fault::Pause { node }
+            | Fault::Doom { node, .. }
+            | Fault::Disk { node, .. } => Some(node),
             Fault::Partition { .. } | Fault::Drop { .. } | Fault::Duplicate { .. } | Fault::Latency(_) => None,
         }
     }
@@ -154,7 +182,47 @@ impl fmt::Display for Fault {
             Fault::Slow { node, factor } => write!(f, "slow {node} {factor}x"),
             Fault::Skew { node, us } => write!(f, "skew {node} {}", signed(*us)),
             Fault::Pause { node } => write!(f, "pause {node}"),
+            Fault::Doom { node, at, power_loss } => {
+                write!(f, "kill {node} --at {}{}", at.name(), if *power_loss { " --power-loss" } else { "" })
+            }
             Fault::Disk { node, fault } => write!(f, "disk {node} {}", fault.map_or("ok", DiskFault::name)),
+        }
+    }
+}
+
+impl DoomedAt {
+    /// All of them, in the order of a ring change.
+    pub const ALL: [DoomedAt; 5] =
+        [DoomedAt::Fencing, DoomedAt::Copying, DoomedAt::Reading, DoomedAt::Retiring, DoomedAt::Settled];
+
+    /// Its name at the prompt.
+    pub fn name(self) -> &'static str {
+        match self {
+            DoomedAt::Fencing => "fencing",
+            DoomedAt::Copying => "copying",
+            DoomedAt::Reading => "reading",
+            DoomedAt::Retiring => "retiring",
+            DoomedAt::Settled => "settled",
+        }
+    }
+
+    pub(in crate::cluster) fn told(self) -> &'static str {
+        match self {
+            DoomedAt::Fencing => "dies at fencing",
+            DoomedAt::Copying => "dies at copying",
+            DoomedAt::Reading => "dies at reading",
+            DoomedAt::Retiring => "dies at retiring",
+            DoomedAt::Settled => "dies at settled",
+        }
+    }
+
+    pub(in crate::cluster) fn stage(self) -> Option<Stage> {
+        match self {
+            DoomedAt::Fencing => Some(Stage::Fencing),
+            DoomedAt::Copying => Some(Stage::Copying),
+            DoomedAt::Reading => Some(Stage::ReadBoth),
+            DoomedAt::Retiring => Some(Stage::Retiring),
+            DoomedAt::Settled => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Kind, Spec};
-use crate::cluster::{EVENT_KINDS, RequestOptions};
+use crate::cluster::{DoomedAt, EVENT_KINDS, RequestOptions};
 use crate::command::error::UsageError;
 use crate::command::{escape, units};
 use crate::types::{Level, Time};
@@ -50,6 +50,7 @@ impl Datum {
             Kind::Operation => named(&text, &["put", "get"]),
             Kind::Scope => one_of(&text, &["network", "disk", "clock", "all"]),
             Kind::DiskState => one_of(&text, &["full", "slow", "failing", "ok"]),
+            Kind::Stage => one_of(&text, &DoomedAt::ALL.map(DoomedAt::name)),
             Kind::EventKind => one_of(&text, &EVENT_KINDS.map(|(kind, _)| kind)),
             Kind::Percent => units::percent(&text).map(Datum::Number),
             Kind::Factor => units::factor(&text).map(Datum::Number),

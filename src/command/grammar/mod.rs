@@ -105,6 +105,8 @@ pub enum Kind {
     Offset,
     /// What is wrong with a disk.
     DiskState,
+    /// A stage of a ring change.
+    Stage,
     /// A kind of event.
     EventKind,
 }
@@ -134,6 +136,7 @@ impl Kind {
             Kind::Factor => "how many times slower, from 1x to 10000x (10x, 1.5x)",
             Kind::Offset => "an offset up to 1000 days (+400ms, -2s, 0s)",
             Kind::DiskState => "one of full, slow, failing, ok",
+            Kind::Stage => "one of fencing, copying, reading, retiring, settled",
             Kind::EventKind => "a kind of event (elect, suspect, answer; help events names them)",
         }
     }

@@ -40,6 +40,7 @@ fn every_command_can_be_typed_in_full() {
         Kind::Factor => "1.5x",
         Kind::Offset => "-400ms",
         Kind::DiskState => "Full",
+        Kind::Stage => "copying",
         Kind::Key | Kind::Value | Kind::Path => "x",
         Kind::EventKind => "elect",
     };

@@ -46,13 +46,21 @@ fn begun(report: &FaultReport) -> (String, String) {
         Fault::Slow { node, factor } => (
             format!("network and disk of {node} are {factor} times slower"),
             format!(
-                "as a replica it holds up no quorum; try put apple 1 --consistency all; slow {node} 1x or heal ends it"
+                "one slow replica of three holds up no quorum; try put apple 1 --consistency all; slow {node} 1x or heal ends it"
             ),
         ),
         Fault::Skew { node, us } => skewed(node, *us),
         Fault::Pause { node } => (
             format!("{node} is paused: it is up and does nothing, what arrives waits"),
             format!("try put apple 1 --via {node}; resume {node} or heal ends it"),
+        ),
+        Fault::Doom { node, at, power_loss } => (
+            format!(
+                "{node} {} when a ring change is at {}",
+                if *power_loss { "loses its power" } else { "dies" },
+                at.name()
+            ),
+            "try addnode, then leader and events 20; heal calls it off".to_owned(),
         ),
         Fault::Disk { node, fault } => disk(node, *fault),
     }
@@ -109,6 +117,7 @@ fn ended(report: &FaultReport) -> (String, String) {
         Fault::Slow { node, .. } => format!("{node} is as fast as the others"),
         Fault::Skew { node, .. } => format!("the clock of {node} is right"),
         Fault::Disk { node, .. } => format!("the disk of {node} is sound"),
+        Fault::Doom { node, .. } => format!("{node} lives on"),
         Fault::Partition { .. } | Fault::Latency(_) => "the network is sound".to_owned(),
     };
     (lead, next)

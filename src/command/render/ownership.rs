@@ -18,7 +18,7 @@ pub(super) fn status(page: &mut Page, status: &[StatusReport], seen_by: Option<&
             format!("{}{}", letter(node.vitality), node.phase),
             node.id.clone(),
             // A log has a header at least: none is one that cannot be looked at.
-            if node.load_bytes > 0 { bytes(node.load_bytes) } else { "?".to_owned() },
+            node.load_bytes.map_or("?".to_owned(), bytes),
             grouped(u64::from(node.tokens)),
             format!("{:.1}%", node.owns * 100.0),
             format!("{:016x}", node.host_id),

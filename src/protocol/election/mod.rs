@@ -309,7 +309,8 @@ impl Election {
 
     /// Takes note of a leader known by gossip. Who does not vote enters its term, durably: should an operator appoint it
     /// as a voter when those who know are dead, it must not stand in a term that was led. A voter changes nothing but
-    /// what [`Election::leader`] and [`Election::term`] say: it hears of terms from the others who vote.
+    /// what [`Election::leader`] and [`Election::term`] say: it hears of terms from the others who vote, and forgets the
+    /// rumour when it misses the leader itself.
     pub fn hear_of(&mut self, term: u64, leader: NodeId, out: &mut Outbox) {
         self.rumour = self.rumour.max(Some((term, leader)));
         if term > self.ballot.term && !self.electorate().contains(self.me) {

@@ -12,6 +12,7 @@ impl Election {
         votes.ack(self.me);
         let would_win = votes.verdict() == Verdict::Won;
         self.leader = None;
+        self.rumour.take_if(|(term, _)| *term <= self.ballot.term);
         self.role = Role::Canvassing { votes };
         self.arm(now, random);
         if would_win {

@@ -250,6 +250,11 @@ impl RingChange {
         change
     }
 
+    /// No new ring: the voters that the ring of `topology` should have, one at a time.
+    pub fn reseat(topology: Arc<Topology>, now: Time) -> RingChange {
+        RingChange::start(Goal::Ring { dead: BTreeSet::new() }, topology, Phase::Fence, now)
+    }
+
     /// As [`Change::Restore`] where too few fellow replicas of `node` are sound, because they have lost data too: merges
     /// what each of them still has. Done for every node that lost data, it leaves all replicas equal; what none of them
     /// has any more is gone ([`Moved::possible_loss`]).

@@ -1,9 +1,9 @@
 //! Commands that break nodes, move time, and concern the session itself.
 
 use super::NODE;
-use crate::cluster::ClientsOptions;
+use crate::cluster::{ClientsOptions, DoomedAt};
 use crate::command::grammar::{Argument, Flag, Group, Kind, Spec};
-use crate::command::parse::Command;
+use crate::command::parse::{Command, FaultCommand};
 use crate::types::Time;
 
 pub(super) const KILL: Spec = Spec {
@@ -12,14 +12,29 @@ pub(super) const KILL: Spec = Spec {
     group: Group::Break,
     arguments: &[NODE],
     repeats: 0,
-    flags: &[Flag {
-        name: "--power-loss",
-        value: None,
-        summary: "its disk loses what was not synced: the end of its log, torn as a crash tears it",
-    }],
+    flags: &[
+        Flag {
+            name: "--power-loss",
+            value: None,
+            summary: "its disk loses what was not synced: the end of its log, torn as a crash tears it",
+        },
+        Flag {
+            name: "--at",
+            value: Some(Argument { name: "STAGE", kind: Kind::Stage, optional: false }),
+            summary: "when the next ring change gets there: fencing, copying, reading, retiring, settled",
+        },
+    ],
     summary: "Kills a node's process: it falls silent, its log stays.",
     example: "kill node2",
-    build: |given| Ok(Command::Kill { id: given.text()?, power_loss: given.has("--power-loss") }),
+    build: |given| {
+        let at = given.flag_text("--at").and_then(|name| DoomedAt::ALL.into_iter().find(|at| at.name() == name));
+        let power_loss = given.has("--power-loss");
+        let id = given.text()?;
+        Ok(match at {
+            Some(at) => Command::Fault(FaultCommand::KillAt { id, at, power_loss }),
+            None => Command::Kill { id, power_loss },
+        })
+    },
 };
 
 pub(super) const RESTART: Spec = Spec {

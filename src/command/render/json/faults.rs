@@ -14,6 +14,9 @@ pub(super) fn faulted(object: Object, report: &FaultReport) -> Object {
         Fault::Skew { node, us } => object.with("node", node).with("skew_us", *us),
         Fault::Pause { node } if report.is_on => object.with("node", node),
         Fault::Pause { node } => object.with("node", node).with("waited", report.waited),
+        Fault::Doom { node, at, power_loss } => {
+            object.with("node", node).with("at", at.name()).with("power_loss", *power_loss)
+        }
         Fault::Disk { node, fault } => object.with("node", node).with("disk", fault.map_or("ok", DiskFault::name)),
     };
     object.time("virtual_us", report.now)
