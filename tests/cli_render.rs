@@ -175,9 +175,9 @@ fn status() -> Vec<StatusReport> {
         faults: Vec::new(),
     };
     vec![
-        node("node1", Vitality::Unknown, 'N', 0),
-        node("node2", Vitality::Up, 'L', 1_234),
-        node("node3", Vitality::Down, 'J', 0),
+        node("node1", Vitality::Unknown, 'N', None),
+        node("node2", Vitality::Up, 'L', Some(1_234)),
+        node("node3", Vitality::Down, 'J', None),
     ]
 }
 

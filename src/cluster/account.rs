@@ -100,6 +100,8 @@ pub(super) struct RingAccount {
     /// Who comes or goes.
     pub(super) members: Vec<Member>,
     pub(super) copies: u64,
+    /// Keys with a value.
+    keys: usize,
     pub(super) fair_share: f64,
 }
 
@@ -136,6 +138,7 @@ impl Cluster {
         Some(RingAccount {
             counts: Account::new(before, &after, record.copies, &keys),
             copies: held.max(to_be_held as u64),
+            keys: keys.len(),
             fair_share: if everyone_has_all { members.len() as f64 / most as f64 } else { own / all },
             members,
         })
@@ -156,8 +159,18 @@ impl Cluster {
             notes.push(format!("{caught_up} copies went to replicas that had missed a write"));
         }
         let pairs = self.pair_reports(moved);
-        let copied = pairs.iter().map(|pair| pair.keys).sum();
-        let (copies, modulo_moved) = self.most_copies(account);
+        let copied: u64 = pairs.iter().map(|pair| pair.keys).sum();
+        if copied < account.counts.minimum && lost.is_empty() {
+            let more = account.counts.minimum - copied;
+            notes.push(format!("{more} more came by what clients wrote meanwhile, or went with what they deleted"));
+        }
+        let held = self.holdings();
+        let written = held.keys.len().saturating_sub(account.keys);
+        if written > 0 {
+            let keys = if written == 1 { "1 key was" } else { &format!("{written} keys were") };
+            notes.push(format!("{keys} written meanwhile, and went to the owners at once"));
+        }
+        let (copies, modulo_moved) = most_copies(account, &held);
         RingChangeReport {
             nodes,
             tokens: tokens(&account.members),
@@ -174,17 +187,6 @@ impl Cluster {
             lost: lost.iter().take(NAMED_KEYS).map(|key| key.bytes().to_vec()).collect(),
             notes,
             took,
-        }
-    }
-
-    /// The copies before a change or now, whichever is more, and how many of them `hash mod N` would have moved.
-    fn most_copies(&self, account: &RingAccount) -> (u64, u64) {
-        let Holdings { keys, copies } = self.holdings();
-        let held: u64 = copies.values().sum();
-        if held > account.copies {
-            (held, account.counts.modulo_moves(&keys))
-        } else {
-            (account.copies, account.counts.modulo_moved)
         }
     }
 
@@ -211,6 +213,15 @@ impl Cluster {
 /// All their tokens.
 pub(super) fn tokens(members: &[Member]) -> u32 {
     members.iter().map(|member| u32::from(member.vnodes)).sum()
+}
+
+/// The copies before a change or now, whichever is more, and how many of them `hash mod N` would have moved.
+fn most_copies(account: &RingAccount, now: &Holdings) -> (u64, u64) {
+    let held: u64 = now.copies.values().sum();
+    if held > account.copies {
+        return (held, account.counts.modulo_moves(&now.keys));
+    }
+    (account.copies, account.counts.modulo_moved)
 }
 
 fn lost_note(nodes: &[String], lost: &[Key]) -> Option<String> {

@@ -59,7 +59,7 @@ impl Cluster {
                 notes.push(waits_behind(&self.label(id), &error));
                 Ok(())
             }
-            Err(Error::NoLeader { .. }) => {
+            Err(Error::NoLeader { .. } | Error::ChangeUnled { .. }) => {
                 notes.push(self.waits_for_leader(id));
                 Ok(())
             }
@@ -80,11 +80,18 @@ impl Cluster {
                 return Err(error);
             }
             if let Some(Ended::Aborted { silent }) = self.changes.last.take() {
-                let (node, silent) = (self.label(node), self.label(silent));
-                notes.push(format!("{node} holds keys that are no longer its own: {silent} does not answer"));
+                notes.push(self.could_not_hand_over(node, silent));
             }
         }
         self.recovering().into_iter().try_for_each(|node| self.restore(node, node == id, notes))
+    }
+
+    fn could_not_hand_over(&self, node: NodeId, silent: NodeId) -> String {
+        let (label, needed) = (self.label(node), self.label(silent));
+        if node == silent {
+            return format!("{label} does not answer the leader: it has yet to hear of the ring from it");
+        }
+        format!("{label} holds keys that are no longer its own: {needed} does not answer")
     }
 
     /// What the operator is told of a node that needs a leader and finds none: when there is one it goes on by itself.
@@ -92,7 +99,13 @@ impl Cluster {
         let label = self.label(id);
         if self.is_settled(id) {
             self.serve_clients(id);
-            return format!("{label} has lost data and takes only writes: no leader hears it, to have it restored");
+            let is_recovering = self.nodes.get(&id).is_some_and(Node::is_recovering);
+            return match is_recovering {
+                true => {
+                    format!("{label} may have lost data and takes only writes: no leader hears it, to have it restored")
+                }
+                false => format!("{label} serves, and no leader has heard it yet"),
+            };
         }
         format!(
             "{label} is up and serves no clients yet: it has to hear of the ring and to hand over what is no longer its \

@@ -113,7 +113,8 @@ impl Cluster {
         if let Some(node) = nodes.first().filter(|_| are_dead && !force) {
             return Err(Error::LeaverDown { label: self.label(*node) });
         }
-        if are_dead {
+        if are_dead && !self.missing_voters().is_empty() {
+            self.check_survivors(&nodes)?;
             self.replace_dead_voters()?;
         }
         self.await_leader()?;
@@ -121,6 +122,29 @@ impl Cluster {
             self.note(TraceEvent { node: Some(node), ..self.event("remove") });
         }
         self.start_change(Purpose::Remove { are_dead }, change)
+    }
+
+    /// Survivors are made voters only where nothing can come between: every other dead voter goes too, for it would
+    /// return with votes that count no more; and those who stay are there and reach each other, for the removal must not
+    /// come to nothing.
+    fn check_survivors(&self, gone: &[NodeId]) -> Result<(), Error> {
+        let members = self.topology.record().members.iter().map(|member| member.id);
+        let survivors: Vec<NodeId> = members.filter(|member| !gone.contains(member)).collect();
+        for survivor in survivors.iter().copied() {
+            let label = self.label(survivor);
+            if self.is_down(survivor) {
+                let leavers = self.labels_of(&[gone, &[survivor]].concat());
+                return Err(Error::HeirDown { label, leavers });
+            }
+            if self.faults.is_paused(survivor) {
+                return Err(Error::NodePaused { label });
+            }
+            let has_stopped = matches!(self.state(survivor), "stopped" | "read-only");
+            if has_stopped || survivors.iter().any(|other| self.network.is_cut(*other, survivor)) {
+                return Err(Error::ChangeAborted { label });
+            }
+        }
+        Ok(())
     }
 
     /// The change that takes the nodes called `labels` out of the ring: by force if they are down. An error where they

@@ -38,7 +38,7 @@ impl Cluster {
     }
 
     fn plan(&self, change: &Change, after: &[Member]) -> Result<RingPlan, Error> {
-        let Some(RingAccount { counts, members, copies, fair_share }) = self.account(change) else {
+        let Some(RingAccount { counts, members, copies, fair_share, .. }) = self.account(change) else {
             unreachable!("a node that joins or is a member has an account");
         };
         let (old, new) = (self.topology.ring(), Ring::new(after, self.topology.record().copies));

@@ -95,13 +95,13 @@ impl Cluster {
         let label = self.label(id);
         match self.changes.last.take() {
             Some(Ended::Complete(moved)) if moved.possible_loss => notes.push(format!(
-                "{label} had lost data and merged it from fewer replicas than a quorum needs: writes that only the \
-                 lost part held are gone"
+                "{label} may have lost data, and has merged it from fewer replicas than a quorum needs: writes that only \
+                 the lost part held are gone"
             )),
-            Some(Ended::Complete(_)) => notes.push(format!("{label} had lost data and merged it from its replicas")),
+            Some(Ended::Complete(_)) => notes.push(format!("{label} may have lost data, and has merged it from its replicas")),
             Some(Ended::Aborted { silent }) => {
                 let silent = self.label(silent);
-                notes.push(format!("{label} has lost data and takes only writes: {silent} does not answer"));
+                notes.push(format!("{label} may have lost data and takes only writes: {silent} does not answer"));
             }
             None if is_new => {
                 let missing = self.restorable(id).err().unwrap_or_default();

@@ -61,7 +61,7 @@ fn its_sentences_are_true() {
             (7, "written back to node2"),
             (7, "repaired 1 version"),
             (8, "dropped an incomplete"),
-            (8, "had lost data and merged it from its replicas"),
+            (8, "may have lost data, and has merged it from its replicas"),
             (8, "every invariant holds"),
             (9, " ok, 0 failed, 0 indeterminate"),
             (10, " ok, 0 failed, 0 indeterminate"),

@@ -91,7 +91,7 @@ fn each_side_of_a_partition_believes_the_other_dead() {
     assert!(beliefs.members.iter().filter(|row| row.state == "down").all(|row| row.phi >= 8.0));
     assert!(cluster.leader().known_to.len() == 3, "the majority's: {:?}", cluster.leader());
     let seen = cluster.status_seen_by("node1").unwrap();
-    let told: Vec<_> = seen.iter().map(|node| (node.vitality, node.load_bytes > 0)).collect();
+    let told: Vec<_> = seen.iter().map(|node| (node.vitality, node.load_bytes.is_some())).collect();
     let (up, down) = (Vitality::Up, Vitality::Down);
     assert_eq!(told, [(up, true), (up, false), (down, false), (down, false), (down, false)]);
     cluster.heal(kvsim::cluster::HealScope::All);
@@ -192,4 +192,22 @@ fn what_the_control_plane_concludes_reads_as_a_sentence() {
     assert!(all.iter().all(|event| kinds.contains(event.kind)), "every kind is explained");
     let chatter = |detail: &str| detail.starts_with("gossip") || detail.starts_with("heartbeat");
     assert!(!all.iter().any(|event| chatter(&event.detail)), "what says only that all is well is not kept");
+}
+
+/// One that has stepped down no longer takes itself for the leader, and a dead one is no leader to who knows.
+#[test]
+fn who_leads_no_longer_is_not_said_to() {
+    let mut cluster = settled(1);
+    let leader = cluster.leader().leader.unwrap();
+    let others: Vec<String> = cluster.members().into_iter().filter(|node| *node != leader).collect();
+    let with = vec![leader.clone(), others[0].clone()];
+    cluster.partition(&[with.clone(), others[1..].to_vec()], false).unwrap();
+    cluster.advance(death_bound());
+    let believed = cluster.beliefs(None).unwrap().leaders;
+    for belief in believed.iter().filter(|belief| with.contains(&belief.node)) {
+        assert_eq!(belief.leader, None, "{} has no majority near it", belief.node);
+    }
+    cluster.kill(&leader).unwrap();
+    cluster.members().iter().for_each(|node| drop(cluster.kill(node)));
+    assert_ne!(cluster.leader().term, 0, "there were leaders");
 }

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use kvsim::cluster::RingChangeReport;
+use kvsim::cluster::{DiskFault, HealScope, RequestOptions, RingChangeReport};
 use kvsim::error::Error;
-use kvsim::types::Time;
+use kvsim::types::{Level, Time};
 
 use super::workload::assert_sound;
 use super::*;
@@ -170,6 +170,50 @@ fn what_a_survivor_had_is_read_after_any_deaths() {
             assert!(step >= least, "seed {seed}: {step} of {least}, {down:?} of {nodes}, {of} copies");
         }
         assert!(newest.keys().all(|key| held.contains(&key.clone().into_bytes())), "seed {seed}");
+        assert_sound(&mut cluster);
+    }
+}
+
+/// Who is refused must not have changed who votes: the dead could return and elect as before.
+#[test]
+fn a_removal_that_cannot_be_leaves_the_voters_as_they_were() {
+    type Breaking = fn(&mut Cluster);
+    let cases: [(Breaking, &[&str]); 5] = [
+        // Two other voters are down too, and may return.
+        (|_| (), &["node1"]),
+        (|cluster| (4..6).for_each(|node| cluster.kill(&format!("node{node}")).unwrap()), &["node1"]),
+        (|cluster| drop(cluster.pause("node4").unwrap()), &["node1", "node2", "node3"]),
+        (
+            |cluster| {
+                let sides = [vec!["node4".to_owned()], vec!["node5".to_owned()]];
+                drop(cluster.partition(&sides, false).unwrap());
+            },
+            &["node1", "node2", "node3"],
+        ),
+        (
+            |cluster| {
+                cluster.set_disk("node5", Some(DiskFault::Full)).unwrap();
+                let one = RequestOptions { level: Some(Level::One), via: Some("node5".into()), ttl: None };
+                (0..9).for_each(|key| drop(cluster.put(&[key], b"x", &one)));
+            },
+            &["node1", "node2", "node3"],
+        ),
+    ];
+    for (number, (break_more, gone)) in cases.into_iter().enumerate() {
+        let mut cluster = cluster_of(5, small(1));
+        fill(&mut cluster, 20);
+        killed(&mut cluster, &[1, 2, 3]);
+        break_more(&mut cluster);
+        let refused = cluster.remove_nodes(gone, true).unwrap_err();
+        assert_eq!(refused.code(), "KV-E136", "case {number}: {refused}");
+        assert_eq!(cluster.leader().voters.len(), 5, "case {number}");
+        cluster.heal(HealScope::All);
+        for node in cluster.nodes().into_iter().filter(|node| node.state != "up") {
+            drop(cluster.kill(&node.id));
+            drop(cluster.restart(&node.id));
+        }
+        cluster.advance(Time(12_000_000));
+        assert_filled(&mut cluster, 20);
         assert_sound(&mut cluster);
     }
 }

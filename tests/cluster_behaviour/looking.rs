@@ -75,7 +75,7 @@ fn ownership_adds_up_to_the_copies() {
     let status = cluster.status();
     let owned: f64 = status.iter().map(|node| node.owns).sum();
     assert!((owned - 3.0).abs() < 1e-9, "{owned}");
-    assert!(status.iter().all(|node| node.vitality == Vitality::Up && node.phase == 'N' && node.load_bytes > 0));
+    assert!(status.iter().all(|node| node.vitality == Vitality::Up && node.phase == 'N' && node.load_bytes.is_some()));
     let ring = cluster.ring();
     let (primary, effective) =
         ring.owners.iter().fold((0.0, 0.0), |sum, owner| (sum.0 + owner.primary, sum.1 + owner.effective));

@@ -59,12 +59,12 @@ pub(super) fn members(page: &mut Page, report: &MembersReport, look: Look) {
 
 fn one_view(page: &mut Page, report: &MembersReport, observer: &LeaderBelief, look: Look) {
     page.line(&format!("{} {}", observer.node, takes(observer)));
-    let rows = report.members.iter().map(|belief| row(belief, belief.phi, belief.incarnation));
+    let rows = report.members.iter().map(|belief| row(belief, belief.state, belief.phi, belief.incarnation));
     table(page, &["member", "state", "phi", "incarnation", "epoch"], 2, rows.collect(), look);
     page.dim(&format!("next: status --as {}", observer.node));
 }
 
-/// A row a member, as most of the others see it; below the table who sees it otherwise.
+/// A row a member, as most of the others see it, or disputed where no most agree; below the table who sees it otherwise.
 fn all_views(page: &mut Page, report: &MembersReport, look: Look) {
     if report.members.is_empty() {
         page.line("no node can be asked");
@@ -78,7 +78,10 @@ fn all_views(page: &mut Page, report: &MembersReport, look: Look) {
         let agreeing = || views.iter().filter(|view| view.state == common.state);
         let phi = agreeing().map(|view| view.phi).fold(0.0, f64::max);
         let incarnation = views.iter().map(|view| view.incarnation).max().unwrap_or_default();
-        rows.push(row(common, phi, incarnation));
+        let others = views.iter().filter(|view| view.as_seen_by != view.id).count();
+        let is_disputed = agreeing().filter(|view| view.as_seen_by != view.id).count() * 2 <= others && others > 0;
+        let state = if is_disputed { "disputed" } else { common.state };
+        rows.push(row(common, state, phi, incarnation));
         otherwise(views, common.state, &mut dissent);
     }
     table(page, &["member", "state", "highest phi", "incarnation", "epoch"], 2, rows, look);
@@ -94,14 +97,8 @@ fn all_views(page: &mut Page, report: &MembersReport, look: Look) {
     page.dim("next: leader");
 }
 
-fn row(belief: &BeliefReport, phi: f64, incarnation: u64) -> Vec<String> {
-    vec![
-        belief.id.clone(),
-        belief.state.to_owned(),
-        format!("{phi:.1}"),
-        incarnation.to_string(),
-        belief.epoch.0.to_string(),
-    ]
+fn row(belief: &BeliefReport, state: &str, phi: f64, incarnation: u64) -> Vec<String> {
+    vec![belief.id.clone(), state.to_owned(), format!("{phi:.1}"), incarnation.to_string(), belief.epoch.0.to_string()]
 }
 
 /// The view that most have; of equally many the gravest. What a member says of itself counts only where nobody else
