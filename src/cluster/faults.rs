@@ -51,7 +51,7 @@ pub(super) struct Faults {
     doomed: BTreeMap<NodeId, Doom>,
     /// When a fault last began or ended.
     changed: Time,
-    /// When a process last began or ended.
+    /// When a process last began or ended, or voters were appointed.
     pub(super) upheaval: Time,
     /// Acknowledged writes that a write which had completed before hides (KV-10).
     pub(super) lost_to_skew: u64,

@@ -181,6 +181,7 @@ impl Cluster {
         }
         self.note(TraceEvent { what: "voters appointed", number: topology.epoch().0, ..self.event("change") });
         self.topology = Arc::clone(&topology);
+        self.faults.upheaval = self.now;
         self.watch_agreed(OPERATOR, &topology);
         self.hurry_election();
         self.await_leader().map(drop)

@@ -15,16 +15,18 @@ use super::ledger::MAX_FINDINGS;
 use super::{Cluster, NodeId, OPERATOR};
 use crate::node::Replica;
 use crate::protocol::agent::{self, Agent};
+use crate::protocol::election::ELECTION_BOUND;
 use crate::protocol::election::{Ballot, Message};
 use crate::protocol::membership::MemberView;
 use crate::protocol::membership::Standing;
 use crate::protocol::message::Request;
 use crate::sim::checkers::Finding;
-use crate::sim::checkers::election::{Elections, Held, Promised};
-use crate::sim::checkers::membership::{Believed, Memberships};
+use crate::sim::checkers::election::{Elections, Held, Promised, led};
+use crate::sim::checkers::membership::{Believed, Facts, Memberships};
 use crate::sim::checkers::moves::{Acknowledged, Dropped, Moves};
+use crate::sim::latency::Latency;
 use crate::storage::store::Store;
-use crate::topology::Topology;
+use crate::topology::{Stage, Topology};
 use crate::types::{Epoch, Key, Level, Stamp, Time, TokenRange};
 
 /// The judges, and what they have found.
@@ -122,7 +124,7 @@ impl Cluster {
     /// A node tells others its own incarnation.
     fn watch_incarnation(&mut self, node: NodeId) {
         let Some(agent) = self.agent(node) else { return };
-        let own = Believed { node, incarnation: agent.membership().incarnation(), is_dead: false };
+        let own = Believed { node, incarnation: agent.membership().incarnation(), is_dead: false, is_up: true };
         self.watch_beliefs(node, &[own]);
     }
 
@@ -138,7 +140,12 @@ impl Cluster {
         let Some(mut watch) = self.watch.take() else { return };
         let adopted = self.topology_at(observer);
         let is_removed = |node| adopted.as_ref().is_some_and(|topology| is_removed(topology, node));
-        let found = watch.memberships.on_view(observer, view, is_removed, |node| self.is_well(observer, node));
+        let facts = Facts {
+            is_removed,
+            is_well: |node| self.is_well(observer, node),
+            is_gone: |node| self.is_gone(observer, node),
+        };
+        let found = watch.memberships.on_view(observer, view, &facts);
         self.watch = Some(watch);
         self.convict(found);
     }
@@ -155,6 +162,35 @@ impl Cluster {
             }) && self.faults_of(node).is_empty()
         };
         sound.plus(bound) <= self.now && is_well(observer) && is_well(node)
+    }
+
+    /// Whether `node` has been down, and everything else as it should be, for so long that `observer` has seen it (MEM-1).
+    pub(super) fn is_gone(&self, observer: NodeId, node: NodeId) -> bool {
+        let is_down = self.nodes.get(&node).is_some_and(|node| node.process.is_none());
+        is_down
+            && !self.is_down(observer)
+            && self.calm_since().is_some_and(|since| self.has_passed(since, self.belief_bound()))
+    }
+
+    /// ELECT-3: the voters that nothing ails, for so long that they have a leader, if they are a majority.
+    pub(super) fn electing(&self) -> Vec<NodeId> {
+        let is_calm = self.calm_since().is_some_and(|since| self.has_passed(since, ELECTION_BOUND));
+        let voters = &self.topology.record().voters;
+        if is_calm && self.missing_voters().is_empty() { voters.clone() } else { Vec::new() }
+    }
+
+    /// Since when no process has begun or ended and nothing is wrong with network, disks and clocks, by the times for which
+    /// the bounds are promised. `None` while that is not so.
+    fn calm_since(&self) -> Option<Time> {
+        let is_usual = self.config.latency == Latency::NETWORK && self.config.agents.is_usual();
+        let mut processes = self.nodes.values().filter_map(|node| node.process.as_ref());
+        let is_sound = self.faults().is_empty() && processes.all(|process| process.replica.store().failure().is_none());
+        let sound = self.network_sound_since().filter(|_| is_usual && is_sound)?;
+        Some(sound.max(self.faults.upheaval))
+    }
+
+    fn has_passed(&self, since: Time, bound: Time) -> bool {
+        since.plus(bound) <= self.now
     }
 
     /// In what time all views know of a death, or of a return.
@@ -174,11 +210,15 @@ impl Cluster {
     /// A topology is committed, as `node` knows.
     pub(super) fn watch_agreed(&mut self, node: NodeId, topology: &Topology) {
         let Some(watch) = &mut self.watch else { return };
+        let is_news = !watch.moves.is_agreed(topology.record());
         let found = watch.moves.on_agreed(node, topology.record());
         if node == OPERATOR {
             watch.elections.on_appointed();
         }
         self.convict(found);
+        if is_news {
+            self.watch_copied(topology);
+        }
     }
 
     /// A node is about to be given a message.
@@ -219,10 +259,44 @@ impl Cluster {
     /// An event was played at `node`.
     pub(super) fn watch_played(&mut self, node: NodeId, is_agents: bool) {
         self.watch_epoch(node);
+        let electing = self.electing();
+        if !electing.is_empty() {
+            self.convict(led(&electing, self.leaders()));
+        }
         if is_agents && let Some(agent) = self.agent(node) {
             let view = believed(agent, self.now);
             self.watch_beliefs(node, &view);
         }
+    }
+
+    pub(super) fn leaders(&self) -> usize {
+        self.nodes.keys().filter(|node| self.agent(**node).is_some_and(|agent| agent.election().is_leader())).count()
+    }
+
+    /// MOVE-2: the copying is over.
+    fn watch_copied(&mut self, topology: &Topology) {
+        if topology.stage() != Some(Stage::ReadBoth) || !topology.record().dead.is_empty() {
+            return;
+        }
+        let Some(mut watch) = self.watch.take() else { return };
+        let mut found = Vec::new();
+        for (key, account) in self.ledger.keys() {
+            let Some(told) = &account.acknowledged else { continue };
+            let (token, stamp) = (key.token(), told.stamp);
+            if told.is_tombstone || told.is_expired(self.now) || stamp <= topology.record().cleared_before {
+                continue;
+            }
+            let keeps = |node| told.confirmed.contains(node) && !self.ledger.has_lost(node, key, stamp);
+            // Who is down, or has to get back what it lost, is believed what it confirmed.
+            let has_it = |node: NodeId| {
+                let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
+                let sound = process.filter(|process| !process.replica.is_recovering());
+                sound.map_or_else(|| keeps(node), |process| holds(process.replica.store(), key, stamp))
+            };
+            found.extend(watch.moves.on_copied(topology.epoch(), (token, stamp), keeps, has_it));
+        }
+        self.watch = Some(watch);
+        self.convict(found);
     }
 
     /// RING-7: a node adopts only what is agreed on, and never goes back.
@@ -353,6 +427,7 @@ pub(super) fn believed(agent: &Agent, now: Time) -> Vec<Believed> {
         node,
         incarnation,
         is_dead: standing == Standing::Down,
+        is_up: standing <= Standing::Suspect,
     };
     view.map(believed).collect()
 }

@@ -124,6 +124,13 @@ pub struct AgentOptions {
     pub election: ElectionOptions,
 }
 
+impl AgentOptions {
+    /// Whether the bounds are those that are promised.
+    pub fn is_usual(&self) -> bool {
+        self.membership == MembershipOptions::default() && self.election == ElectionOptions::default()
+    }
+}
+
 /// What a node's log says of its control plane.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {

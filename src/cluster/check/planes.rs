@@ -10,7 +10,7 @@ use crate::protocol::agent::Agent;
 use crate::protocol::election::Ballot;
 use crate::sim::checkers::Finding;
 use crate::sim::checkers::election::{self, Promised};
-use crate::sim::checkers::membership::Memberships;
+use crate::sim::checkers::membership::{Facts, Memberships};
 use crate::sim::checkers::moves::wrong_step;
 use crate::topology::TopologyRecord;
 use crate::types::Epoch;
@@ -43,6 +43,9 @@ impl Cluster {
         let (judged, found) = election::standing(&leaders, voters.len(), &on_disks);
         findings.add("ELECT-1", judged, self.sentences(found));
         findings.add("ELECT-2", both.len() as u64, self.sentences(election::memory(&both)));
+        let electing = self.electing();
+        let unled = election::led(&electing, leaders.len()).into_iter().collect();
+        findings.add("ELECT-3", u64::from(!electing.is_empty()), self.sentences(unled));
     }
 
     /// What the log of a node that is up says it promised; none where that is not written yet, or cannot be read.
@@ -52,7 +55,7 @@ impl Cluster {
         Ballot::decode(&encoded).map(|ballot| promised(&ballot))
     }
 
-    /// MEM-2 to MEM-5: what each node believes.
+    /// MEM-1 to MEM-5: what each node believes.
     fn check_views(&self, findings: &mut Findings) {
         let mut judge = Memberships::default();
         for (id, node) in &self.nodes {
@@ -69,7 +72,9 @@ impl Cluster {
             // Of who joins, or is about to go, there may be no log any more.
             view.retain(|believed| self.nodes.contains_key(&believed.node) || is_removed(adopted, believed.node));
             let is_removed = |node| is_removed(adopted, node);
-            found.extend(judge.on_view(id, &view, is_removed, |node| self.is_well(id, node)));
+            let facts =
+                Facts { is_removed, is_well: |node| self.is_well(id, node), is_gone: |node| self.is_gone(id, node) };
+            found.extend(judge.on_view(id, &view, &facts));
             if is_calm && self.is_well(id, id) {
                 calm.push((id, view));
             }
@@ -85,7 +90,7 @@ impl Cluster {
         found.retain(|finding| {
             finding.invariant != "MEM-3" || finding.nodes.iter().all(|id| self.nodes.contains_key(id))
         });
-        findings.add("MEM-2, MEM-3, MEM-4", judge.beliefs, self.sentences(found));
+        findings.add("MEM-1 to MEM-4", judge.beliefs, self.sentences(found));
         findings.add("MEM-5", processes, damaged);
     }
 
@@ -112,6 +117,7 @@ impl Cluster {
         findings.add("watched ELECT-2", watch.elections.stale, Vec::new());
         findings.add("watched MEM-5", watch.memberships.damaged, Vec::new());
         findings.add("watched MOVE-1", watch.moves.writes, Vec::new());
+        findings.add("watched MOVE-2", watch.moves.copied, Vec::new());
         findings.add("watched MOVE-3", watch.moves.dropped, Vec::new());
         findings.add("watched MOVE-4, MOVE-5", watch.moves.agreed, Vec::new());
     }

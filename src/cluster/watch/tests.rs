@@ -14,13 +14,14 @@ fn cluster() -> Cluster {
     let (mut cluster, _) =
         Cluster::open(ClusterConfig { copies: 2, vnodes: 16, ..ClusterConfig::default() }, Backing::Memory).unwrap();
     cluster.watch(true);
-    for label in ["a", "b", "c"] {
-        cluster.add_node(label, 1.0).unwrap();
-    }
+    cluster.add_node("a", 1.0).unwrap();
+    cluster.add_node("b", 1.0).unwrap();
     let all = RequestOptions { level: Some(Level::All), ..RequestOptions::default() };
     for key in 0..20 {
         cluster.put(key.to_string().as_bytes(), b"value", &all).unwrap();
     }
+    // It takes copies that the others drop.
+    cluster.add_node("c", 1.0).unwrap();
     cluster.advance(Time(30_000_000));
     assert_eq!(cluster.check().violations, Vec::<String>::new());
     cluster
@@ -42,6 +43,7 @@ fn a_quiet_cluster_is_judged_and_sound() {
     let cluster = cluster();
     let watch = cluster.watch.as_ref().unwrap();
     assert!(watch.elections.promises > 10 && watch.memberships.beliefs > 100 && watch.moves.agreed > 10);
+    assert!(watch.moves.dropped > 5 && watch.moves.copied > 5 && !cluster.electing().is_empty());
 }
 
 #[test]
@@ -99,7 +101,7 @@ fn damaged_gossip_that_is_not_dropped() {
 #[test]
 fn beliefs_that_nothing_bears_out() {
     let mut cluster = cluster();
-    let believed = |incarnation, is_dead| Believed { node: B, incarnation, is_dead };
+    let believed = |incarnation, is_dead| Believed { node: B, incarnation, is_dead, is_up: !is_dead };
     cluster.watch_beliefs(A, &[believed(99, false)]);
     assert_eq!(caught(&cluster), ["MEM-3"]);
     cluster.watch_beliefs(A, &[believed(1, true)]);
@@ -107,6 +109,34 @@ fn beliefs_that_nothing_bears_out() {
     cluster.remove_node("b", false).unwrap();
     cluster.watch_beliefs(A, &[believed(1, false)]);
     assert_eq!(caught(&cluster), ["MEM-3", "MEM-2", "MEM-4"]);
+}
+
+#[test]
+fn a_death_that_is_not_seen_and_a_leader_that_is_not_elected() {
+    let mut cluster = cluster();
+    assert!(!cluster.electing().is_empty(), "it is calm");
+    let alive = [Believed { node: B, incarnation: 1, is_dead: false, is_up: true }];
+    cluster.kill("b").unwrap();
+    cluster.watch_beliefs(A, &alive);
+    assert!(cluster.electing().is_empty() && caught(&cluster).is_empty(), "there was no time to see it");
+    cluster.advance(Time(30_000_000));
+    cluster.watch_beliefs(A, &alive);
+    assert_eq!(caught(&cluster), ["MEM-1"]);
+}
+
+#[test]
+fn a_copying_that_left_something_behind() {
+    let mut cluster = cluster();
+    cluster.start_add_node("d", 1.0).unwrap();
+    while cluster.ring_change().is_some_and(|(stage, _)| stage != "copying") {
+        assert!(cluster.step());
+    }
+    // As if it were over, for an observer who has seen nothing of it.
+    let mut record = cluster.topology.record().clone();
+    record.epoch = Epoch(record.epoch.0 + 1);
+    record.change = record.change.map(|(_, next)| (Stage::ReadBoth, next));
+    cluster.watch_agreed(A, &Topology::new(record));
+    assert!(!caught(&cluster).is_empty() && caught(&cluster).iter().all(|found| *found == "MOVE-2"));
 }
 
 #[test]

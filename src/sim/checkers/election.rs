@@ -1,5 +1,5 @@
-//! ELECT-1 and ELECT-2: one leader a term, one vote a voter and term, promises on the disk before they are told, and
-//! nothing that a message of an older term changes.
+//! ELECT-1 to ELECT-3: one leader a term, one vote a voter and term, promises on the disk before they are told, and
+//! nothing that a message of an older term changes, and a leader where there can be one.
 //!
 //! The judge keeps every vote that was told and every leader that spoke. What a disk holds it is given by whoever reads
 //! the disk: what would be left if the power failed now, not what the machine says.
@@ -46,6 +46,12 @@ pub struct Elections {
     pub promises: u64,
     /// Messages of an older term judged (ELECT-2).
     pub stale: u64,
+}
+
+/// ELECT-3: a majority of these voters has been up and in reach of each other for longer than an election takes.
+pub fn led(voters: &[NodeId], leaders: usize) -> Option<Finding> {
+    let what = "are in reach of each other, and have had no leader for longer than an election takes";
+    (leaders == 0 && !voters.is_empty()).then(|| Finding::new("ELECT-3", voters, what))
 }
 
 impl Elections {

@@ -1,4 +1,4 @@
-//! MEM-2 to MEM-5: what nodes believe of each other, against what is so.
+//! MEM-1 to MEM-5: what nodes believe of each other, against what is so.
 //!
 //! The judge is given views, as their owners hold them, and keeps of each node the highest incarnation that its own disk
 //! was seen to hold.
@@ -17,6 +17,18 @@ pub struct Believed {
     pub incarnation: u64,
     /// Whether it is believed dead.
     pub is_dead: bool,
+    /// Whether it is believed up, or suspected only.
+    pub is_up: bool,
+}
+
+/// What is so, as far as the judge is told.
+pub struct Facts<R, W, G> {
+    /// Who was removed, by what the observer itself knows to be agreed on.
+    pub is_removed: R,
+    /// Who has been up and within reach, for longer than a death takes to be taken back.
+    pub is_well: W,
+    /// Who has been down, and all else as it should be, for longer than a death takes to be seen.
+    pub is_gone: G,
 }
 
 /// The judge of views.
@@ -43,18 +55,15 @@ impl Memberships {
         view.iter().filter(move |believed| believed.incarnation > proven(believed.node)).map(|believed| believed.node)
     }
 
-    /// MEM-3, MEM-4 and MEM-2: `observer` believes this. `is_removed` says who was removed by what the observer itself
-    /// knows to be agreed on; `is_well` who has been up and within reach, for longer than a death takes to be taken
-    /// back.
+    /// MEM-1 to MEM-4: `observer` believes this, and `facts` are so.
     pub fn on_view(
         &mut self,
         observer: NodeId,
         view: &[Believed],
-        is_removed: impl Fn(NodeId) -> bool,
-        is_well: impl Fn(NodeId) -> bool,
+        facts: &Facts<impl Fn(NodeId) -> bool, impl Fn(NodeId) -> bool, impl Fn(NodeId) -> bool>,
     ) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for Believed { node, incarnation, is_dead } in view.iter().copied() {
+        for Believed { node, incarnation, is_dead, is_up } in view.iter().copied() {
             self.beliefs += 1;
             let durable = self.durable.get(&node).copied().unwrap_or_default();
             if incarnation > durable {
@@ -62,10 +71,14 @@ impl Memberships {
                 findings.push(Finding::new("MEM-3", &[observer, node], what));
             }
             // Who leaves knows itself until it is gone.
-            if is_removed(node) && node != observer {
+            if (facts.is_removed)(node) && node != observer {
                 findings.push(Finding::new("MEM-4", &[observer, node], "has the removed node in its view"));
             }
-            if is_dead && is_well(node) {
+            if is_up && (facts.is_gone)(node) {
+                let what = "takes it for alive, and it has been down for longer than that takes to be seen";
+                findings.push(Finding::new("MEM-1", &[observer, node], what));
+            }
+            if is_dead && (facts.is_well)(node) {
                 findings.push(Finding::new(
                     "MEM-2",
                     &[observer, node],

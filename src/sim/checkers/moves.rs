@@ -1,5 +1,5 @@
-//! MOVE-1, MOVE-3 to MOVE-5 and the chain of topologies: what was agreed on one after the other, who holds a write that
-//! is acknowledged, and what is behind a copy that is dropped.
+//! MOVE-1 to MOVE-5 and the chain of topologies: what was agreed on one after the other, who holds a write that
+//! is acknowledged, who when reads begin to ask the new owners, and what is behind a copy that is dropped.
 //!
 //! Who owns a key is computed from the members by the naive ring, and what a level needs is counted here.
 
@@ -18,6 +18,8 @@ pub struct Moves {
     pub agreed: u64,
     /// Acknowledged writes judged (MOVE-1).
     pub writes: u64,
+    /// Versions judged when the copying was over (MOVE-2).
+    pub copied: u64,
     /// Dropped copies judged (MOVE-3).
     pub dropped: u64,
 }
@@ -124,6 +126,27 @@ impl Moves {
             }
         }
         findings
+    }
+
+    /// MOVE-2: reads begin to ask the new owners at this epoch, and a quorum of them holds what a quorum of the old ones had
+    /// confirmed. `confirmed` says who had, and still has what it had; `holds` who holds it, or something newer.
+    pub fn on_copied(
+        &mut self,
+        epoch: Epoch,
+        (token, stamp): (Token, Stamp),
+        confirmed: impl Fn(NodeId) -> bool,
+        holds: impl Fn(NodeId) -> bool,
+    ) -> Option<Finding> {
+        let Some((_, ring, Some(next))) = self.chain.get(&epoch) else { return None };
+        let (old, new) = (ring.owners(token), next.owners(token));
+        let had = old.as_slice().iter().filter(|node| confirmed(**node)).count();
+        if had < needed(Level::Quorum, &old) {
+            return None;
+        }
+        self.copied += 1;
+        let having = new.as_slice().iter().filter(|node| holds(**node)).count();
+        let what = || format!("are asked from epoch {} on, and {having} of them hold {stamp}", epoch.0);
+        (having < needed(Level::Quorum, &new)).then(|| Finding::new("MOVE-2", new.as_slice(), what()))
     }
 
     /// MOVE-3: the epoch is agreed on, and enough of those that own the key from here on for `level` hold this version.

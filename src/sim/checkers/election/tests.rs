@@ -70,3 +70,10 @@ fn the_present_is_judged_by_the_disks() {
     assert!(memory(&both(promised(5, None), promised(5, None))).is_empty());
     assert_eq!(invariants(memory(&both(promised(4, None), promised(5, None)))), ["ELECT-2"]);
 }
+
+#[test]
+fn who_can_elect_a_leader_has_one() {
+    assert_eq!(invariants(led(&[NodeId(1), NodeId(2)], 0)), ["ELECT-3"]);
+    assert_eq!(led(&[NodeId(1), NodeId(2)], 1), None);
+    assert_eq!(led(&[], 0), None, "nobody to elect one");
+}

@@ -10,7 +10,21 @@ fn invariants(findings: Vec<Finding>) -> Vec<&'static str> {
 }
 
 fn believed(incarnation: u64, is_dead: bool) -> [Believed; 1] {
-    [Believed { node: B, incarnation, is_dead }]
+    [Believed { node: B, incarnation, is_dead, is_up: !is_dead }]
+}
+
+fn nothing(_: NodeId) -> bool {
+    false
+}
+
+fn b_is(node: NodeId) -> bool {
+    node == B
+}
+
+/// B is removed, well, gone.
+fn facts(is: [bool; 3]) -> Facts<fn(NodeId) -> bool, fn(NodeId) -> bool, fn(NodeId) -> bool> {
+    let [is_removed, is_well, is_gone] = is.map(|is| if is { b_is } else { nothing as fn(NodeId) -> bool });
+    Facts { is_removed, is_well, is_gone }
 }
 
 #[test]
@@ -20,18 +34,20 @@ fn an_incarnation_is_its_owners() {
     judge.on_disk(B, 2);
     assert_eq!(judge.unproven(&believed(3, false)).count(), 0);
     assert_eq!(judge.unproven(&believed(4, false)).collect::<Vec<_>>(), [B]);
-    assert!(judge.on_view(A, &believed(3, false), |_| false, |_| false).is_empty());
-    assert_eq!(invariants(judge.on_view(A, &believed(4, false), |_| false, |_| false)), ["MEM-3"]);
+    assert!(judge.on_view(A, &believed(3, false), &facts([false; 3])).is_empty());
+    assert_eq!(invariants(judge.on_view(A, &believed(4, false), &facts([false; 3]))), ["MEM-3"]);
 }
 
 #[test]
 fn the_removed_stay_away_and_the_well_are_not_dead() {
     let mut judge = Memberships::default();
     judge.on_disk(B, 3);
-    assert_eq!(invariants(judge.on_view(A, &believed(3, false), |node| node == B, |_| false)), ["MEM-4"]);
-    assert!(judge.on_view(A, &believed(3, true), |_| false, |_| false).is_empty(), "it was out of reach");
-    assert_eq!(invariants(judge.on_view(A, &believed(3, true), |_| false, |node| node == B)), ["MEM-2"]);
-    assert_eq!(judge.beliefs, 3);
+    assert_eq!(invariants(judge.on_view(A, &believed(3, false), &facts([true, false, false]))), ["MEM-4"]);
+    assert!(judge.on_view(A, &believed(3, true), &facts([false; 3])).is_empty(), "it was out of reach");
+    assert_eq!(invariants(judge.on_view(A, &believed(3, true), &facts([false, true, false]))), ["MEM-2"]);
+    assert_eq!(invariants(judge.on_view(A, &believed(3, false), &facts([false, false, true]))), ["MEM-1"]);
+    assert!(judge.on_view(A, &believed(3, true), &facts([false, false, true])).is_empty());
+    assert_eq!(judge.beliefs, 5);
 }
 
 #[test]
