@@ -319,7 +319,7 @@ impl Cluster {
             (Purpose::Clear(_) | Purpose::Repair | Purpose::Resume | Purpose::SeatVoters, _) => {}
         }
         if let (Purpose::Return(node) | Purpose::Restore(node), Ended::Aborted { .. }) = (running.purpose, &ended) {
-            self.queue.schedule(self.now.plus(TRY_AGAIN), Event::TryAgain { node, purpose: running.purpose });
+            self.queue.schedule(self.now.plus(TRY_AGAIN), Event::TryAgain { node });
         }
         if running.account.is_none() {
             self.changes.last = Some(ended);
@@ -390,10 +390,13 @@ impl Cluster {
     }
 
     /// What could not be had some time ago may be had now: whoever did not answer need not have been missed by all.
-    pub(super) fn on_try_again(&mut self, node: NodeId, purpose: Purpose) {
-        let is_due = self.owing().contains(&node) || self.recovering().contains(&node);
-        if is_due && !self.changes.waiting.contains(&purpose) {
-            self.request_change(purpose);
+    pub(super) fn on_try_again(&mut self, node: NodeId) {
+        let owes = self.owing().contains(&node).then_some(Purpose::Return(node));
+        let lacks = self.recovering().contains(&node).then_some(Purpose::Restore(node));
+        for purpose in owes.into_iter().chain(lacks) {
+            if !self.changes.waiting.contains(&purpose) {
+                self.request_change(purpose);
+            }
         }
     }
 

@@ -3,7 +3,6 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::OperationId;
-use super::change::Purpose;
 use crate::protocol::agent::{self, ChangeId};
 use crate::protocol::election;
 use crate::protocol::message::{Refusal, Reply, Request};
@@ -27,8 +26,8 @@ pub(super) enum Event {
     AgentTimer { node: NodeId, life: u64 },
     /// A node dies: a ring change has reached the stage at which it was to.
     Doomed { node: NodeId },
-    /// A change that could not be completed is tried again.
-    TryAgain { node: NodeId, purpose: Purpose },
+    /// What a node could not hand over, or get back, is tried again.
+    TryAgain { node: NodeId },
     /// The client of a coordinator that died, or stands still, gives up.
     Orphaned(OperationId),
     /// What a client asked has come to its coordinator, which stood still.

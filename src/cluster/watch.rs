@@ -39,6 +39,8 @@ pub(super) struct Watch {
     pub(super) violations: Vec<String>,
     /// What each voter's disk was seen to have accepted.
     accepted: BTreeMap<NodeId, (u64, Epoch)>,
+    /// What a quorum of the old owners held when the copying of the change under way began.
+    to_copy: Vec<(Key, Stamp)>,
     /// The epoch at which each node was seen last.
     epochs: BTreeMap<NodeId, Epoch>,
 }
@@ -217,7 +219,7 @@ impl Cluster {
         }
         self.convict(found);
         if is_news {
-            self.watch_copied(topology);
+            self.watch_copying(topology);
         }
     }
 
@@ -273,30 +275,47 @@ impl Cluster {
         self.nodes.keys().filter(|node| self.agent(**node).is_some_and(|agent| agent.election().is_leader())).count()
     }
 
-    /// MOVE-2: the copying is over.
-    fn watch_copied(&mut self, topology: &Topology) {
-        if topology.stage() != Some(Stage::ReadBoth) || !topology.record().dead.is_empty() {
-            return;
-        }
+    /// MOVE-2: the copying begins, or is over.
+    fn watch_copying(&mut self, topology: &Topology) {
         let Some(mut watch) = self.watch.take() else { return };
-        let mut found = Vec::new();
-        for (key, account) in self.ledger.keys() {
-            let Some(told) = &account.acknowledged else { continue };
-            let (token, stamp) = (key.token(), told.stamp);
-            if told.is_tombstone || told.is_expired(self.now) || stamp <= topology.record().cleared_before {
-                continue;
+        let (epoch, record) = (topology.epoch(), topology.record());
+        match topology.stage().filter(|_| record.dead.is_empty()) {
+            Some(Stage::Copying) => {
+                let told =
+                    self.ledger.keys().filter_map(|(key, account)| Some((key, account.acknowledged.as_ref()?.stamp)));
+                let due = told.filter(|(key, stamp)| {
+                    let holds = |node| self.sound(node).is_some_and(|store| holds(store, key, *stamp));
+                    watch.moves.is_to_be_copied(epoch, key.token(), holds)
+                });
+                watch.to_copy = due.map(|(key, stamp)| (key.clone(), stamp)).collect();
             }
-            let keeps = |node| told.confirmed.contains(node) && !self.ledger.has_lost(node, key, stamp);
-            // Who is down, or has to get back what it lost, is believed what it confirmed.
-            let has_it = |node: NodeId| {
-                let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
-                let sound = process.filter(|process| !process.replica.is_recovering());
-                sound.map_or_else(|| keeps(node), |process| holds(process.replica.store(), key, stamp))
-            };
-            found.extend(watch.moves.on_copied(topology.epoch(), (token, stamp), keeps, has_it));
+            Some(Stage::ReadBoth) => {
+                let mut found = Vec::new();
+                for (key, stamp) in std::mem::take(&mut watch.to_copy) {
+                    let told = self.ledger.account(&key).and_then(|account| account.acknowledged.as_ref());
+                    let Some(told) = told.filter(|told| !told.is_tombstone && !told.is_expired(self.now)) else {
+                        continue;
+                    };
+                    // Who is down, or has to get back what it lost, is believed what it confirmed.
+                    let has_it = |node: NodeId| {
+                        let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
+                        process.is_some_and(|process| holds(process.replica.store(), &key, stamp))
+                            || self.sound(node).is_none() && told.confirmed.contains(node)
+                    };
+                    found.extend(watch.moves.on_copied(epoch, key.token(), stamp, has_it));
+                }
+                self.watch = Some(watch);
+                return self.convict(found);
+            }
+            Some(Stage::Fencing | Stage::Retiring) | None => watch.to_copy.clear(),
         }
         self.watch = Some(watch);
-        self.convict(found);
+    }
+
+    /// The store of a node that is up and lacks nothing.
+    fn sound(&self, node: NodeId) -> Option<&Store> {
+        let process = self.nodes.get(&node)?.process.as_ref()?;
+        Some(process.replica.store()).filter(|_| !process.replica.is_recovering())
     }
 
     /// RING-7: a node adopts only what is agreed on, and never goes back.

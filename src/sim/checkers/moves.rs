@@ -128,21 +128,24 @@ impl Moves {
         findings
     }
 
-    /// MOVE-2: reads begin to ask the new owners at this epoch, and a quorum of them holds what a quorum of the old ones had
-    /// confirmed. `confirmed` says who had, and still has what it had; `holds` who holds it, or something newer.
+    /// Whether a quorum of the old owners holds a version as copying begins at this epoch.
+    pub fn is_to_be_copied(&self, epoch: Epoch, token: Token, holds: impl Fn(NodeId) -> bool) -> bool {
+        let Some((_, ring, Some(_))) = self.chain.get(&epoch) else { return false };
+        let old = ring.owners(token);
+        old.as_slice().iter().filter(|node| holds(**node)).count() >= needed(Level::Quorum, &old)
+    }
+
+    /// MOVE-2: reads begin to ask the new owners at this epoch, and a quorum of them holds what a quorum of the old ones
+    /// did when the copying began. `holds` says who does, or may.
     pub fn on_copied(
         &mut self,
         epoch: Epoch,
-        (token, stamp): (Token, Stamp),
-        confirmed: impl Fn(NodeId) -> bool,
+        token: Token,
+        stamp: Stamp,
         holds: impl Fn(NodeId) -> bool,
     ) -> Option<Finding> {
-        let Some((_, ring, Some(next))) = self.chain.get(&epoch) else { return None };
-        let (old, new) = (ring.owners(token), next.owners(token));
-        let had = old.as_slice().iter().filter(|node| confirmed(**node)).count();
-        if had < needed(Level::Quorum, &old) {
-            return None;
-        }
+        let Some((_, _, Some(next))) = self.chain.get(&epoch) else { return None };
+        let new = next.owners(token);
         self.copied += 1;
         let having = new.as_slice().iter().filter(|node| holds(**node)).count();
         let what = || format!("are asked from epoch {} on, and {having} of them hold {stamp}", epoch.0);

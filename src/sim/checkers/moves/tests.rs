@@ -94,11 +94,11 @@ fn a_copy_goes_when_the_receivers_have_it() {
 fn what_a_quorum_had_a_quorum_of_the_new_owners_has() {
     let mut judge = Moves::default();
     judge.begin(&record(4, &[1, 2], Some((Stage::ReadBoth, &[3, 4]))));
-    let of = (Token(7), STAMP);
     let old = |node: NodeId| node.0 <= 2;
-    assert!(judge.on_copied(Epoch(4), of, old, |_| true).is_none());
-    assert_eq!(invariants(judge.on_copied(Epoch(4), of, old, |node| node.0 != 4)), ["MOVE-2"], "one lacks it");
-    assert!(judge.on_copied(Epoch(4), of, |node| node.0 == 1, |_| false).is_none(), "no quorum had it");
-    assert!(judge.on_copied(Epoch(3), of, old, |_| false).is_none(), "no change that the judge knows");
+    assert!(judge.is_to_be_copied(Epoch(4), Token(7), old));
+    assert!(!judge.is_to_be_copied(Epoch(4), Token(7), |node| node.0 == 1), "no quorum has it");
+    assert!(!judge.is_to_be_copied(Epoch(3), Token(7), old), "no change that the judge knows");
+    assert!(judge.on_copied(Epoch(4), Token(7), STAMP, |_| true).is_none());
+    assert_eq!(invariants(judge.on_copied(Epoch(4), Token(7), STAMP, |node| node.0 != 4)), ["MOVE-2"], "one lacks it");
     assert_eq!(judge.copied, 2);
 }
