@@ -21,9 +21,11 @@ fn b_is(node: NodeId) -> bool {
     node == B
 }
 
+type Is = fn(NodeId) -> bool;
+
 /// B is removed, well, gone.
-fn facts(is: [bool; 3]) -> Facts<fn(NodeId) -> bool, fn(NodeId) -> bool, fn(NodeId) -> bool> {
-    let [is_removed, is_well, is_gone] = is.map(|is| if is { b_is } else { nothing as fn(NodeId) -> bool });
+fn facts(is: [bool; 3]) -> Facts<Is, Is, Is> {
+    let [is_removed, is_well, is_gone] = is.map(|is| if is { b_is } else { nothing as Is });
     Facts { is_removed, is_well, is_gone }
 }
 
