@@ -1,8 +1,5 @@
 //! `kvsim`: arguments in, exit code out. What happens between is the library's.
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +8,11 @@ use kvsim::arguments::{self, Task};
 use kvsim::bench;
 use kvsim::command::escape;
 use kvsim::shell::{self, Ending, Format, ShellError};
+
+/// Values are of some hundred bytes and of many threads, and the system's allocator spreads them over small pages.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Set by whoever wants a benchmark to stop.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
