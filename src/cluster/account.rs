@@ -162,7 +162,9 @@ impl Cluster {
         let copied: u64 = pairs.iter().map(|pair| pair.keys).sum();
         if copied < account.counts.minimum && lost.is_empty() {
             let more = account.counts.minimum - copied;
-            notes.push(format!("{more} more came by what clients wrote meanwhile, or went with what they deleted"));
+            notes.push(format!(
+                "{more} more had come before: by clients' writes, or from a leader that is gone; or were deleted"
+            ));
         }
         let held = self.holdings();
         let written = held.keys.len().saturating_sub(account.keys);

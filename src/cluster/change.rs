@@ -5,7 +5,7 @@
 //! One change runs at a time. A node that returns, or has lost data, waits for its turn behind the one under way. A
 //! node that has left the ring stays up until the operations it coordinates are answered: leaving fails none of them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::account::RingAccount;
@@ -27,6 +27,8 @@ use crate::types::{Stamp, Time};
 pub(super) struct Changes {
     pub(super) running: Option<Running>,
     pub(super) waiting: VecDeque<Purpose>,
+    /// Nodes for which a change that was put off will be tried again.
+    retries: BTreeSet<NodeId>,
     /// Of the operator's last change.
     pub(super) ended: Option<Result<RingChangeReport, Error>>,
     /// Of the last change without a ring: whether it was completed, and what it says.
@@ -219,7 +221,7 @@ impl Cluster {
 
     /// Starts what the operator wants, at the leader; E204 when there is none.
     pub(super) fn start_change(&mut self, purpose: Purpose, change: Change) -> Result<(), Error> {
-        self.await_leader()?;
+        self.await_turn()?;
         let account = self.account(&change);
         let machine = RingChange::new(Arc::clone(&self.topology), change, self.now);
         self.run_change(purpose, machine, account);
@@ -231,12 +233,13 @@ impl Cluster {
         let Some(leader) = self.ready_leader() else { return };
         let Some(change) = self.agent(leader).map(Agent::next_change) else { return };
         self.changes.running = Some(self.running(leader, change, purpose, account));
-        let owing = self.owing();
-        self.with_agent(leader, |agent, now, _, out| {
-            let mut machine = machine;
-            owing.into_iter().for_each(|node| machine.keep(node));
-            agent.lead(now, machine, out);
-        });
+        self.with_agent(leader, |agent, now, _, out| agent.lead(now, machine, out));
+        self.keep_owing();
+    }
+
+    /// Who still holds what it has yet to hand over keeps it, whatever comes of the change.
+    pub(super) fn keep_owing(&mut self) {
+        self.owing().into_iter().for_each(|node| self.keep_in_change(node));
     }
 
     pub(super) fn running(
@@ -319,7 +322,7 @@ impl Cluster {
             (Purpose::Clear(_) | Purpose::Repair | Purpose::Resume | Purpose::SeatVoters, _) => {}
         }
         if let (Purpose::Return(node) | Purpose::Restore(node), Ended::Aborted { .. }) = (running.purpose, &ended) {
-            self.queue.schedule(self.now.plus(TRY_AGAIN), Event::TryAgain { node });
+            self.try_again_later(node);
         }
         if running.account.is_none() {
             self.changes.last = Some(ended);
@@ -389,8 +392,15 @@ impl Cluster {
         self.changes.waiting.extend(owing.into_iter().map(Purpose::Return));
     }
 
+    fn try_again_later(&mut self, node: NodeId) {
+        if self.changes.retries.insert(node) {
+            self.queue.schedule(self.now.plus(TRY_AGAIN), Event::TryAgain { node });
+        }
+    }
+
     /// What could not be had some time ago may be had now: whoever did not answer need not have been missed by all.
     pub(super) fn on_try_again(&mut self, node: NodeId) {
+        self.changes.retries.remove(&node);
         let owes = self.owing().contains(&node).then_some(Purpose::Return(node));
         let lacks = self.recovering().contains(&node).then_some(Purpose::Restore(node));
         for purpose in owes.into_iter().chain(lacks) {

@@ -52,7 +52,7 @@ impl Cluster {
         if self.topology.nodes().is_empty() {
             return self.start_first_node(label, weight);
         }
-        self.await_leader()?;
+        self.await_turn()?;
         let member = self.joiner(label, weight)?;
         self.create_node(&member, contact)?;
         // From the first stage on it takes writes.
@@ -117,7 +117,7 @@ impl Cluster {
             self.check_survivors(&nodes)?;
             self.replace_dead_voters()?;
         }
-        self.await_leader()?;
+        self.await_turn()?;
         for node in nodes {
             self.note(TraceEvent { node: Some(node), ..self.event("remove") });
         }
@@ -190,7 +190,7 @@ impl Cluster {
             return Err(Error::NodeDown { label: self.label(*node) });
         }
         let keys = self.count();
-        self.await_leader()?;
+        self.await_turn()?;
         // Above every stamp given so far: this clock has seen them all.
         let before = self.clock.next(self.now);
         self.start_change(Purpose::Clear(before), Change::Clear(before))?;

@@ -37,6 +37,21 @@ impl Cluster {
         }
     }
 
+    /// Plays events until a leader can take an operator's change: a new one sees first to what waited for it. E204 if none
+    /// comes, E301 if what is under way does not end.
+    pub(super) fn await_turn(&mut self) -> Result<(), Error> {
+        let give_up = self.now.plus(LEADER_PATIENCE);
+        loop {
+            self.await_leader()?;
+            if self.changes.running.is_none() {
+                return Ok(());
+            }
+            if self.now > give_up || self.is_interrupted() || self.blocked().is_some() || !self.step() {
+                return self.check_no_change();
+            }
+        }
+    }
+
     pub(super) fn no_leader(&self) -> Error {
         let Absence { why, remedy } = self.absence();
         match self.ring_change() {
@@ -86,7 +101,7 @@ impl Cluster {
                 None => return self.start_next_change(),
             },
         }
-        self.owing().into_iter().for_each(|node| self.keep_in_change(node));
+        self.keep_owing();
     }
 
     /// The leader that carried out the change is gone: `leader` goes on with it, or finds that it has ended.

@@ -353,6 +353,22 @@ fn the_voters_are_an_odd_number_again_when_the_leader_has_left() {
     assert_sound(&mut cluster);
 }
 
+/// What a new leader has to see to comes before what its operator wants of it, and neither is forgotten.
+#[test]
+fn leaders_leave_one_after_the_other() {
+    let mut cluster = cluster_of(6, small(1));
+    fill(&mut cluster, KEYS);
+    for left in [5, 4, 3, 2, 1] {
+        let leader = cluster.leader().leader;
+        cluster.remove_node(&leader.unwrap_or_else(|| cluster.members()[0].clone()), false).unwrap();
+        assert_eq!(cluster.members().len(), left);
+    }
+    cluster.advance(ELECTION_BOUND);
+    assert_eq!(cluster.leader().voters.len(), 1);
+    assert_filled(&mut cluster, KEYS);
+    assert_sound(&mut cluster);
+}
+
 /// What a node could not hand over because one receiver was out of its reach is handed over when it is not, though the
 /// leader heard of both all the while.
 #[test]

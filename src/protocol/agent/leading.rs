@@ -59,6 +59,7 @@ impl Agent {
     /// carries out nothing: carries this out. [`Event::ChangeEnded`] says how it ended; [`Event::ChangeLeft`], that
     /// another has to see to it.
     pub fn lead(&mut self, now: Time, machine: RingChange, out: &mut Outbox) {
+        debug_assert!(self.led.is_none(), "one change at a time (MOVE-5)");
         self.led = Some(Led { id: self.next_change(), machine, proposed: None });
         self.changes_led += 1;
         self.go_on(now, out);
