@@ -8,18 +8,22 @@
 //! (topology first, then the store), so whoever is refused as stale is always given a topology that is newer than its own.
 //! Between the raise of an epoch and the sync that makes it durable every reply waits for that sync.
 
+mod leftovers;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use self::leftovers::{dropped_ranges, foreign_ranges, has_missed};
 use crate::protocol::hlc::MAX_AHEAD;
+use crate::protocol::membership::Condition;
 use crate::protocol::message::{PAGE_BYTES, PAGE_KEYS, Refusal, Reply, Request};
 use crate::storage::StorageError;
 use crate::storage::disk::Disk;
 use crate::storage::log::{LogIdentity, LogPosition};
 use crate::storage::store::{Applied, Restored, Store, StoreOptions, StoreRefusal};
-use crate::topology::{Decoded, Stage, Topology};
+use crate::topology::{Decoded, Topology};
 use crate::types::{Entry, Epoch, Key, NodeId, Stamp, Time, TokenRange};
 
 /// A reply that may leave once its durability is reached.
@@ -92,8 +96,9 @@ impl Replica {
             adopting: Mutex::new(()),
             unsynced_raise: AtomicU64::new(0),
             recovering: AtomicBool::new(restored.recovering),
-            owing: AtomicBool::new(restored.log.records > 0),
+            owing: AtomicBool::new(false),
         };
+        replica.look_for_strays();
         if topology.epoch() > replica.store.epoch() {
             replica.adopt(&topology).and_then(|()| replica.commit_now(Durability::Synced)).map_err(storage_error)?;
         }
@@ -143,16 +148,24 @@ impl Replica {
         self.store.sync()
     }
 
-    /// Whether it may hold versions outside its own ranges that it has not handed over, so that nobody else may have
-    /// them. A ring change that gives it such a range again lets it keep them; otherwise they are leftovers, and are
-    /// dropped. So it is from its opening until the driver knows better, unless its log was empty.
+    /// Whether it holds, or may hold, versions outside its own ranges that it has not handed over, so that nobody else may
+    /// have them. While it does, it drops nothing of its own accord.
     pub fn is_owing(&self) -> bool {
         self.owing.load(Ordering::Acquire)
     }
 
-    /// Says that all was handed over, or that it could not be.
-    pub fn set_owing(&self, owing: bool) {
-        self.owing.store(owing, Ordering::Release);
+    /// Looks what is held outside the node's own ranges: exact where the ring is settled; while it changes there may be
+    /// something in a range that the node gains. O(keys held).
+    fn look_for_strays(&self) {
+        let topology = self.topology.load();
+        let foreign = foreign_ranges(self.id, &topology);
+        let has_strays = || !foreign.is_empty() && !self.store.versions(&foreign, None, 1).0.is_empty();
+        self.owing.store(topology.stage().is_some() || has_strays(), Ordering::Release);
+    }
+
+    /// What its data is like, as its leader has to know.
+    pub fn condition(&self) -> Condition {
+        Condition { owing: self.is_owing(), recovering: self.is_recovering() }
     }
 
     /// Applies and buffers `request`; no I/O but reads. `now` judges stamps of the future and expiry.
@@ -234,7 +247,7 @@ impl Replica {
 
     fn fence(&self, topology: &Arc<Topology>) -> Result<(Reply, Durability), Refusal> {
         self.adopt(topology).map_err(|refusal| self.refusal(topology.epoch(), refusal))?;
-        Ok((Reply::Fenced { epoch: self.store.epoch() }, Durability::None))
+        Ok((Reply::Fenced { epoch: self.store.epoch(), recovering: self.is_recovering() }, Durability::None))
     }
 
     /// Raises the epoch to that of `topology`, unless it is there already. The caller syncs.
@@ -244,13 +257,20 @@ impl Replica {
         if topology.epoch() <= before {
             return Ok(());
         }
-        let discard = if self.is_owing() { Vec::new() } else { gained_ranges(self.id, before, topology) };
+        let known = self.topology.load();
+        let owing = self.is_owing();
+        let discard = if owing { Vec::new() } else { dropped_ranges(self.id, &known, topology) };
+        let may_owe = owing || has_missed(&known, topology);
+        self.owing.store(may_owe, Ordering::Release);
         let raise = topology.epoch().0 * 2;
         self.unsynced_raise.store(raise, Ordering::Release);
         self.topology.store(Arc::clone(topology));
         let cleared = topology.record().cleared_before;
         self.store.raise_epoch(topology.epoch(), &topology.encode(), &discard, cleared)?;
         self.unsynced_raise.store(raise + 1, Ordering::Release);
+        if may_owe && topology.stage().is_none() {
+            self.look_for_strays();
+        }
         Ok(())
     }
 
@@ -339,6 +359,9 @@ impl Replica {
     fn discard(&self, epoch: Epoch, ranges: &[TokenRange]) -> Result<(Reply, Durability), Refusal> {
         self.check_epoch(epoch)?;
         self.store.discard(epoch, ranges).map_err(|refusal| self.refusal(epoch, refusal))?;
+        if self.is_owing() && self.topology.load().stage().is_none() {
+            self.look_for_strays();
+        }
         Ok((Reply::Done, Durability::Synced))
     }
 
@@ -370,23 +393,6 @@ impl Replica {
             StoreRefusal::Log(_) => Refusal::Stopped,
         }
     }
-}
-
-/// What `node` gains by the change under way and may still hold from an earlier time as its owner: dropped when it
-/// first hears of the change, because versions deleted since then would come back with it.
-fn gained_ranges(node: NodeId, before: Epoch, topology: &Topology) -> Vec<TokenRange> {
-    // The stages have consecutive epochs: a node already at the first one has dropped its leftovers, and holds since
-    // then what it was sent.
-    let first = match topology.stage() {
-        Some(Stage::Fencing) => topology.epoch(),
-        Some(Stage::Copying) => Epoch(topology.epoch().0 - 1),
-        Some(Stage::ReadBoth | Stage::Retiring) | None => return Vec::new(),
-    };
-    if before >= first {
-        return Vec::new();
-    }
-    let gains = topology.moves().iter().filter(|moved| moved.new.contains(node) && !moved.old.contains(node));
-    gains.map(|moved| moved.range).collect()
 }
 
 fn storage_error(refusal: StoreRefusal) -> StorageError {

@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use super::commit::Held;
 use super::event::{About, Body, Event};
-use super::succession::ends_a_change;
 use super::{Cluster, NodeId};
 use crate::node::{Durability, Replica};
 use crate::protocol::agent::{self, Agent, ChangeRequest, Outbox, Promise, Remembered};
@@ -39,7 +38,10 @@ impl Cluster {
         let remembered = Remembered { ballot, incarnation: restored.incarnation };
         let (adopted, options) = (replica.topology(), self.config.agents.clone());
         let random = &mut || dice.next_u64();
-        Agent::new(replica.id(), Arc::clone(label), remembered, adopted, contact, options, self.now, random)
+        let (id, label) = (replica.id(), Arc::clone(label));
+        let mut agent = Agent::new(id, label, remembered, adopted, contact, options, self.now, random);
+        agent.set_condition(replica.condition());
+        agent
     }
 
     /// Has the agent of `node` do something, and does what it wants then.
@@ -117,12 +119,6 @@ impl Cluster {
             agent::Event::Membership(event) => {
                 let (kind, peer, number) = membership_event(&event);
                 self.note(TraceEvent { peer, ..told(kind, number) });
-                if let MembershipEvent::Joined { node: peer }
-                | MembershipEvent::Returned { node: peer, .. }
-                | MembershipEvent::Refuted { node: peer, .. } = event
-                {
-                    self.on_heard(node, peer);
-                }
             }
             agent::Event::Elected { term } => {
                 self.note(told("elect", term));
@@ -134,6 +130,7 @@ impl Cluster {
                 self.adopt(node, &topology);
                 self.on_agreed(node, &topology);
             }
+            agent::Event::ChangeBegun { change, errand } => self.on_change_begun(node, change, errand),
             agent::Event::ChangeEnded { change, ended } => self.on_change_ended(change, ended),
             agent::Event::ChangeLeft { change, moved, percent } => self.on_change_left(change, moved, percent),
         }
@@ -149,23 +146,30 @@ impl Cluster {
         if topology.epoch() <= process.replica.topology().epoch() {
             return;
         }
-        let ends_change = ends_a_change(&process.replica.topology(), topology);
-        process.replica.set_owing(ends_change || process.replica.is_owing());
         // A replica whose log has failed refuses; the coordinator plans with the topology all the same.
         let fence = Request::Fence { topology: Arc::clone(topology) };
         if process.replica.stage(now, &fence).is_ok() {
             self.hold(node, Durability::Synced, None);
             self.on_adopted(node);
-            if ends_change {
-                self.return_later(node);
-            }
         }
     }
 
-    /// The agent learns what its replica has adopted.
+    /// The agent learns what its replica has adopted, and what that makes of its data.
     pub(super) fn on_adopted(&mut self, node: NodeId) {
         let Some(topology) = self.topology_at(node) else { return };
+        if let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut()) {
+            process.is_serving = topology.label(node).is_some();
+        }
         self.with_agent(node, |agent, now, random, out| agent.on_adopted(now, &topology, random, out));
+        self.tell_condition(node);
+    }
+
+    /// The agent learns what its replica's data is like.
+    pub(super) fn tell_condition(&mut self, node: NodeId) {
+        let process = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut());
+        if let Some(process) = process {
+            process.agent.set_condition(process.replica.condition());
+        }
     }
 
     /// Of nodes that all start now the first voter campaigns at once: there is no leader to wait for.

@@ -2,19 +2,18 @@
 //! of the elected leader carries them out, while operations go on; when the leader dies, the next one [takes
 //! over](super::succession).
 //!
-//! One change runs at a time. A node that returns, or has lost data, waits for its turn behind the one under way. A
-//! node that has left the ring stays up until the operations it coordinates are answered: leaving fails none of them.
+//! One change runs at a time. What a leader [sees to by itself](crate::protocol::agent::Errand) counts as one: an operator
+//! waits until it is over. A node that has left the ring stays up until the operations it coordinates are answered:
+//! leaving fails none of them.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::account::RingAccount;
-use super::event::Event;
-use super::node::Node;
 use super::report::RingChangeReport;
 use super::{Cluster, NodeId};
 use crate::error::Error;
-use crate::protocol::agent::{Agent, ChangeId};
+use crate::protocol::agent::{Agent, ChangeId, Errand};
 use crate::protocol::election::ELECTION_BOUND;
 use crate::protocol::message::{Refusal, Reply, Request};
 use crate::protocol::ring_change::{Change, Ended, Moved, RingChange};
@@ -22,17 +21,20 @@ use crate::sim::trace::TraceEvent;
 use crate::topology::Stage;
 use crate::types::{Stamp, Time};
 
-/// The change under way, and those that wait.
+/// The change under way, and what came of earlier ones.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     pub(super) running: Option<Running>,
-    pub(super) waiting: VecDeque<Purpose>,
-    /// Nodes for which a change that was put off will be tried again.
-    retries: BTreeSet<NodeId>,
-    /// Of the operator's last change.
+    /// A change that is done, but for nodes that left and still coordinate operations.
+    pub(super) retiring: Option<Running>,
+    /// What an operator asked for and waits for, and a leader took with it that is gone: to be begun again.
+    pub(super) again: Option<Purpose>,
+    /// Of the operator's last change of the ring.
     pub(super) ended: Option<Result<RingChangeReport, Error>>,
-    /// Of the last change without a ring: whether it was completed, and what it says.
+    /// Of the operator's last change without a ring: whether it was completed, and what it says.
     pub(super) last: Option<Ended>,
+    /// Of what the leader has seen to since a node was last started.
+    pub(super) errands: BTreeMap<Errand, Ended>,
     /// The newest term in which a leader was ready.
     pub(super) term: u64,
 }
@@ -49,7 +51,7 @@ pub(super) struct Running {
     pub(super) moved_before: Moved,
     percent_before: u8,
     pub(super) started: Time,
-    /// The change is done; a node that left still coordinates operations.
+    /// Once the change is done.
     pub(super) report: Option<RingChangeReport>,
 }
 
@@ -62,16 +64,12 @@ pub(super) enum Purpose {
     Remove { are_dead: bool },
     /// All data up to this stamp is deleted.
     Clear(Stamp),
-    /// A node that was down hands over what is no longer its own.
-    Return(NodeId),
-    /// A node that lost data gets it back.
-    Restore(NodeId),
     /// The replicas are made equal.
     Repair,
     /// A change that was under way when everything stopped.
     Resume,
-    /// The ring wants other voters: a leader that took itself out of it could not see to that.
-    SeatVoters,
+    /// The leader sees to it by itself.
+    Errand(Errand),
 }
 
 impl Cluster {
@@ -82,7 +80,7 @@ impl Cluster {
 
     /// Stage and percent of the ring change under way.
     pub fn ring_change(&self) -> Option<(&'static str, u8)> {
-        let running = self.changes.running.as_ref()?;
+        let running = self.changes.running.as_ref().or(self.changes.retiring.as_ref())?;
         let (published, percent) = match self.machine(running) {
             Some(machine) => (machine.stage(), machine.percent()),
             None => (None, running.percent_before),
@@ -98,12 +96,17 @@ impl Cluster {
         (change == running.change).then_some(machine)
     }
 
+    /// E301 while the ring changes. What the leader sees to by itself is soon over, and waited for.
     pub(super) fn check_no_change(&self) -> Result<(), Error> {
-        match (self.ring_change(), self.blocked()) {
-            (None, _) => Ok(()),
-            (Some(_), Some(blocked)) => Err(blocked),
-            (Some((_, percent)), None) => Err(Error::ChangeInProgress { percent }),
-        }
+        let purpose = self.changes.running.as_ref().map(|running| running.purpose);
+        let is_errand = matches!(purpose, Some(Purpose::Errand(_))) && self.blocked().is_none();
+        if is_errand || self.ring_change().is_none() { Ok(()) } else { Err(self.in_the_way()) }
+    }
+
+    /// Why nothing else can begin while a change is under way.
+    pub(super) fn in_the_way(&self) -> Error {
+        let percent = self.ring_change().map_or(0, |(_, percent)| percent);
+        self.blocked().unwrap_or(Error::ChangeInProgress { percent })
     }
 
     /// The change under way needs a node that only its operator can bring back.
@@ -122,22 +125,22 @@ impl Cluster {
         Some(if is_held { Error::ChangePaused { label, percent } } else { Error::ChangeBlocked { label, percent } })
     }
 
-    /// Plays events until no change is under way or waiting. A change that needs a node to come back is left under way:
-    /// nobody could bring the node back meanwhile. An interrupted one is too, but for `clear`, which is short and has to
-    /// be accounted for here.
+    /// Plays events until no change is under way. A change that needs a node to come back is left under way: nobody could
+    /// bring the node back meanwhile. An interrupted one is too, but for `clear`, which is short and has to be accounted
+    /// for here.
     pub(super) fn finish_changes(&mut self) -> Result<(), Error> {
-        self.start_next_change();
+        self.play_until(|cluster| cluster.ring_change().is_none() && cluster.changes.again.is_none())
+    }
+
+    /// Plays events until `is_over`, which leaders bring about; an error tells why they do not.
+    pub(super) fn play_until(&mut self, is_over: impl Fn(&Cluster) -> bool) -> Result<(), Error> {
         let (started, mut led) = (self.now, self.now);
-        loop {
-            let percent = match self.ring_change() {
-                Some((_, percent)) => Some(percent),
-                None if self.changes.waiting.is_empty() => return Ok(()),
-                None => None,
-            };
+        while !is_over(self) {
             if let Some(blocked) = self.blocked() {
                 return Err(blocked);
             }
-            // The leader starts what waits as soon as it hears of the node.
+            let percent = self.ring_change().map(|(_, percent)| percent);
+            // A leader sees to what there is as soon as it hears of it.
             if self.ready_leader().is_some() && percent.is_some() {
                 led = self.now;
             } else if self.now.since(led) > LEADER_PATIENCE || !self.missing_voters().is_empty() {
@@ -150,73 +153,24 @@ impl Cluster {
             }
             assert!(self.step(), "a change under way has a timer or a message in the queue");
         }
+        Ok(())
     }
 
-    /// Starts the change, or queues it behind the one under way.
-    pub(super) fn request_change(&mut self, purpose: Purpose) {
-        self.changes.waiting.push_back(purpose);
-        self.start_next_change();
-    }
-
-    /// Starts what waits for its turn, as far as there is a leader for it.
-    pub(super) fn start_next_change(&mut self) {
-        let mut waiting = std::mem::take(&mut self.changes.waiting);
-        // Who is gone, or down again, asks anew when it comes.
-        waiting.retain(|purpose| match purpose {
-            Purpose::Return(node) | Purpose::Restore(node) => !self.is_down(*node),
-            _ => true,
-        });
-        // Behind a change under way nobody is settled: it may take from a node, or give it something.
-        let is_idle = self.changes.running.is_none();
-        let settled = |purpose: &Purpose| match purpose {
-            _ if !is_idle => false,
-            Purpose::Return(node) => self.is_settled(*node),
-            Purpose::Restore(node) => self.is_settled(*node) && self.restoring(*node).is_none(),
-            _ => false,
+    /// Begins again what was lost with a leader, as soon as there is another with nothing in hand.
+    pub(super) fn start_again(&mut self) {
+        let is_free = self.changes.running.is_none() && self.topology.stage().is_none();
+        let leader =
+            self.ready_leader().filter(|leader| self.agent(*leader).is_some_and(|agent| agent.change().is_none()));
+        if !is_free || leader.is_none() {
+            return;
+        }
+        let change = match self.changes.again.take() {
+            Some(Purpose::Clear(before)) => Change::Clear(before),
+            Some(Purpose::Repair) => Change::Repair,
+            _ => return,
         };
-        let (done, waiting): (VecDeque<_>, VecDeque<_>) = waiting.into_iter().partition(settled);
-        self.changes.waiting = waiting;
-        for purpose in done {
-            if let Purpose::Return(node) | Purpose::Restore(node) = purpose {
-                self.set_owing(node, false);
-                self.serve_clients(node);
-            }
-        }
-        // A change that the topology names goes first: its next leader goes on with it.
-        let is_free = |cluster: &Cluster| cluster.changes.running.is_none() && cluster.topology.stage().is_none();
-        while is_free(self)
-            && let Some(leader) = self.ready_leader()
-        {
-            let next = self.changes.waiting.iter().position(|purpose| self.has_heard(leader, purpose));
-            let Some(purpose) = next.and_then(|next| self.changes.waiting.remove(next)) else { return };
-            let topology = Arc::clone(&self.topology);
-            let machine = match purpose {
-                Purpose::Return(node) if self.is_down(node) => None,
-                Purpose::Return(node) => Some(RingChange::new(topology, Change::Return(node), self.now)),
-                Purpose::Restore(node) => {
-                    let machine = self.restoring(node);
-                    if machine.is_none() {
-                        self.serve_clients(node);
-                    }
-                    machine
-                }
-                Purpose::Repair => Some(RingChange::new(topology, Change::Repair, self.now)),
-                Purpose::Clear(before) => Some(RingChange::new(topology, Change::Clear(before), self.now)),
-                Purpose::SeatVoters if !self.wants_voters(leader) => None,
-                Purpose::SeatVoters => Some(RingChange::reseat(topology, self.now)),
-                Purpose::Resume | Purpose::Add(_) | Purpose::Remove { .. } => None,
-            };
-            if let Some(machine) = machine {
-                self.run_change(purpose, machine, None);
-            }
-        }
-    }
-
-    /// Whether the leader believes the node up that the change is for.
-    fn has_heard(&self, leader: NodeId, purpose: &Purpose) -> bool {
-        let (Purpose::Return(node) | Purpose::Restore(node)) = purpose else { return true };
-        let process = self.nodes.get(&leader).and_then(|leader| leader.process.as_ref());
-        self.is_down(*node) || process.is_some_and(|process| process.agent.membership().is_up(*node))
+        let purpose = if let Change::Clear(before) = change { Purpose::Clear(before) } else { Purpose::Repair };
+        self.run_change(purpose, RingChange::new(Arc::clone(&self.topology), change, self.now), None);
     }
 
     /// Starts what the operator wants, at the leader; E204 when there is none.
@@ -234,12 +188,14 @@ impl Cluster {
         let Some(change) = self.agent(leader).map(Agent::next_change) else { return };
         self.changes.running = Some(self.running(leader, change, purpose, account));
         self.with_agent(leader, |agent, now, _, out| agent.lead(now, machine, out));
-        self.keep_owing();
     }
 
-    /// Who still holds what it has yet to hand over keeps it, whatever comes of the change.
-    pub(super) fn keep_owing(&mut self) {
-        self.owing().into_iter().for_each(|node| self.keep_in_change(node));
+    /// A leader has begun to see to something by itself.
+    pub(super) fn on_change_begun(&mut self, leader: NodeId, change: ChangeId, errand: Errand) {
+        // An old one may not know yet that it leads no longer.
+        if change.term == self.changes.term {
+            self.changes.running = Some(self.running(leader, change, Purpose::Errand(errand), None));
+        }
     }
 
     pub(super) fn running(
@@ -308,30 +264,17 @@ impl Cluster {
             }
             (Purpose::Remove { are_dead }, Ended::Complete(moved)) => {
                 running.report = self.removed(&running, moved, are_dead);
-                self.changes.running = Some(running);
+                self.changes.retiring = Some(running);
                 return self.finish_retirement();
             }
             (Purpose::Add(_) | Purpose::Remove { .. }, Ended::Aborted { silent }) => {
                 self.changes.ended = Some(Err(self.called_off(&running, *silent)));
             }
-            (Purpose::Return(node), ended) => {
-                self.set_owing(node, !matches!(ended, Ended::Complete(_)));
-                self.serve_clients(node);
-            }
-            (Purpose::Restore(node), _) => self.serve_clients(node),
-            (Purpose::Clear(_) | Purpose::Repair | Purpose::Resume | Purpose::SeatVoters, _) => {}
-        }
-        if let (Purpose::Return(node) | Purpose::Restore(node), Ended::Aborted { .. }) = (running.purpose, &ended) {
-            self.try_again_later(node);
-        }
-        if running.account.is_none() {
-            self.changes.last = Some(ended);
+            (Purpose::Errand(errand), _) => drop(self.changes.errands.insert(errand, ended.clone())),
+            (Purpose::Clear(_) | Purpose::Repair | Purpose::Resume, _) => self.changes.last = Some(ended),
         }
         self.drop_strangers();
-        if running.account.is_some() {
-            self.return_again();
-        }
-        self.start_next_change();
+        self.start_again();
     }
 
     /// Nodes are out of the ring. What the dead alone had is lost.
@@ -369,66 +312,19 @@ impl Cluster {
 
     /// Nodes that have left the ring stop once no client waits for them, and the change is over.
     pub(super) fn finish_retirement(&mut self) {
-        let running = self.changes.running.as_ref().filter(|running| running.report.is_some());
-        let Some(account) = running.and_then(|running| running.account.as_ref()) else { return };
+        let Some(account) = self.changes.retiring.as_ref().and_then(|running| running.account.as_ref()) else { return };
         if account.nodes().into_iter().any(|node| self.clients.has_coordinator(node)) {
             return;
         }
         let notes = self.drop_strangers();
-        if let Some(mut running) = self.changes.running.take() {
+        if let Some(mut running) = self.changes.retiring.take() {
             let took = self.now.since(running.started);
             self.changes.ended = running.report.take().map(|mut report| {
                 report.notes.extend(notes);
                 Ok(RingChangeReport { took, ..report })
             });
         }
-        self.return_again();
-        self.start_next_change();
-    }
-
-    /// After a change of the ring, which may have brought other heirs: who could not hand over tries again.
-    fn return_again(&mut self) {
-        let owing = self.owing();
-        self.changes.waiting.extend(owing.into_iter().map(Purpose::Return));
-    }
-
-    fn try_again_later(&mut self, node: NodeId) {
-        if self.changes.retries.insert(node) {
-            self.queue.schedule(self.now.plus(TRY_AGAIN), Event::TryAgain { node });
-        }
-    }
-
-    /// What could not be had some time ago may be had now: whoever did not answer need not have been missed by all.
-    pub(super) fn on_try_again(&mut self, node: NodeId) {
-        self.changes.retries.remove(&node);
-        let owes = self.owing().contains(&node).then_some(Purpose::Return(node));
-        let lacks = self.recovering().contains(&node).then_some(Purpose::Restore(node));
-        for purpose in owes.into_iter().chain(lacks) {
-            if !self.changes.waiting.contains(&purpose) {
-                self.request_change(purpose);
-            }
-        }
-    }
-
-    /// Nodes that are up and have not handed over everything that is not their own.
-    pub(super) fn owing(&self) -> Vec<NodeId> {
-        let is_owing = |node: &Node| node.process.as_ref().is_some_and(|process| process.replica.is_owing());
-        self.nodes.iter().filter(|(_, node)| is_owing(node)).map(|(id, _)| *id).collect()
-    }
-
-    pub(super) fn set_owing(&self, id: NodeId, owing: bool) {
-        if let Some(process) = self.nodes.get(&id).and_then(|node| node.process.as_ref()) {
-            process.replica.set_owing(owing);
-        }
-    }
-
-    /// A node started while a change is under way: what it has yet to hand over outlives that change.
-    pub(super) fn keep_in_change(&mut self, id: NodeId) {
-        let leader = self.changes.running.as_ref().map(|running| running.leader);
-        let leader = leader.and_then(|leader| self.nodes.get_mut(&leader));
-        if let Some(process) = leader.and_then(|leader| leader.process.as_mut()) {
-            process.agent.keep(id);
-        }
+        self.start_again();
     }
 }
 
@@ -439,11 +335,11 @@ fn outcome(purpose: Purpose, ended: &Ended) -> &'static str {
         Purpose::Add(_) => ("joining complete", "joining called off"),
         Purpose::Remove { .. } => ("leaving complete", "leaving called off"),
         Purpose::Clear(_) => ("clearing complete", "clearing called off"),
-        Purpose::Return(_) => ("handing over complete", "handing over put off"),
-        Purpose::Restore(_) => ("restoring complete", "restoring put off"),
+        Purpose::Errand(Errand::Return(_)) => ("handing over complete", "handing over put off"),
+        Purpose::Errand(Errand::Restore(_)) => ("restoring complete", "restoring put off"),
+        Purpose::Errand(Errand::SeatVoters) => ("voters seated", "voters not seated"),
         Purpose::Repair => ("repair complete", "repair called off"),
         Purpose::Resume => ("resumed change complete", "resumed change called off"),
-        Purpose::SeatVoters => ("voters seated", "voters not seated"),
     };
     if is_complete { complete } else { called_off }
 }
@@ -462,7 +358,5 @@ pub(super) fn stage_name(stage: Option<Stage>) -> &'static str {
 /// How long a command waits for a change that makes no end, in virtual time: long enough to copy any amount of data
 /// that fits into memory.
 const CHANGE_PATIENCE: Time = Time(600_000_000);
-/// When what a silent node has held up is tried again, in virtual time: as long as a leader's absence is borne.
-const TRY_AGAIN: Time = ELECTION_BOUND;
 /// How long a command waits for a leader, in virtual time: twice what a connected majority needs to have one.
 pub(super) const LEADER_PATIENCE: Time = Time(2 * ELECTION_BOUND.0);

@@ -1,7 +1,6 @@
 //! Messages: sent into the network, arriving at a process or nowhere, answered.
 
 use super::event::{About, Body, Envelope, Event};
-use super::succession::ends_a_change;
 use super::{Cluster, NodeId};
 use crate::protocol::agent;
 use crate::protocol::hlc::MAX_AHEAD;
@@ -66,7 +65,7 @@ impl Cluster {
 
     /// A message is at its end.
     pub(super) fn arrive(&mut self, envelope: Envelope) {
-        let is_heard = self.is_heard(&envelope);
+        let is_heard = !self.is_down(envelope.to);
         if envelope.travels() {
             self.network.arrived(is_heard);
         }
@@ -101,34 +100,21 @@ impl Cluster {
         }
     }
 
-    /// A process that is down hears nothing. One that is not serving yet hears only the leader and other agents.
-    fn is_heard(&self, envelope: &Envelope) -> bool {
-        let Some(process) = self.nodes.get(&envelope.to).and_then(|node| node.process.as_ref()) else { return false };
-        let is_for_client = matches!(envelope.about, About::Task { .. });
-        process.is_serving || !is_for_client
-    }
-
     /// A replica is asked.
     fn serve(&mut self, node: NodeId, from: NodeId, about: About, request: &Request) {
         let now = self.now_at(node);
         self.watch_served(node, request);
         let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut()) else { return };
-        let ends_change = match request {
-            Request::Fence { topology } => ends_a_change(&process.replica.topology(), topology),
-            _ => false,
-        };
-        process.replica.set_owing(ends_change || process.replica.is_owing());
         let staged = process.replica.stage(now, request);
         if staged.is_ok() && matches!(request, Request::Get { .. }) {
             process.values_read += 1;
         }
-        let is_adopted = staged.is_ok() && matches!(request, Request::Fence { .. });
+        let is_done = staged.is_ok();
         self.hold_staged(node, from, about, staged);
-        if is_adopted {
-            self.on_adopted(node);
-        }
-        if is_adopted && ends_change {
-            self.return_later(node);
+        match request {
+            Request::Fence { .. } if is_done => self.on_adopted(node),
+            Request::Discard { .. } | Request::Restored { .. } if is_done => self.tell_condition(node),
+            _ => {}
         }
     }
 

@@ -26,8 +26,6 @@ pub(super) enum Event {
     AgentTimer { node: NodeId, life: u64 },
     /// A node dies: a ring change has reached the stage at which it was to.
     Doomed { node: NodeId },
-    /// What a node could not hand over, or get back, is tried again.
-    TryAgain { node: NodeId },
     /// The client of a coordinator that died, or stands still, gives up.
     Orphaned(OperationId),
     /// What a client asked has come to its coordinator, which stood still.
@@ -50,7 +48,7 @@ impl Event {
             | Event::TaskTimer { node, .. }
             | Event::AgentTimer { node, .. }
             | Event::Asked { node, .. } => Some(*node),
-            Event::Doomed { .. } | Event::TryAgain { .. } | Event::Orphaned(_) | Event::ClientTurn => None,
+            Event::Doomed { .. } | Event::Orphaned(_) | Event::ClientTurn => None,
         }
     }
 
@@ -287,7 +285,7 @@ fn reply_digest(reply: &Reply) -> u64 {
     match reply {
         Reply::Stored { newer: stamp } | Reply::Version { stamp } => stamp.iter().fold(Digest(0), Digest::stamp).0,
         Reply::Value { entry } => entry.iter().fold(Digest(0), Digest::entry).0,
-        Reply::Fenced { epoch } => epoch.0,
+        Reply::Fenced { epoch, .. } => epoch.0,
         Reply::Page { entries, more } => digest_entries(u64::from(*more), entries),
         Reply::Versions { versions, more } => digest_versions(u64::from(*more), versions),
         Reply::Absorbed { arrived, fresh, bytes, fresh_bytes, applied } => {

@@ -206,15 +206,16 @@ impl Cluster {
         self.ledger.cleared(newest.record().cleared_before);
         self.changes.last = None;
         if has_nodes {
-            // It goes on with the change that the newest topology names, if it names one.
-            self.await_leader()?;
+            // It goes on with the change that the newest topology names, if it names one. Where it finds agreed on that the
+            // last node has left, there is nobody to lead.
+            match self.await_leader() {
+                Err(error) if !self.nodes.is_empty() => return Err(error),
+                _ => {}
+            }
         }
         self.finish_changes()?;
         let survivors: Vec<NodeId> = self.nodes.keys().copied().collect();
-        for node in survivors {
-            self.settle(node, &mut opened.notes)?;
-        }
-        Ok(())
+        self.settle(&survivors, &mut opened.notes)
     }
 
     /// Reads every log once, changing nothing. A log that is incomplete is an error, unless it is what is left of a

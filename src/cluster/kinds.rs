@@ -9,7 +9,7 @@ use super::report::EventReport;
 use crate::sim::trace::TraceEvent;
 
 /// Every kind there is, with what it says; those of the control plane first.
-pub const EVENT_KINDS: [(&str, &str); 32] = [
+pub const EVENT_KINDS: [(&str, &str); 31] = [
     ("meet", "hears of a member for the first time"),
     ("suspect", "takes a member for dead unless it refutes: its silence has reached phi 8, or another says so"),
     ("refuted", "hears from a suspect, which is up after all"),
@@ -25,7 +25,6 @@ pub const EVENT_KINDS: [(&str, &str); 32] = [
     ("open", "recovers from its log as the cluster is opened"),
     ("add", "is made, with so many tokens"),
     ("remove", "is to leave the ring"),
-    ("serve", "answers clients from here on"),
     ("stop", "has left the ring and stops"),
     ("kill", "is killed, or loses power"),
     ("restart", "starts again, and has read so many records"),

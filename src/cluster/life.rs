@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::change::Purpose;
 use super::home::{Home, files_remain};
 use super::node::Node;
 use super::report::RestartReport;
@@ -10,13 +9,12 @@ use super::{Cluster, NodeId, OPERATOR};
 use crate::error::Error;
 use crate::node::{Durability, Replica};
 use crate::protocol::hlc::HybridClock;
-use crate::protocol::ring_change::Ended;
 use crate::ring::Member;
 use crate::sim::trace::TraceEvent;
 use crate::storage::log::SyncPolicy;
 use crate::storage::store::Restored;
 use crate::topology::Topology;
-use crate::types::{Stamp, Time, TokenRange};
+use crate::types::{Stamp, Time};
 
 impl Cluster {
     /// Kills a node's process: what its log had not handed to the operating system is gone.
@@ -34,7 +32,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Starts a killed node again: it recovers from its log, hands over ranges it lost meanwhile, and serves.
+    /// Starts a killed node again: it recovers from its log and serves, and hands over ranges it lost meanwhile.
     pub fn restart(&mut self, label: &str) -> Result<RestartReport, Error> {
         let id = self.find(label)?;
         if self.nodes.get(&id).is_some_and(|node| node.process.is_some()) {
@@ -45,72 +43,8 @@ impl Cluster {
         self.account_for_power_loss(id);
         let mut notes: Vec<String> = restored.log.note(label).into_iter().collect();
         self.note(TraceEvent { node: Some(id), number: restored.log.records, ..self.event("restart") });
-        self.keep_in_change(id);
-        self.settle(id, &mut notes)?;
+        self.settle(&[id], &mut notes)?;
         Ok(RestartReport { node: label.to_owned(), records: restored.log.records, notes })
-    }
-
-    /// Brings a started node to where it serves: it hands over what it lost, and gets back what it lacks. Nodes that
-    /// could not hand over before, because a receiver was down, try again. Behind a change that needs yet another node
-    /// it waits, up but without clients, until that one is back.
-    pub(super) fn settle(&mut self, id: NodeId, notes: &mut Vec<String>) -> Result<(), Error> {
-        match self.try_settle(id, notes) {
-            Err(error @ (Error::ChangeBlocked { .. } | Error::ChangePaused { .. })) => {
-                notes.push(waits_behind(&self.label(id), &error));
-                Ok(())
-            }
-            Err(Error::NoLeader { .. } | Error::ChangeUnled { .. }) => {
-                notes.push(self.waits_for_leader(id));
-                Ok(())
-            }
-            settled => settled,
-        }
-    }
-
-    fn try_settle(&mut self, id: NodeId, notes: &mut Vec<String>) -> Result<(), Error> {
-        let others: Vec<NodeId> = self.owing().into_iter().filter(|other| *other != id).collect();
-        let mut nodes = std::iter::once(id).chain(others);
-        while let Some(node) = nodes.next() {
-            self.changes.last = None;
-            self.request_change(Purpose::Return(node));
-            if let Err(error) = self.finish_changes() {
-                // The rest waits its turn.
-                nodes.for_each(|node| self.request_change(Purpose::Return(node)));
-                self.recovering().into_iter().for_each(|node| self.request_change(Purpose::Restore(node)));
-                return Err(error);
-            }
-            if let Some(Ended::Aborted { silent }) = self.changes.last.take() {
-                notes.push(self.could_not_hand_over(node, silent));
-            }
-        }
-        self.recovering().into_iter().try_for_each(|node| self.restore(node, node == id, notes))
-    }
-
-    fn could_not_hand_over(&self, node: NodeId, silent: NodeId) -> String {
-        let (label, needed) = (self.label(node), self.label(silent));
-        if node == silent {
-            return format!("{label} does not answer the leader: it has yet to hear of the ring from it");
-        }
-        format!("{label} holds keys that are no longer its own: {needed} does not answer")
-    }
-
-    /// What the operator is told of a node that needs a leader and finds none: when there is one it goes on by itself.
-    fn waits_for_leader(&mut self, id: NodeId) -> String {
-        let label = self.label(id);
-        if self.is_settled(id) {
-            self.serve_clients(id);
-            let is_recovering = self.nodes.get(&id).is_some_and(Node::is_recovering);
-            return match is_recovering {
-                true => {
-                    format!("{label} may have lost data and takes only writes: no leader hears it, to have it restored")
-                }
-                false => format!("{label} serves, and no leader has heard it yet"),
-            };
-        }
-        format!(
-            "{label} is up and serves no clients yet: it has to hear of the ring and to hand over what is no longer its \
-             own, and no leader hears it"
-        )
     }
 
     /// Makes a node that is to join, with an empty log. It knows nobody but the one it joins through.
@@ -123,7 +57,6 @@ impl Cluster {
     /// Makes one of the first nodes: it begins with the topology that names them all.
     pub(super) fn create_founder(&mut self, member: &Member) -> Result<(), Error> {
         self.create(member, Arc::clone(&self.topology), None)?;
-        self.serve_clients(member.id);
         self.note(TraceEvent { node: Some(member.id), number: u64::from(member.vnodes), ..self.event("add") });
         Ok(())
     }
@@ -205,15 +138,6 @@ impl Cluster {
         }
     }
 
-    /// From here on the node answers clients.
-    pub(super) fn serve_clients(&mut self, id: NodeId) {
-        let process = self.nodes.get_mut(&id).and_then(|node| node.process.as_mut());
-        if let Some(process) = process.filter(|process| !process.is_serving) {
-            process.is_serving = true;
-            self.note(TraceEvent { node: Some(id), ..self.event("serve") });
-        }
-    }
-
     /// Nodes that are in no ring any more stop, and their files go. Returns what the operator is to know of it.
     pub(super) fn drop_strangers(&mut self) -> Vec<String> {
         let mut notes = Vec::new();
@@ -236,20 +160,6 @@ impl Cluster {
             self.note(TraceEvent { node: Some(id), ..self.event("stop") });
         }
         notes
-    }
-
-    /// Whether the node is at the topology in force, and holds nothing outside its own ranges.
-    pub(super) fn is_settled(&self, id: NodeId) -> bool {
-        let known = self.topology_at(id).map(|known| known.epoch());
-        known == Some(self.topology.epoch()) && !self.has_strays(id)
-    }
-
-    /// Whether the node holds anything outside its own ranges.
-    pub(super) fn has_strays(&self, id: NodeId) -> bool {
-        let Some(process) = self.nodes.get(&id).and_then(|node| node.process.as_ref()) else { return false };
-        let foreign = self.topology.ring().ranges().filter(|(_, owners)| !owners.contains(id));
-        let ranges: Vec<TokenRange> = foreign.map(|(range, _)| range).collect();
-        !process.replica.store().versions(&ranges, None, 1).0.is_empty()
     }
 
     /// Notes in every log how far time has come, if that is news: a session resumes after it.
@@ -301,19 +211,6 @@ impl Cluster {
         }
         Ok(closed)
     }
-}
-
-/// What is told of a node that was started behind a change which makes no headway.
-fn waits_behind(label: &str, blocked: &Error) -> String {
-    let (needed, percent, remedy) = match blocked {
-        Error::ChangeBlocked { label, percent } => (label, *percent, "restart"),
-        Error::ChangePaused { label, percent } => (label, *percent, "resume"),
-        other => return other.to_string(),
-    };
-    format!(
-        "{label} is up and serves no clients yet: it waits behind a ring change ({percent} %) that needs {needed}; \
-         {remedy} {needed}"
-    )
 }
 
 /// Time is noted when it has come this far since the last note: rarely enough that notes stay a small part of a log.

@@ -41,6 +41,7 @@ mod power;
 mod repair;
 mod report;
 mod requests;
+mod settle;
 mod story;
 mod succession;
 mod watch;
@@ -337,7 +338,6 @@ impl Cluster {
             Event::TaskTimer { node, task } => self.on_task_timer(node, task),
             Event::AgentTimer { node, life } => self.on_agent_timer(node, life),
             Event::Doomed { node } => self.on_doomed(node),
-            Event::TryAgain { node } => self.on_try_again(node),
             Event::Orphaned(id) => self.on_orphaned(id),
             Event::Asked { operation, .. } => self.on_asked(operation),
             Event::ClientTurn => self.on_client_turn(),

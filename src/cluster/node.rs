@@ -40,7 +40,7 @@ pub(super) struct Process {
     pub(super) tasks: BTreeMap<TaskId, Box<Task>>,
     pub(super) commits: GroupCommit,
     pub(super) upkeep_is_due: bool,
-    /// Whether it answers clients: not before it has handed over what it lost while it was down.
+    /// Whether it answers clients: once it knows a ring that it is in.
     pub(super) is_serving: bool,
     /// Reads of values it has served: the store counts them too (STAT-1).
     pub(super) values_read: u64,
@@ -57,6 +57,7 @@ impl Node {
     /// Starts a process.
     pub(super) fn start(&mut self, replica: Replica, agent: Agent, started: Time) {
         self.life += 1;
+        let is_serving = replica.topology().label(replica.id()).is_some();
         self.process = Some(Process {
             replica,
             agent,
@@ -64,7 +65,7 @@ impl Node {
             tasks: BTreeMap::new(),
             commits: GroupCommit::default(),
             upkeep_is_due: false,
-            is_serving: false,
+            is_serving,
             values_read: 0,
             damaged_heard: 0,
             started,

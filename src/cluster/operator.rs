@@ -12,7 +12,7 @@ use crate::protocol::ring_change::{Change, Ended, Moved};
 use crate::ring::Member;
 use crate::sim::trace::TraceEvent;
 use crate::topology::Topology;
-use crate::types::{Epoch, MAX_NODES, MAX_VNODES, Time, check_label};
+use crate::types::{MAX_NODES, MAX_VNODES, Time, check_label};
 
 impl Cluster {
     /// Adds a node of weight `weight` (its tokens are `vnodes` times that) and waits until the ring has changed.
@@ -55,8 +55,6 @@ impl Cluster {
         self.await_turn()?;
         let member = self.joiner(label, weight)?;
         self.create_node(&member, contact)?;
-        // From the first stage on it takes writes.
-        self.serve_clients(member.id);
         self.note(TraceEvent { node: Some(member.id), number: u64::from(member.vnodes), ..self.event("add") });
         self.start_change(Purpose::Add(member.id), Change::Add(member))
     }
@@ -66,7 +64,7 @@ impl Cluster {
         let member = self.joiner(label, weight)?;
         let account = self.account(&Change::Add(member.clone()));
         let mut record = self.topology.record().clone();
-        record.epoch = Epoch(record.epoch.0 + 1);
+        record.epoch = record.epoch.next();
         record.next_node = NodeId(member.id.0 + 1);
         (record.voters, record.members) = (vec![member.id], vec![member.clone()]);
         let empty = std::mem::replace(&mut self.topology, Arc::new(Topology::new(record)));

@@ -10,19 +10,15 @@
 //! Caveat: the ledger learns what was lost when the node is started again; until then its copies cannot be judged.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use super::change::Purpose;
-use super::node::Node;
 use super::report::PowerLossReport;
 use super::{Cluster, NodeId};
 use crate::error::Error;
 use crate::protocol::message::PAGE_KEYS;
-use crate::protocol::ring_change::{Ended, RingChange};
 use crate::sim::trace::TraceEvent;
 use crate::storage::StorageError;
 use crate::storage::log::{Log, SyncPolicy};
-use crate::types::{Key, Level, Stamp, TokenRange};
+use crate::types::{Key, Stamp, TokenRange};
 
 impl Cluster {
     /// Kills a node by taking its power: its process dies, and its files lose what was not synced, but for a random
@@ -79,67 +75,5 @@ impl Cluster {
                 return held;
             }
         }
-    }
-
-    /// Nodes that are up and have yet to get back what they lost.
-    pub(super) fn recovering(&self) -> Vec<NodeId> {
-        self.nodes.iter().filter(|(_, node)| node.is_recovering()).map(|(id, _)| *id).collect()
-    }
-
-    /// Lets a recovering node get back what it lost, if that can be had now. `is_new`: it was started just now, and
-    /// who started it is told too when it has to wait.
-    pub(super) fn restore(&mut self, id: NodeId, is_new: bool, notes: &mut Vec<String>) -> Result<(), Error> {
-        self.changes.last = None;
-        self.request_change(Purpose::Restore(id));
-        self.finish_changes()?;
-        let label = self.label(id);
-        match self.changes.last.take() {
-            Some(Ended::Complete(moved)) if moved.possible_loss => notes.push(format!(
-                "{label} may have lost data, and has merged it from fewer replicas than a quorum needs: writes that only \
-                 the lost part held are gone"
-            )),
-            Some(Ended::Complete(_)) => notes.push(format!("{label} may have lost data, and has merged it from its replicas")),
-            Some(Ended::Aborted { silent }) => {
-                let silent = self.label(silent);
-                notes.push(format!("{label} may have lost data and takes only writes: {silent} does not answer"));
-            }
-            None if is_new => {
-                let missing = self.restorable(id).err().unwrap_or_default();
-                let missing = self.labels_of(&missing);
-                let verb = if missing.len() == 1 { "is" } else { "are" };
-                notes.push(format!(
-                    "{label} may have lost data and takes only writes until {} {verb} up: nobody else knows what it \
-                     lacks",
-                    missing.join(" and ")
-                ));
-            }
-            None => {}
-        }
-        Ok(())
-    }
-
-    /// The change that restores a recovering node; none while it has to wait.
-    pub(super) fn restoring(&self, id: NodeId) -> Option<RingChange> {
-        self.nodes.get(&id).filter(|node| node.is_recovering())?;
-        let from_all = self.restorable(id).ok()?;
-        Some(RingChange::restore_patiently(Arc::clone(&self.topology), id, from_all, self.now))
-    }
-
-    /// Whether a node is restored from all its fellow replicas, because there are not enough sound ones; an error where
-    /// that would need the nodes it names.
-    fn restorable(&self, id: NodeId) -> Result<bool, Vec<NodeId>> {
-        let answers = |node: &Node| node.process.as_ref().is_some_and(|up| up.replica.store().failure().is_none());
-        let is = |id: &NodeId, what: &dyn Fn(&Node) -> bool| self.nodes.get(id).is_some_and(what);
-        let (mut is_short, mut missing) = (false, Vec::new());
-        for (_, owners) in self.topology.ring().ranges().filter(|(_, owners)| owners.contains(id)) {
-            let fellows = owners.as_slice().iter().filter(|owner| **owner != id);
-            let sound = fellows.clone().filter(|fellow| is(fellow, &|node| answers(node) && !node.is_recovering()));
-            let wanted = owners.len() - Level::Quorum.need(owners.len()) + 1;
-            is_short |= sound.count() < wanted;
-            missing.extend(fellows.filter(|fellow| !is(fellow, &answers)));
-        }
-        missing.sort_unstable();
-        missing.dedup();
-        if is_short && !missing.is_empty() { Err(missing) } else { Ok(is_short) }
     }
 }

@@ -3,9 +3,6 @@
 //! The agent of the next leader goes on with the stage that the newest committed topology names. What an observer sees of
 //! that is here: the change goes on under another leader, or it had come to its end, or to nothing, and the ring is whole
 //! all the same (MOVE-4).
-//!
-//! A member that hears of a change only when it is over, because it was cut off or stood still, holds what is no longer its
-//! own. As one that was down it hands that over, and tries again when it is heard again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,10 +13,8 @@ use super::{Cluster, NodeId, OPERATOR};
 use crate::error::Error;
 use crate::protocol::agent::ChangeId;
 use crate::protocol::ring_change::{Ended, Moved};
-use crate::ring::Member;
 use crate::sim::trace::TraceEvent;
 use crate::topology::{Topology, founding_voters};
-use crate::types::Epoch;
 
 impl Cluster {
     /// Plays events until there is a leader that can propose; E204 if none comes.
@@ -42,12 +37,12 @@ impl Cluster {
     pub(super) fn await_turn(&mut self) -> Result<(), Error> {
         let give_up = self.now.plus(LEADER_PATIENCE);
         loop {
-            self.await_leader()?;
-            if self.changes.running.is_none() {
+            let leader = self.await_leader()?;
+            if self.ring_change().is_none() && self.agent(leader).is_some_and(|agent| agent.change().is_none()) {
                 return Ok(());
             }
             if self.now > give_up || self.is_interrupted() || self.blocked().is_some() || !self.step() {
-                return self.check_no_change();
+                return Err(self.in_the_way());
             }
         }
     }
@@ -89,19 +84,19 @@ impl Cluster {
             return;
         }
         self.changes.term = term;
-        self.changes.waiting.retain(|purpose| *purpose != Purpose::SeatVoters);
-        if self.wants_voters(leader) {
-            self.changes.waiting.push_front(Purpose::SeatVoters);
-        }
         match self.changes.running.take() {
-            Some(running) if running.report.is_some() => self.changes.running = Some(running),
             Some(running) => self.take_over(running, leader, resumed),
-            None => match resumed {
-                Some(change) => self.changes.running = Some(self.running(leader, change, Purpose::Resume, None)),
-                None => return self.start_next_change(),
-            },
+            None => self.go_on_with(resumed, leader),
         }
-        self.keep_owing();
+        if self.ring_change().is_none() {
+            // What the old leader had proposed may be the end of a change.
+            self.drop_strangers();
+        }
+        self.start_again();
+    }
+
+    fn go_on_with(&mut self, resumed: Option<ChangeId>, leader: NodeId) {
+        self.changes.running = resumed.map(|change| self.running(leader, change, Purpose::Resume, None));
     }
 
     /// The leader that carried out the change is gone: `leader` goes on with it, or finds that it has ended.
@@ -112,12 +107,14 @@ impl Cluster {
         let moved = self.machine(&running).map(|machine| machine.moved().clone());
         running.moved_before.add_earlier(moved.unwrap_or_default());
         let gone = std::mem::replace(&mut running.leader, leader);
-        let is_operators = running.account.is_some() || running.purpose == Purpose::Resume;
-        if !is_operators {
+        match running.purpose {
+            Purpose::Errand(_) => return self.go_on_with(resumed, leader),
             // It changes no ring, so it is begun again.
-            self.changes.waiting.push_front(running.purpose);
-            self.changes.running = resumed.map(|change| self.running(leader, change, Purpose::Resume, None));
-            return self.start_next_change();
+            Purpose::Clear(_) | Purpose::Repair => {
+                self.changes.again = Some(running.purpose);
+                return self.go_on_with(resumed, leader);
+            }
+            Purpose::Add(_) | Purpose::Remove { .. } | Purpose::Resume => {}
         }
         if let Some(change) = resumed {
             running.change = change;
@@ -128,13 +125,6 @@ impl Cluster {
             if self.is_done(&running) { Ended::Complete(Moved::default()) } else { Ended::Aborted { silent: gone } };
         self.changes.running = Some(running);
         self.on_change_done(ended);
-        self.return_strays();
-    }
-
-    /// Whether others should vote than do, as far as the leader knows who is up.
-    pub(super) fn wants_voters(&self, leader: NodeId) -> bool {
-        let is_up = |node| self.agent(leader).is_some_and(|agent| agent.membership().is_up(node));
-        self.topology.stage().is_none() && self.topology.record().next_voters(&is_up).is_some()
     }
 
     /// Whether the ring is the one that the change was to bring about.
@@ -148,46 +138,13 @@ impl Cluster {
         }
     }
 
-    /// A change that came to nothing may have left copies where they do not belong.
-    fn return_strays(&mut self) {
-        let nodes: Vec<NodeId> = self.nodes.keys().copied().filter(|node| self.has_strays(*node)).collect();
-        for node in nodes {
-            self.set_owing(node, true);
-            self.request_change(Purpose::Return(node));
-        }
-    }
-
-    /// The node has heard that the ring has changed. Was it out of reach meanwhile, then it holds what is no longer its
-    /// own and nobody else may have, and hands it over as one does that was down.
-    pub(super) fn return_later(&mut self, node: NodeId) {
-        let known = self.topology_at(node).map(|known| known.epoch());
-        let machine = self.changes.running.as_ref().and_then(|running| self.machine(running));
-        let told = machine.map(|machine| machine.topology().epoch());
-        // The change that it hears this of sees to the node itself.
-        if told != known {
-            self.keep_in_change(node);
-        }
-        self.request_change(Purpose::Return(node));
-    }
-
-    /// A leader that hears of a node, or hears it again, lets it hand over and get back what is due.
-    pub(super) fn on_heard(&mut self, observer: NodeId, node: NodeId) {
-        if self.ready_leader() != Some(observer) {
-            return;
-        }
-        if self.owing().contains(&node) {
-            self.changes.waiting.push_back(Purpose::Return(node));
-        }
-        self.start_next_change();
-    }
-
     /// `--force`, where so many voters are down for good that nobody can be elected: the operator appoints the survivors
     /// as voters. Nothing else could, and nothing is agreed on behind their backs: the dead do not return.
     pub(super) fn replace_dead_voters(&mut self) -> Result<(), Error> {
         let record = self.topology.record();
         let survivors: Vec<_> = record.members.iter().filter(|member| self.is_at_work(member.id)).cloned().collect();
         let mut record = record.clone();
-        record.epoch = Epoch(record.epoch.0 + 1);
+        record.epoch = record.epoch.next();
         record.voters = founding_voters(&survivors);
         let topology = Arc::new(Topology::new(record));
         let nodes: BTreeSet<NodeId> = survivors.iter().map(|member| member.id).collect();
@@ -201,18 +158,4 @@ impl Cluster {
         self.hurry_election();
         self.await_leader().map(drop)
     }
-}
-
-/// Whether a ring change has ended between `known` and `next`, with the new ring or with the old one: a node that goes from
-/// the one to the other may hold what it gave up, or was to gain.
-pub(super) fn ends_a_change(known: &Topology, next: &Topology) -> bool {
-    let next = rings(next);
-    rings(known).any(|ring| !ring.is_empty() && next.clone().all(|other| other != ring))
-}
-
-/// The members of the ring in force, and of the one that comes.
-fn rings(topology: &Topology) -> impl Iterator<Item = &[Member]> + Clone {
-    let record = topology.record();
-    let next = record.change.as_ref().map(|(_, members)| members.as_slice());
-    std::iter::once(record.members.as_slice()).chain(next)
 }

@@ -12,14 +12,16 @@
 //! Caveat: which nodes are members is told by the topology alone; gossip tells whether they are up. A node that gossip
 //! knows and no topology names has not joined yet, or has left for good: its number tells which.
 
+mod errands;
 mod leading;
 
 use std::sync::Arc;
 
+pub use errands::Errand;
 pub use leading::{ChangeId, ChangeRequest};
 
 use super::election::{self, Ballot, Election, ElectionOptions, NotReady};
-use super::membership::{MemberView, Membership, MembershipEvent, MembershipOptions, MembershipOutbox};
+use super::membership::{Condition, MemberView, Membership, MembershipEvent, MembershipOptions, MembershipOutbox};
 use super::ring_change::{Ended, Moved};
 use crate::topology::Topology;
 use crate::types::{NodeId, Time};
@@ -83,6 +85,13 @@ pub enum Event {
     },
     /// It has committed this topology as the leader, or was told that it is committed: its replica is to adopt it.
     Committed(Arc<Topology>),
+    /// As the leader it has begun to see to this by itself.
+    ChangeBegun {
+        /// As which change.
+        change: ChangeId,
+        /// To what.
+        errand: Errand,
+    },
     /// A change that it carried out has ended.
     ChangeEnded {
         /// The change.
@@ -155,6 +164,7 @@ pub struct Agent {
     changes_led: u64,
     /// The newest term in which it was ready to propose.
     leads_since: Option<u64>,
+    rests: errands::Rests,
 }
 
 impl Agent {
@@ -177,7 +187,8 @@ impl Agent {
         let mut membership = Membership::new(me, label, incarnation, known, options.membership, now);
         membership.set_epoch(adopted.epoch());
         let election = Election::new(me, ballot, Arc::clone(&adopted), options.election, now, random);
-        Agent { me, membership, election, adopted, fetch_at: now, led: None, changes_led: 0, leads_since: None }
+        let rests = errands::Rests::new();
+        Agent { me, membership, election, adopted, fetch_at: now, led: None, changes_led: 0, leads_since: None, rests }
     }
 
     /// When [`Agent::on_time`] wants to be called at the latest.
@@ -191,6 +202,7 @@ impl Agent {
         self.elect(now, out, |election, votes| election.on_time(now, random, votes));
         self.on_change_time(now, out);
         self.catch_up(now, out);
+        self.see_to_errands(now, out);
     }
 
     /// A message has come.
@@ -254,6 +266,11 @@ impl Agent {
             self.gossip(out, |membership, gossip| membership.remove(node, now, gossip));
         }
         self.elect(now, out, |election, votes| election.learn(now, Arc::clone(topology), random, votes));
+    }
+
+    /// What the data of the node's replica is like.
+    pub fn set_condition(&mut self, condition: Condition) {
+        self.membership.set_condition(condition);
     }
 
     /// As the leader: asks the voters to agree on `topology`. [`Event::Committed`] says that they have.
@@ -345,11 +362,17 @@ impl Agent {
 
     fn gossip(&mut self, out: &mut Outbox, call: impl FnOnce(&mut Membership, &mut MembershipOutbox)) {
         let mut gossip = MembershipOutbox::default();
+        let reborn = self.membership.reborn();
         call(&mut self.membership, &mut gossip);
         let MembershipOutbox { messages, events, persist_incarnation } = gossip;
         let leader = self.leader().map(|leader| (self.election.term(), leader));
         let messages = messages.into_iter();
         out.messages.extend(messages.map(|(to, bytes)| (to, Message::Gossip { bytes: bytes.into(), leader })));
+        // Who is heard again may be what an errand lacked.
+        let is_back = |event: &MembershipEvent| matches!(event, MembershipEvent::Returned { .. });
+        if self.membership.reborn() != reborn || events.iter().any(is_back) {
+            self.rests.clear();
+        }
         out.events.extend(events.into_iter().map(Event::Membership));
         out.promises.extend(persist_incarnation.map(Promise::Incarnation));
     }

@@ -129,6 +129,8 @@ pub enum Reply {
     Fenced {
         /// The replica's epoch now.
         epoch: Epoch,
+        /// Whether it may have lost data, and has not merged it back.
+        recovering: bool,
     },
     /// To `Page` with values, and to `Entries`.
     Page {

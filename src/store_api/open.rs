@@ -17,7 +17,7 @@ use crate::drive::clock::ProcessClock;
 use crate::drive::inline::Inline;
 use crate::error::Error;
 use crate::node::Replica;
-use crate::protocol::ring_change::{Change, RingChange};
+use crate::protocol::ring_change::Change;
 use crate::ring::Member;
 use crate::storage::StorageError;
 use crate::storage::directory::{ClockKind, Directory, Format, node_uid};
@@ -26,7 +26,7 @@ use crate::storage::log::{Log, LogIdentity, SyncPolicy};
 use crate::storage::record::Body;
 use crate::storage::store::{Restored, StoreOptions};
 use crate::topology::{Decoded, Topology};
-use crate::types::{Epoch, NodeId, Stamp, TokenRange};
+use crate::types::{Epoch, NodeId, Stamp};
 
 /// An empty store whose files are in memory.
 pub(super) fn in_memory(options: Options) -> Shared {
@@ -111,34 +111,18 @@ impl Shared {
     fn settle(&self) -> Result<Option<String>, Error> {
         let settled = self.settled_topology()?;
         let replicas: Vec<Arc<Replica>> = self.inline.nodes().iter().cloned().collect();
-        for replica in replicas.iter().filter(|replica| holds_strays(replica, &settled)) {
+        for replica in replicas.iter().filter(|replica| replica.is_owing()) {
             self.change(&settled, Change::Return(replica.id()))?;
         }
-        // From here on what a node finds in a range that it gains is a leftover, to be dropped.
-        replicas.iter().for_each(|replica| replica.set_owing(false));
         let recovering: Vec<NodeId> =
             replicas.iter().filter(|replica| replica.is_recovering()).map(|replica| replica.id()).collect();
         let mut possible_loss = false;
         for node in &recovering {
-            let moved = match &recovering[..] {
-                [_] => self.change(&settled, Change::Restore(*node))?,
-                // They would wait for each other to be sound.
-                _ => {
-                    let now = self.inline.clock().now();
-                    self.complete(&settled, RingChange::restore_from_all(Arc::clone(&settled), *node, now))?
-                }
-            };
+            let moved = self.change(&settled, Change::Restore(*node))?;
             possible_loss |= moved.possible_loss;
         }
         Ok(restored_note(&settled, &recovering, possible_loss))
     }
-}
-
-/// Whether a node holds what is no longer its own: it could not hand it over while its log had failed.
-fn holds_strays(replica: &Replica, topology: &Topology) -> bool {
-    let foreign = topology.ring().ranges().filter(|(_, owners)| !owners.contains(replica.id()));
-    let foreign: Vec<TokenRange> = foreign.map(|(range, _)| range).collect();
-    !replica.store().versions(&foreign, None, 1).0.is_empty()
 }
 
 fn restored_note(topology: &Topology, restored: &[NodeId], possible_loss: bool) -> Option<String> {

@@ -11,7 +11,7 @@ use crate::protocol::ring_change::{Change, Ended, Moved, RingChange};
 use crate::ring::Member;
 use crate::storage::log::Log;
 use crate::topology::{Topology, TopologyRecord};
-use crate::types::{Epoch, Key, MAX_NODES, MAX_VNODES, NodeId, check_label};
+use crate::types::{Key, MAX_NODES, MAX_VNODES, NodeId, check_label};
 
 impl KeyValueStore {
     /// Adds a server and waits until it holds its share of the keys. True if it was added; false if it was there.
@@ -287,8 +287,7 @@ impl Shared {
         }
     }
 
-    fn drive(&self, mut change: RingChange) -> Result<Ended, NodeId> {
-        self.inline.nodes().iter().filter(|at| at.is_owing()).for_each(|at| change.keep(at.id()));
+    fn drive(&self, change: RingChange) -> Result<Ended, NodeId> {
         self.set_progress(0);
         self.inline.change(change, |change| self.set_progress(change.percent()))
     }
@@ -316,7 +315,7 @@ impl Shared {
     /// Publishes a topology without members at once, without moving anything, and brings every node to it.
     fn fence_out(&self, topology: &Topology) -> Result<(), Error> {
         let record = topology.record();
-        let epoch = Epoch(record.epoch.0 + 1);
+        let epoch = record.epoch.next();
         let next = Arc::new(Topology::new(TopologyRecord { epoch, members: Vec::new(), ..record.clone() }));
         self.inline.fence(&next).map_err(|node| self.aborted(node, topology))
     }

@@ -143,7 +143,7 @@ fn a_node_that_lost_power_answers_no_read_before_it_has_merged() {
     cluster.kill("node3").unwrap();
     cluster.power_loss("node1").unwrap();
     let report = cluster.restart("node1").unwrap();
-    assert!(report.notes.iter().any(|note| note.contains("until node3 is up")), "{report:?}");
+    assert!(report.notes.iter().any(|note| note.contains("until node3 answers")), "{report:?}");
     assert_eq!(state(&cluster, "node1"), "recovering");
     // It counts for writes, and not for reads.
     assert_eq!(cluster.put(b"new", b"1", &PLAIN).unwrap().acks.len(), 2);

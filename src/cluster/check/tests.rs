@@ -12,7 +12,7 @@ use crate::sim::network::Traffic;
 use crate::storage::disk::{FaultyDisk, MemoryDisk, ReadFault};
 use crate::storage::store::Store;
 use crate::topology::Topology;
-use crate::types::{Entry, Epoch, Key, Level, Stamp, Time, TokenRange};
+use crate::types::{Entry, Key, Level, Stamp, Time, TokenRange};
 
 fn cluster() -> Cluster {
     cluster_on(Backing::Memory)
@@ -127,7 +127,7 @@ fn a_deleted_key_that_is_back() {
 fn a_node_of_another_epoch() {
     let mut cluster = cluster();
     let mut record = cluster.topology.record().clone();
-    record.epoch = Epoch(record.epoch.0 + 1);
+    record.epoch = record.epoch.next();
     let topology = Arc::new(Topology::new(record));
     let replica = &cluster.nodes[&NodeId(2)].process.as_ref().unwrap().replica;
     replica.stage(cluster.now, &Request::Fence { topology }).unwrap();
@@ -280,7 +280,7 @@ fn damaged_gossip_that_was_not_dropped() {
 fn a_ring_that_came_without_stages() {
     let mut cluster = cluster();
     let mut record = cluster.topology.record().clone();
-    record.epoch = Epoch(record.epoch.0 + 1);
+    record.epoch = record.epoch.next();
     record.members.pop();
     cluster.topology = Arc::new(Topology::new(record));
     assert!(found(&mut cluster).contains(&"MOVE-4".to_owned()));

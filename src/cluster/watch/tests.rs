@@ -133,7 +133,7 @@ fn a_copying_that_left_something_behind() {
     }
     // As if it were over, for an observer who has seen nothing of it.
     let mut record = cluster.topology.record().clone();
-    record.epoch = Epoch(record.epoch.0 + 1);
+    record.epoch = record.epoch.next();
     record.change = record.change.map(|(_, next)| (Stage::ReadBoth, next));
     cluster.watch_agreed(A, &Topology::new(record));
     assert!(!caught(&cluster).is_empty() && caught(&cluster).iter().all(|found| *found == "MOVE-2"));
@@ -145,10 +145,10 @@ fn topologies_that_do_not_follow() {
     let mut record = cluster.topology.record().clone();
     record.members.pop();
     cluster.watch_agreed(A, &Topology::new(record.clone()));
-    record.epoch = Epoch(record.epoch.0 + 1);
+    record.epoch = record.epoch.next();
     cluster.watch_agreed(A, &Topology::new(record.clone()));
     assert_eq!(caught(&cluster), ["ELECT-1", "MOVE-4"]);
-    record.epoch = Epoch(record.epoch.0 + 1);
+    record.epoch = record.epoch.next();
     let fence = Request::Fence { topology: Arc::new(Topology::new(record)) };
     cluster.nodes[&B].process.as_ref().unwrap().replica.stage(cluster.now, &fence).unwrap();
     cluster.watch_played(B, false);

@@ -10,7 +10,7 @@ use crate::storage::disk::{FaultyDisk, MemoryDisk};
 use crate::storage::log::{LogOptions, SyncPolicy};
 use crate::storage::store::StoreOptions;
 use crate::topology::{Stage, TopologyRecord};
-use crate::types::{Epoch, Stamp, Value};
+use crate::types::{Stamp, Value};
 
 /// Nodes 1, 2 and so on, each on a disk of its own.
 struct Cluster {
@@ -212,7 +212,7 @@ fn a_fence_shuts_out_older_plans() {
 fn clear_elsewhere(cluster: &Cluster) {
     let topology = cluster.inline.topology().clone();
     let record = topology.record().clone();
-    let epoch = Epoch(record.epoch.0 + 1);
+    let epoch = record.epoch.next();
     let cleared_before = cluster.inline.clock().stamp();
     let next = Arc::new(Topology::new(TopologyRecord { epoch, cleared_before, ..record }));
     for replica in cluster.inline.nodes().iter().skip(1) {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::super::message::{Refusal, Reply, Request};
 use super::super::ring_change::{ChangeStep, Ended, RingChange};
-use super::{Agent, Event, Outbox};
+use super::{Agent, Errand, Event, Outbox};
 use crate::topology::Topology;
 use crate::types::{Epoch, NodeId, Time};
 
@@ -45,6 +45,8 @@ pub struct ChangeRequest {
 pub(super) struct Led {
     id: ChangeId,
     machine: RingChange,
+    /// What it is for, if nobody asked for it.
+    errand: Option<Errand>,
     /// Proposed, and not known to be committed.
     proposed: Option<Epoch>,
 }
@@ -59,8 +61,12 @@ impl Agent {
     /// carries out nothing: carries this out. [`Event::ChangeEnded`] says how it ended; [`Event::ChangeLeft`], that
     /// another has to see to it.
     pub fn lead(&mut self, now: Time, machine: RingChange, out: &mut Outbox) {
+        self.carry_out(now, machine, None, out);
+    }
+
+    pub(super) fn carry_out(&mut self, now: Time, machine: RingChange, errand: Option<Errand>, out: &mut Outbox) {
         debug_assert!(self.led.is_none(), "one change at a time (MOVE-5)");
-        self.led = Some(Led { id: self.next_change(), machine, proposed: None });
+        self.led = Some(Led { id: self.next_change(), machine, errand, proposed: None });
         self.changes_led += 1;
         self.go_on(now, out);
     }
@@ -83,13 +89,6 @@ impl Agent {
     /// The change that this node carries out.
     pub fn change(&self) -> Option<(ChangeId, &RingChange)> {
         self.led.as_ref().map(|led| (led.id, &led.machine))
-    }
-
-    /// See [`RingChange::keep`].
-    pub fn keep(&mut self, node: NodeId) {
-        if let Some(led) = &mut self.led {
-            led.machine.keep(node);
-        }
     }
 
     /// When the change wants to know that time has passed.
@@ -131,6 +130,7 @@ impl Agent {
             return;
         }
         self.leads_since = Some(term);
+        self.rests.clear();
         self.let_go(out);
         let committed = Arc::clone(self.election.committed());
         let resumed = committed.stage().is_some().then(|| self.next_change());
@@ -164,11 +164,21 @@ impl Agent {
                     out.requests.push(ChangeRequest { to, change, id, request });
                 }
                 ChangeStep::Wait => return,
-                ChangeStep::Done(ended) => {
-                    self.led = None;
-                    out.events.push(Event::ChangeEnded { change, ended });
-                }
+                ChangeStep::Done(ended) => self.end(now, ended, out),
             }
+        }
+    }
+
+    /// After an errand the next one; after what an operator asked for it is the operator's turn.
+    fn end(&mut self, now: Time, ended: Ended, out: &mut Outbox) {
+        let Some(Led { id: change, errand, .. }) = self.led.take() else { return };
+        out.events.push(Event::ChangeEnded { change, ended });
+        match errand {
+            Some(errand) => {
+                self.let_rest(errand, now);
+                self.see_to_errands(now, out);
+            }
+            None => self.rests.clear(),
         }
     }
 
@@ -185,9 +195,8 @@ impl Agent {
             Ok(()) => led.proposed = Some(epoch),
             // It has seen the change through.
             Err(_) if is_voted_out => {
-                let (change, ended) = (led.id, Ended::Complete(led.machine.moved().clone()));
-                self.led = None;
-                out.events.push(Event::ChangeEnded { change, ended });
+                let ended = Ended::Complete(led.machine.moved().clone());
+                self.end(now, ended, out);
             }
             Err(_) => self.let_go(out),
         }

@@ -1,6 +1,8 @@
 //! Agents among each other, with replicas that hold nothing and disks that sync at once: who carries a change out, and
 //! who goes on with it.
 
+mod errands;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
@@ -97,6 +99,9 @@ impl World {
                 if let Request::Fence { topology } = &request {
                     self.with(to, |agent, now, dice, out| agent.on_adopted(now, topology, dice, out));
                 }
+                if let Some(condition) = after(&request) {
+                    self.with(to, |agent, _, _, _| agent.set_condition(condition));
+                }
                 self.mail.push_back((to, from, Mail::Answer(change, id, empty_replica(request))));
             }
             Mail::Answer(change, id, reply) => {
@@ -162,11 +167,16 @@ fn founded(nodes: u32) -> Topology {
 /// What a replica answers that holds nothing.
 fn empty_replica(request: Request) -> Reply {
     match request {
-        Request::Fence { topology } => Reply::Fenced { epoch: topology.epoch() },
+        Request::Fence { topology } => Reply::Fenced { epoch: topology.epoch(), recovering: false },
         Request::Page { values: true, .. } => Reply::Page { entries: Vec::new(), more: false },
         Request::Page { .. } => Reply::Versions { versions: Vec::new(), more: false },
         _ => Reply::Done,
     }
+}
+
+/// What a replica's data is like when it has done this, if that is another matter then.
+fn after(request: &Request) -> Option<Condition> {
+    matches!(request, Request::Discard { .. } | Request::Restored { .. }).then(Condition::default)
 }
 
 #[test]
@@ -249,7 +259,7 @@ fn answers_to_another_change_mean_nothing() {
     let open = world.mail.len();
     for other in late {
         for (id, node) in [(0, 1), (1, 2), (2, 3)] {
-            let fenced = Ok(Reply::Fenced { epoch: Epoch(u64::MAX) });
+            let fenced = Ok(Reply::Fenced { epoch: Epoch(u64::MAX), recovering: false });
             world.with(leader, |agent, now, _, out| agent.on_answer(now, NodeId(node), (other, id), fenced, out));
         }
     }

@@ -39,7 +39,7 @@ use crate::types::{Epoch, NodeId, Time};
 
 pub use self::options::MembershipOptions;
 pub use self::outbox::{MembershipEvent, MembershipOutbox};
-pub use self::record::Standing;
+pub use self::record::{Condition, Standing};
 pub use self::wire::{MAX_MESSAGE_BYTES, MAX_RUMOURS};
 
 /// What a node believes of one member.
@@ -81,6 +81,8 @@ pub struct Membership {
     /// Rounds to come in which the node speaks to several members: it has news of itself.
     hasty_rounds: u8,
     dropped: u64,
+    /// Lives of members heard of.
+    reborn: u64,
     /// Records of the message being read, and of the one being written.
     read: Vec<Rumour>,
     written: Vec<Rumour>,
@@ -123,6 +125,7 @@ impl Membership {
             cursor: NodeId(0),
             hasty_rounds: HASTY_ROUNDS,
             dropped: 0,
+            reborn: 0,
             read: Vec::new(),
             written: Vec::new(),
         };
@@ -212,9 +215,17 @@ impl Membership {
 
     /// The node has adopted the topology of this epoch: the others are told, so that whoever lags can fetch it.
     pub fn set_epoch(&mut self, epoch: Epoch) {
-        if epoch != self.own.record.epoch {
-            self.own.record.epoch = epoch;
-            self.own.record.heartbeat += 1;
+        self.say(Record { epoch, ..self.own.record });
+    }
+
+    /// What the node's data is like: whoever leads is told, and sees to it.
+    pub fn set_condition(&mut self, condition: Condition) {
+        self.say(Record { condition, ..self.own.record });
+    }
+
+    fn say(&mut self, record: Record) {
+        if record != self.own.record {
+            self.own.record = Record { heartbeat: record.heartbeat + 1, ..record };
         }
     }
 
@@ -246,6 +257,14 @@ impl Membership {
         up.map(|member| (member.record.epoch, member.node)).max_by_key(|(epoch, _)| *epoch)
     }
 
+    /// What `node` has last said of itself, as far as it is heard here: in which incarnation, at which epoch, and in what
+    /// condition it is. O(log members).
+    pub fn said(&self, node: NodeId) -> (u64, Epoch, Condition) {
+        let record = if node == self.me { Some(&self.own.record) } else { self.roster.get(node).map(|it| &it.record) };
+        let Record { incarnation, epoch, condition, .. } = record.unwrap_or(&Record::UNHEARD);
+        (*incarnation, *epoch, *condition)
+    }
+
     /// Whether `node` was removed for good.
     pub fn is_removed(&self, node: NodeId) -> bool {
         let own = node == self.me && self.own.record.removed;
@@ -255,6 +274,11 @@ impl Membership {
     /// The node's own incarnation: the durable one, 0 while none is.
     pub fn incarnation(&self) -> u64 {
         self.own.record.incarnation
+    }
+
+    /// How often a member was heard for the first time in a life of its own.
+    pub fn reborn(&self) -> u64 {
+        self.reborn
     }
 
     /// Messages dropped because they were damaged or no gossip.
@@ -306,8 +330,9 @@ impl Membership {
     }
 
     fn believe(&mut self, now: Time, gossip: &Gossip<'_>, rumours: &[Rumour], out: &mut MembershipOutbox) {
-        self.roster.merge(&[gossip.head.sender], self.me, now, &self.options, &mut out.events);
-        self.roster.merge(rumours, self.me, now, &self.options, &mut out.events);
+        for told in [&[gossip.head.sender][..], rumours] {
+            self.reborn += self.roster.merge(told, self.me, now, &self.options, &mut out.events);
+        }
         for (node, label) in &gossip.labels {
             if let Some(member) = self.roster.known(*node).filter(|member| member.label.is_none()) {
                 member.label = Some(Arc::from(*label));

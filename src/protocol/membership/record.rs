@@ -22,7 +22,16 @@ pub enum Standing {
     Left,
 }
 
-/// What is said of one member. Its owner alone chooses incarnation, heartbeat and epoch; others make it graver.
+/// What a member says of its own data, and what its leader has to see to.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Condition {
+    /// It holds versions outside its own ranges, which nobody else may have: it has to hand them over.
+    pub owing: bool,
+    /// It may have lost what it acknowledged, and has to get it back.
+    pub recovering: bool,
+}
+
+/// What is said of one member. Its owner alone chooses incarnation, heartbeat, epoch and condition; others make it graver.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Record {
     /// 0 for a member that is known by name only; such a record is not passed on.
@@ -32,12 +41,20 @@ pub(super) struct Record {
     pub(super) removed: bool,
     /// The epoch of the member's topology at that heartbeat.
     pub(super) epoch: Epoch,
+    /// At that heartbeat, too.
+    pub(super) condition: Condition,
 }
 
 impl Record {
     /// Of a member that was never heard of.
-    pub(super) const UNHEARD: Record =
-        Record { incarnation: 0, heartbeat: 0, standing: Standing::Up, removed: false, epoch: Epoch(0) };
+    pub(super) const UNHEARD: Record = Record {
+        incarnation: 0,
+        heartbeat: 0,
+        standing: Standing::Up,
+        removed: false,
+        epoch: Epoch(0),
+        condition: Condition { owing: false, recovering: false },
+    };
 
     /// Whether this says anything that `other` does not.
     pub(super) fn has_news_for(&self, other: &Record) -> bool {
@@ -57,7 +74,7 @@ impl Record {
         } else if other.incarnation == self.incarnation {
             self.standing = self.standing.max(other.standing);
             if other.heartbeat > self.heartbeat {
-                (self.heartbeat, self.epoch) = (other.heartbeat, other.epoch);
+                (self.heartbeat, self.epoch, self.condition) = (other.heartbeat, other.epoch, other.condition);
             }
         }
         self.removed |= other.removed;
@@ -85,7 +102,7 @@ pub(super) struct Rumour {
     pub(super) first_hand: bool,
 }
 
-/// Node, incarnation, heartbeat, epoch, standing.
+/// Node, incarnation, heartbeat, epoch; standing and condition in one byte.
 type Written = (NodeId, u64, u64, Epoch, u8);
 
 impl From<Rumour> for Written {
@@ -98,7 +115,9 @@ impl From<Rumour> for Written {
             Standing::Down => 2,
             Standing::Left => 3,
         };
-        (node, record.incarnation, record.heartbeat, record.epoch, standing)
+        let Condition { owing, recovering } = record.condition;
+        let condition = (u8::from(owing) * OWING) | (u8::from(recovering) * RECOVERING);
+        (node, record.incarnation, record.heartbeat, record.epoch, standing | condition)
     }
 }
 
@@ -106,8 +125,10 @@ impl TryFrom<Written> for Rumour {
     type Error = UnknownStanding;
 
     fn try_from((node, incarnation, heartbeat, epoch, written): Written) -> Result<Rumour, UnknownStanding> {
-        let removed = written == REMOVED;
-        let (standing, first_hand) = match written {
+        let condition = Condition { owing: written & OWING != 0, recovering: written & RECOVERING != 0 };
+        let standing = written & !(OWING | RECOVERING);
+        let removed = standing == REMOVED;
+        let (standing, first_hand) = match standing {
             0 => (Standing::Up, false),
             1 => (Standing::Suspect, false),
             FIRST_HAND => (Standing::Suspect, true),
@@ -115,7 +136,7 @@ impl TryFrom<Written> for Rumour {
             3 => (Standing::Left, false),
             unknown => return Err(UnknownStanding(unknown)),
         };
-        let record = Record { incarnation, heartbeat, standing, removed, epoch };
+        let record = Record { incarnation, heartbeat, standing, removed, epoch, condition };
         Ok(Rumour { node, record, first_hand })
     }
 }
@@ -127,6 +148,8 @@ pub(super) struct UnknownStanding(u8);
 
 const REMOVED: u8 = 4;
 const FIRST_HAND: u8 = 5;
+const OWING: u8 = 16;
+const RECOVERING: u8 = 32;
 
 #[cfg(test)]
 mod tests;

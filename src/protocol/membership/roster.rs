@@ -55,7 +55,8 @@ impl Roster {
         self.find(node).ok().and_then(|at| self.members.get_mut(at))
     }
 
-    /// Takes what `rumours`, ascending, say. Those about `me` are not for the roster.
+    /// Takes what `rumours`, ascending, say, and counts the members that began a new life. Those about `me` are not for the
+    /// roster.
     pub(super) fn merge(
         &mut self,
         rumours: &[Rumour],
@@ -63,15 +64,19 @@ impl Roster {
         now: Time,
         options: &MembershipOptions,
         events: &mut Vec<MembershipEvent>,
-    ) {
-        let mut at = 0;
+    ) -> u64 {
+        let (mut at, mut reborn) = (0, 0);
         let mut room = MAX_KNOWN.saturating_sub(self.members.len());
         for told in rumours.iter().filter(|told| told.node != me) {
             while self.members.get(at).is_some_and(|member| member.node < told.node) {
                 at += 1;
             }
             match self.members.get_mut(at) {
-                Some(member) if member.node == told.node => events.extend(member.hear(told, now, options)),
+                Some(member) if member.node == told.node => {
+                    let life = member.record.incarnation;
+                    events.extend(member.hear(told, now, options));
+                    reborn += u64::from(member.record.incarnation > life);
+                }
                 _ if room > 0 => {
                     room -= 1;
                     let mut member = Member::new(told.node, None, Record::UNHEARD, now);
@@ -79,10 +84,12 @@ impl Roster {
                     member.hear(told, now, options);
                     events.extend(first_word(&member));
                     self.members.insert(at, member);
+                    reborn += 1;
                 }
                 _ => {}
             }
         }
+        reborn
     }
 
     /// What is known of the members after `from`, up to a message full; returns the range that this covers.

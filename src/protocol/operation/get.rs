@@ -200,7 +200,7 @@ impl Get {
                     repair.on_stored(from, newer);
                 }
             }
-            Ok(Reply::Fenced { epoch }) => {
+            Ok(Reply::Fenced { epoch, .. }) => {
                 self.reading.contacts.on_fenced(from, epoch, self.reading.plan.epoch);
                 if let Some(repair) = &mut self.repair {
                     repair.contacts.on_fenced(from, epoch, repair.plan.epoch);

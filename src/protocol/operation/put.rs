@@ -133,7 +133,7 @@ impl Put {
     pub(super) fn on_reply(&mut self, from: NodeId, answer: Result<Reply, Refusal>) {
         match answer {
             Ok(Reply::Stored { newer }) => self.write.on_stored(from, newer),
-            Ok(Reply::Fenced { epoch }) => self.write.contacts.on_fenced(from, epoch, self.write.plan.epoch),
+            Ok(Reply::Fenced { epoch, .. }) => self.write.contacts.on_fenced(from, epoch, self.write.plan.epoch),
             Ok(_) => {}
             Err(refusal) => {
                 if let Some(topology) = self.write.on_refusal(from, refusal) {

@@ -56,7 +56,7 @@ fn stored_below(newer: u64) -> Result<Reply, Refusal> {
 }
 
 fn fenced(epoch: u64) -> Result<Reply, Refusal> {
-    Ok(Reply::Fenced { epoch: Epoch(epoch) })
+    Ok(Reply::Fenced { epoch: Epoch(epoch), recovering: false })
 }
 
 fn value(time: u64) -> Result<Reply, Refusal> {

@@ -42,7 +42,7 @@ use self::stream::Stream;
 use super::message::{Refusal, Reply, Request};
 use crate::ring::Member;
 use crate::topology::{Stage, Topology, TopologyRecord};
-use crate::types::{Epoch, NodeId, Stamp, Time, TokenRange};
+use crate::types::{NodeId, Stamp, Time};
 
 /// What is to change.
 #[derive(Clone, Debug)]
@@ -57,7 +57,9 @@ pub enum Change {
     Clear(Stamp),
     /// No new ring: a node that was down while it lost ranges hands over what it still holds and discards it.
     Return(NodeId),
-    /// No new ring: a node that lost data merges its ranges from its fellow replicas and answers reads again.
+    /// No new ring: a node that lost data merges its ranges from its fellow replicas and answers reads again. Where too
+    /// few of them are sound, because they have lost data too, it merges what each of them still has. Done for every node
+    /// that lost data, this leaves all of them equal; what none of them has any more is gone ([`Moved::possible_loss`]).
     Restore(NodeId),
     /// No new ring: the replicas of every range that answer are made equal.
     Repair,
@@ -100,8 +102,6 @@ pub enum Ended {
 pub struct Moved {
     /// Per (donor, receiver).
     pub pairs: BTreeMap<(NodeId, NodeId), PairMoved>,
-    /// Nodes that did not hand over and discard what they lost, being silent: [`Change::Return`] is due to them.
-    pub owing: BTreeSet<NodeId>,
     /// After [`Change::Repair`]: nodes that did not answer, and were left out.
     pub left_out: BTreeSet<NodeId>,
     /// After [`Change::Restore`]: too few sound replicas were left to be sure that nothing acknowledged is gone.
@@ -148,13 +148,11 @@ pub struct RingChange {
     calls: Calls,
     fenced: BTreeSet<NodeId>,
     silent: BTreeSet<NodeId>,
+    /// Fenced nodes that have lost data themselves.
+    recovering: BTreeSet<NodeId>,
     streams: Streams,
-    /// Nodes that keep what they hold of ranges they gain if the change is called off: see [`RingChange::keep`].
-    keepers: BTreeSet<NodeId>,
     /// Whether copying was begun before: what arrives again is not counted again.
     copied_before: bool,
-    /// Whether a node is restored from all its fellow replicas, sound or not.
-    from_all: bool,
     /// A restoring is aborted where a replica that is needed is silent.
     is_patient: bool,
     moved: Moved,
@@ -167,10 +165,9 @@ enum Goal {
     Ring {
         dead: BTreeSet<NodeId>,
     },
-    /// The old ring again, because of `silent`; `gains` are to be discarded.
+    /// The old ring again, because of `silent`. Who was to gain a range drops it with that.
     Abort {
         silent: NodeId,
-        gains: Vec<(NodeId, Arc<[TokenRange]>)>,
     },
     Clear,
     Return(NodeId),
@@ -255,21 +252,12 @@ impl RingChange {
         RingChange::start(Goal::Ring { dead: BTreeSet::new() }, topology, Phase::Fence, now)
     }
 
-    /// As [`Change::Restore`] where too few fellow replicas of `node` are sound, because they have lost data too: merges
-    /// what each of them still has. Done for every node that lost data, it leaves all replicas equal; what none of them
-    /// has any more is gone ([`Moved::possible_loss`]).
-    pub fn restore_from_all(topology: Arc<Topology>, node: NodeId, now: Time) -> RingChange {
+    /// As [`Change::Restore`] for a driver that can wait: where too few fellow replicas of `node` are sound, and one that may
+    /// still have something does not answer, the change is aborted, the node stays recovering, and the driver tries again
+    /// when that one is back.
+    pub fn restore_patiently(topology: Arc<Topology>, node: NodeId, now: Time) -> RingChange {
         let mut change = RingChange::start(Goal::Restore(node), topology, Phase::Fence, now);
-        change.from_all = true;
-        change
-    }
-
-    /// As [`Change::Restore`], or as [`RingChange::restore_from_all`], for a driver that can wait: where a replica that is
-    /// needed does not answer, the change is aborted, the node stays recovering, and the driver tries again when that one is
-    /// back.
-    pub fn restore_patiently(topology: Arc<Topology>, node: NodeId, from_all: bool, now: Time) -> RingChange {
-        let mut change = RingChange::start(Goal::Restore(node), topology, Phase::Fence, now);
-        (change.from_all, change.is_patient) = (from_all, true);
+        change.is_patient = true;
         change
     }
 
@@ -283,10 +271,9 @@ impl RingChange {
             calls: Calls::default(),
             fenced: BTreeSet::new(),
             silent,
+            recovering: BTreeSet::new(),
             streams: Streams::default(),
-            keepers: BTreeSet::new(),
             copied_before: false,
-            from_all: false,
             is_patient: false,
             moved: Moved::default(),
         };
@@ -294,12 +281,6 @@ impl RingChange {
             change.start_fence();
         }
         change
-    }
-
-    /// `node` holds versions that it has yet to hand over, perhaps in ranges that it gains here: if the change is called
-    /// off it must not discard those.
-    pub fn keep(&mut self, node: NodeId) {
-        self.keepers.insert(node);
     }
 
     /// What to do next.
@@ -410,6 +391,6 @@ impl RingChange {
 /// The record of `topology` with the next epoch.
 fn next_record(topology: &Topology) -> TopologyRecord {
     let mut record = topology.record().clone();
-    record.epoch = Epoch(record.epoch.0 + 1);
+    record.epoch = record.epoch.next();
     record
 }

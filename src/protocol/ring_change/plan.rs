@@ -71,13 +71,13 @@ pub(super) fn returns(topology: &Topology, node: NodeId, silent: &BTreeSet<NodeI
 }
 
 /// What `node`, which lost data, merges: each of its ranges from N - W + 1 other replicas, so that every write quorum
-/// is met. The second value says whether some range had fewer: what only lost replicas held is then gone.
-pub(super) fn restores(topology: &Topology, node: NodeId, silent: &BTreeSet<NodeId>) -> (Vec<Stream>, bool) {
+/// is met. The second value says whether some range had fewer that are sound.
+pub(super) fn restores(topology: &Topology, node: NodeId, unsound: &BTreeSet<NodeId>) -> (Vec<Stream>, bool) {
     let mut plan = Plan::new();
     let mut short = false;
     for (range, owners) in topology.ring().ranges().filter(|(_, owners)| owners.contains(node)) {
         let wanted = owners.len() - majority(owners) + 1;
-        let sound = owners.as_slice().iter().filter(|owner| **owner != node && !silent.contains(owner));
+        let sound = owners.as_slice().iter().filter(|owner| **owner != node && !unsound.contains(owner));
         let donors: Vec<NodeId> = sound.take(wanted).copied().collect();
         short |= donors.len() < wanted;
         for donor in donors {
@@ -114,23 +114,17 @@ pub(super) fn reunions(topology: &Topology, node: NodeId, silent: &BTreeSet<Node
     streams(plan)
 }
 
-/// A silent node that shares a range with `node`.
-pub(super) fn silent_fellow(topology: &Topology, node: NodeId, silent: &BTreeSet<NodeId>) -> Option<NodeId> {
-    let is_shared =
-        |fellow: &NodeId| topology.ring().ranges().any(|(_, owners)| owners.contains(node) && owners.contains(*fellow));
-    silent.iter().copied().filter(|fellow| *fellow != node).find(is_shared)
+/// `node` and those it shares a range with, ascending.
+pub(super) fn fellows(topology: &Topology, node: NodeId) -> Vec<NodeId> {
+    let shared = topology.ring().ranges().filter(|(_, owners)| owners.contains(node));
+    let fellows: BTreeSet<NodeId> = shared.flat_map(|(_, owners)| owners.as_slice().iter().copied()).collect();
+    fellows.into_iter().collect()
 }
 
 /// Ranges that `node` gives up, ascending.
 pub(super) fn lost_ranges(moves: &[RangeMove], node: NodeId) -> Arc<[TokenRange]> {
     let lost = moves.iter().filter(|moved| moved.old.contains(node) && !moved.new.contains(node));
     lost.map(|moved| moved.range).collect()
-}
-
-/// Ranges that `node` was to gain, ascending.
-pub(super) fn gained_ranges(moves: &[RangeMove], node: NodeId) -> Arc<[TokenRange]> {
-    let gained = moves.iter().filter(|moved| moved.new.contains(node) && !moved.old.contains(node));
-    gained.map(|moved| moved.range).collect()
 }
 
 /// Ranges that `node` does not own, ascending.

@@ -34,7 +34,8 @@ impl RingChange {
     /// Those who must hear of the topology: all nodes, but those that are being removed because they are dead.
     pub(super) fn fence_targets(&self) -> Vec<NodeId> {
         match &self.goal {
-            Goal::Return(node) | Goal::Restore(node) => vec![*node],
+            Goal::Return(node) => vec![*node],
+            Goal::Restore(node) => plan::fellows(&self.topology, *node),
             Goal::Ring { dead } => self.nodes().filter(|node| !dead.contains(node)).collect(),
             Goal::Abort { .. } | Goal::Clear | Goal::Repair => self.nodes().collect(),
         }
@@ -74,10 +75,7 @@ impl RingChange {
                 let streams = plan::repairs(&self.topology, &self.silent);
                 self.enter_streams(streams);
             }
-            (None, Goal::Abort { gains, .. }) => {
-                self.enter(Phase::Finish);
-                self.send_discards(gains);
-            }
+            (None, Goal::Abort { silent }) => self.enter(Phase::Over(Ended::Aborted { silent })),
             (None, Goal::Ring { .. } | Goal::Clear) => self.seat_voters(),
         }
         true
@@ -150,15 +148,14 @@ impl RingChange {
     }
 
     pub(super) fn start_restoring(&mut self, node: NodeId) {
-        let (streams, short) = match self.from_all {
-            false => plan::restores(&self.topology, node, &self.silent),
-            true => (plan::reunions(&self.topology, node, &self.silent), true),
-        };
-        if short
-            && self.is_patient
-            && let Some(silent) = plan::silent_fellow(&self.topology, node, &self.silent)
-        {
-            return self.give_up(silent);
+        let unsound = &self.silent | &self.recovering;
+        let (mut streams, short) = plan::restores(&self.topology, node, &unsound);
+        if short {
+            let silent = self.fence_targets().into_iter().find(|fellow| self.silent.contains(fellow));
+            if let Some(silent) = silent.filter(|_| self.is_patient) {
+                return self.give_up(silent);
+            }
+            streams = plan::reunions(&self.topology, node, &self.silent);
         }
         self.moved.possible_loss = short;
         self.enter_streams(streams);
@@ -196,14 +193,12 @@ impl RingChange {
         }
         match (call.stream, reply) {
             (Some(index), reply) => self.on_stream_reply(index, &call.request, reply),
-            (None, Reply::Done) if self.phase == Phase::Finish => {
-                self.moved.owing.remove(&from);
-            }
             (None, Reply::Page { entries, more }) if self.phase == Phase::Count => {
                 self.on_last_keys(from, &entries, more);
             }
-            (None, Reply::Fenced { epoch }) if epoch >= self.topology.epoch() => {
+            (None, Reply::Fenced { epoch, recovering }) if epoch >= self.topology.epoch() => {
                 self.fenced.insert(from);
+                self.recovering.extend(recovering.then_some(from));
             }
             _ => {}
         }
@@ -262,7 +257,6 @@ impl RingChange {
                 let moves = self.topology.moves();
                 let mut discards: Vec<_> = self.nodes().map(|node| (node, plan::lost_ranges(moves, node))).collect();
                 discards.retain(|(_, ranges)| !ranges.is_empty());
-                self.moved.owing = discards.iter().map(|(node, _)| *node).collect();
                 self.enter(Phase::Finish);
                 self.send_discards(discards);
             }
@@ -292,7 +286,6 @@ impl RingChange {
                 record.voters = self.next_voters(&record).unwrap_or(record.voters);
                 self.publish(record);
             }
-            (None, Goal::Abort { silent, .. }) => self.enter(Phase::Over(Ended::Aborted { silent: *silent })),
             (None, _) => self.complete(),
         }
         true
@@ -308,10 +301,7 @@ impl RingChange {
         let mut record = next_record(&self.topology);
         record.change = None;
         record.dead.clear();
-        let moves = self.topology.moves();
-        let members = record.members.iter().map(|member| member.id).filter(|node| !self.keepers.contains(node));
-        let gains = members.map(|node| (node, plan::gained_ranges(moves, node))).collect();
-        self.goal = Goal::Abort { silent, gains };
+        self.goal = Goal::Abort { silent };
         self.publish(record);
     }
 

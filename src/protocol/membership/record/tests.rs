@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Few values, so that incarnations and heartbeats often meet. One owner gives one epoch with each heartbeat.
+/// Few values, so that incarnations and heartbeats often meet. One owner gives one epoch and one condition with each heartbeat.
 fn records() -> impl Strategy<Value = Record> {
     let standing = prop_oneof![Just(Standing::Up), Just(Standing::Suspect), Just(Standing::Down), Just(Standing::Left)];
     (0..3u64, 0..3u64, standing, any::<bool>()).prop_map(|(incarnation, heartbeat, standing, removed)| Record {
@@ -11,6 +11,7 @@ fn records() -> impl Strategy<Value = Record> {
         standing,
         removed,
         epoch: Epoch(heartbeat * 10 + incarnation),
+        condition: Condition { owing: heartbeat == 1, recovering: incarnation == 1 },
     })
 }
 

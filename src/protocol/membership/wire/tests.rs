@@ -6,7 +6,7 @@ use crate::types::Epoch;
 
 fn rumour(node: u32) -> Rumour {
     let record =
-        Record { incarnation: 3, heartbeat: 70_000, standing: Standing::Suspect, removed: false, epoch: Epoch(9) };
+        Record { incarnation: 3, heartbeat: 70_000, standing: Standing::Suspect, epoch: Epoch(9), ..Record::UNHEARD };
     Rumour { node: NodeId(node), record, first_hand: true }
 }
 

@@ -1,0 +1,54 @@
+//! What a node holds outside its own ranges, as it goes from one topology to the next.
+//!
+//! What a range that it was to gain has brought it, it drops when that change comes to nothing: the owners have all of
+//! that. But where it has missed changes, or holds something outside its ranges that it has not handed over, nobody else may
+//! have it: then it drops nothing, and says that it owes it.
+
+use crate::ring::Member;
+use crate::topology::{Stage, Topology};
+use crate::types::{Epoch, NodeId, TokenRange};
+
+/// What `node`, which holds nothing that it owes, drops as it goes from `known` to `next`, ascending.
+pub(super) fn dropped_ranges(node: NodeId, known: &Topology, next: &Topology) -> Vec<TokenRange> {
+    let was_copying = matches!(known.stage(), Some(Stage::Fencing | Stage::Copying));
+    let is_called_off = was_copying && next.stage().is_none() && known.record().members == next.record().members;
+    let gains = known.moves().iter().filter(|moved| moved.new.contains(node) && !moved.old.contains(node));
+    gains.filter(|_| is_called_off).map(|moved| moved.range).collect()
+}
+
+/// Whether a node that goes from `known` to `next` may have had a range meanwhile that it has no more: changes have ended, or
+/// one has begun and it knew of none before. Who was in no ring yet has missed nothing.
+pub(super) fn has_missed(known: &Topology, next: &Topology) -> bool {
+    match next.stage() {
+        _ if known.record().members.is_empty() => false,
+        Some(_) => known.epoch().next() < first_epoch(next),
+        None => rings(known).any(|ring| !ring.is_empty() && ring != next.record().members),
+    }
+}
+
+/// The ranges of a settled topology that `node` does not own, ascending.
+pub(super) fn foreign_ranges(node: NodeId, settled: &Topology) -> Vec<TokenRange> {
+    let foreign = settled.ring().ranges().filter(|(_, owners)| !owners.contains(node));
+    foreign.map(|(range, _)| range).collect()
+}
+
+/// The epoch of the change's first stage: the stages have consecutive epochs.
+fn first_epoch(topology: &Topology) -> Epoch {
+    let stages_before = match topology.stage() {
+        Some(Stage::Fencing) | None => 0,
+        Some(Stage::Copying) => 1,
+        Some(Stage::ReadBoth) => 2,
+        Some(Stage::Retiring) => 3,
+    };
+    Epoch(topology.epoch().0.saturating_sub(stages_before))
+}
+
+/// The members of the ring in force, and of the one that comes.
+fn rings(topology: &Topology) -> impl Iterator<Item = &[Member]> {
+    let record = topology.record();
+    let next = record.change.as_ref().map(|(_, members)| members.as_slice());
+    std::iter::once(record.members.as_slice()).chain(next)
+}
+
+#[cfg(test)]
+mod tests;
