@@ -239,6 +239,17 @@ impl Topology {
         self.change.as_ref().map(|change| change.stage)
     }
 
+    /// The epoch of the first stage of the change under way: the stages have consecutive epochs. Without a change its own.
+    pub fn first_epoch(&self) -> Epoch {
+        let stages_before = match self.stage() {
+            Some(Stage::Fencing) | None => 0,
+            Some(Stage::Copying) => 1,
+            Some(Stage::ReadBoth) => 2,
+            Some(Stage::Retiring) => 3,
+        };
+        Epoch(self.record.epoch.0.saturating_sub(stages_before))
+    }
+
     /// What moves in the change under way, ascending.
     pub fn moves(&self) -> &[RangeMove] {
         self.change.as_ref().map_or(&[], |change| &change.moves)

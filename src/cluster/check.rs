@@ -4,6 +4,7 @@
 //! What a check cannot judge it says: nodes that are down, writes in flight, a change under way.
 
 mod copies;
+mod moves;
 mod planes;
 mod rings;
 #[cfg(test)]

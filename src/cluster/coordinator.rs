@@ -263,7 +263,8 @@ impl Cluster {
         let (client, key) = (state.client, state.key.clone());
         if let (Outcome::Stored { .. }, Some(entry)) = (&outcome, &state.entry) {
             let hidden = u64::from(state.is_hidden);
-            let acknowledged = Acknowledged::new(entry, state.confirmed, state.wanted);
+            let mut acknowledged = Acknowledged::new(entry, state.confirmed, state.wanted);
+            acknowledged.promised = Some((state.epoch, state.level));
             self.faults.lost_to_skew += hidden;
             self.ledger.acknowledged(&key, acknowledged);
         }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::protocol::operation::NodeList;
-use crate::types::{ByToken, Entry, Key, NodeId, Replicas, Stamp, Time};
+use crate::types::{ByToken, Entry, Epoch, Key, Level, NodeId, Replicas, Stamp, Time};
 
 /// The account.
 #[derive(Debug, Default)]
@@ -55,12 +55,14 @@ pub(super) struct Acknowledged {
     pub(super) confirmed: NodeList,
     /// Who was to have it, the owners of both rings during a change.
     wanted: NodeList,
+    /// At which epoch, and that so many of each ring have it. Unknown of what recovery found.
+    pub(super) promised: Option<(Epoch, Level)>,
 }
 
 impl Acknowledged {
     pub(super) fn new(entry: &Entry, confirmed: NodeList, wanted: NodeList) -> Acknowledged {
         let is_tombstone = entry.value.is_none();
-        Acknowledged { stamp: entry.stamp, is_tombstone, expires: entry.expires, confirmed, wanted }
+        Acknowledged { stamp: entry.stamp, is_tombstone, expires: entry.expires, confirmed, wanted, promised: None }
     }
 
     /// How many of `replicas`, the owners now, must hold it: all if all that were to have it confirmed it and `keeps`

@@ -6,7 +6,7 @@
 
 use crate::ring::Member;
 use crate::topology::{Stage, Topology};
-use crate::types::{Epoch, NodeId, TokenRange};
+use crate::types::{NodeId, TokenRange};
 
 /// What `node`, which holds nothing that it owes, drops as it goes from `known` to `next`, ascending.
 pub(super) fn dropped_ranges(node: NodeId, known: &Topology, next: &Topology) -> Vec<TokenRange> {
@@ -21,7 +21,7 @@ pub(super) fn dropped_ranges(node: NodeId, known: &Topology, next: &Topology) ->
 pub(super) fn has_missed(known: &Topology, next: &Topology) -> bool {
     match next.stage() {
         _ if known.record().members.is_empty() => false,
-        Some(_) => known.epoch().next() < first_epoch(next),
+        Some(_) => known.epoch().next() < next.first_epoch(),
         None => rings(known).any(|ring| !ring.is_empty() && ring != next.record().members),
     }
 }
@@ -30,17 +30,6 @@ pub(super) fn has_missed(known: &Topology, next: &Topology) -> bool {
 pub(super) fn foreign_ranges(node: NodeId, settled: &Topology) -> Vec<TokenRange> {
     let foreign = settled.ring().ranges().filter(|(_, owners)| !owners.contains(node));
     foreign.map(|(range, _)| range).collect()
-}
-
-/// The epoch of the change's first stage: the stages have consecutive epochs.
-fn first_epoch(topology: &Topology) -> Epoch {
-    let stages_before = match topology.stage() {
-        Some(Stage::Fencing) | None => 0,
-        Some(Stage::Copying) => 1,
-        Some(Stage::ReadBoth) => 2,
-        Some(Stage::Retiring) => 3,
-    };
-    Epoch(topology.epoch().0.saturating_sub(stages_before))
 }
 
 /// The members of the ring in force, and of the one that comes.

@@ -6,7 +6,7 @@ use super::{Cluster, Findings, NodeId};
 use crate::types::{Entry, Key, Stamp};
 
 /// Who holds which version of a key.
-type Holders = Vec<(NodeId, Stamp)>;
+pub(super) type Holders = Vec<(NodeId, Stamp)>;
 
 impl Cluster {
     pub(super) fn check_copies(&self, findings: &mut Findings) {
@@ -27,6 +27,8 @@ impl Cluster {
         if self.ring_change().is_none() {
             self.check_strays(&held, findings);
             self.check_counts(&held, &unreadable, findings);
+        } else {
+            self.check_moves(&held, &unreadable, findings);
         }
         self.check_acknowledged(&held, &unreadable, findings);
         findings.add("KV-4", values, unwritten);
@@ -149,6 +151,6 @@ fn newest(holders: Option<&Holders>) -> Option<Stamp> {
     holders?.iter().map(|(_, stamp)| *stamp).max()
 }
 
-fn shown(key: &Key) -> String {
+pub(super) fn shown(key: &Key) -> String {
     key.bytes().escape_ascii().to_string()
 }

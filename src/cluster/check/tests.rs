@@ -5,13 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
+use crate::cluster::ledger::Acknowledged;
 use crate::cluster::{Backing, ClusterConfig, RequestOptions};
 use crate::protocol::election::Ballot;
 use crate::protocol::message::Request;
+use crate::protocol::operation::NodeList;
+use crate::ring::Ring;
 use crate::sim::network::Traffic;
 use crate::storage::disk::{FaultyDisk, MemoryDisk, ReadFault};
 use crate::storage::store::Store;
-use crate::topology::Topology;
+use crate::topology::{Stage, Topology};
 use crate::types::{Entry, Key, Level, Stamp, Time, TokenRange};
 
 fn cluster() -> Cluster {
@@ -284,4 +287,59 @@ fn a_ring_that_came_without_stages() {
     record.members.pop();
     cluster.topology = Arc::new(Topology::new(record));
     assert!(found(&mut cluster).contains(&"MOVE-4".to_owned()));
+}
+
+/// The ring changes, and has come to `stage`: a key that moves, its old owners, and the joiner that gains it.
+fn joining(stage: Stage) -> (Cluster, Key, Vec<NodeId>, NodeId) {
+    let mut cluster = cluster();
+    cluster.start_add_node("d", 1.0).unwrap();
+    while cluster.topology.stage() != Some(stage) {
+        assert!(cluster.step());
+        assert_eq!(found(&mut cluster), Vec::<String>::new());
+    }
+    let record = cluster.topology.record();
+    let (_, members) = record.change.as_ref().unwrap();
+    let next = Ring::new(members, record.copies);
+    let joiner = *cluster.nodes.keys().last().unwrap();
+    let mut keys = (0..20).map(|n: u32| Key::new(n.to_string()).unwrap());
+    let key = keys.find(|key| next.owners(key.token()).contains(joiner)).unwrap();
+    let old = cluster.topology.ring().owners(key.token()).as_slice().to_vec();
+    (cluster, key, old, joiner)
+}
+
+fn forget_key(cluster: &Cluster, node: NodeId, key: &Key) {
+    let range = TokenRange { first: key.token(), last: key.token() };
+    store(cluster, node).discard(store(cluster, node).epoch(), &[range]).unwrap();
+}
+
+#[test]
+fn a_write_that_only_the_old_ring_confirmed() {
+    let (mut cluster, key, old, _) = joining(Stage::Fencing);
+    let entry = entry(&cluster, "value");
+    let old: NodeList = old.into_iter().collect();
+    cluster.ledger.wrote(&key, &entry);
+    for node in old.as_slice() {
+        store(&cluster, *node).put(store(&cluster, *node).epoch(), &key, &entry).unwrap();
+    }
+    let mut told = Acknowledged::new(&entry, old, old);
+    cluster.ledger.acknowledged(&key, told.clone());
+    assert_eq!(found(&mut cluster), Vec::<String>::new(), "of what recovery found nothing is known");
+    told.promised = Some((cluster.topology.epoch(), Level::Quorum));
+    told.stamp.counter += 1;
+    cluster.ledger.acknowledged(&key, told);
+    assert!(found(&mut cluster).contains(&"MOVE-1".to_owned()));
+}
+
+#[test]
+fn new_owners_that_lack_what_is_asked_of_them() {
+    let (mut cluster, key, _, joiner) = joining(Stage::ReadBoth);
+    forget_key(&cluster, joiner, &key);
+    assert_eq!(found(&mut cluster), ["MOVE-2"]);
+}
+
+#[test]
+fn old_owners_that_dropped_too_early() {
+    let (mut cluster, key, old, _) = joining(Stage::Copying);
+    forget_key(&cluster, old[0], &key);
+    assert_eq!(found(&mut cluster), ["MOVE-3"]);
 }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::topology::Stage::{Copying, Fencing, ReadBoth, Retiring};
+use crate::types::Epoch;
 
 /// Of these members; a change under way is to those.
 fn topology(epoch: u64, members: &[u32], change: Option<(Stage, &[u32])>) -> Topology {
