@@ -22,7 +22,7 @@ use crate::node::{Replica, Staged};
 use crate::protocol::message::{Refusal, Request};
 use crate::protocol::operation::{Outcome, Step};
 use crate::protocol::ring_change::{ChangeStep, Ended, RingChange};
-use crate::topology::{NoPlan, Topology};
+use crate::topology::{Need, NoPlan, Topology};
 use crate::types::{Entry, Key, Level, NodeId, Time};
 
 pub use flight::Flight;
@@ -82,8 +82,7 @@ impl Inline {
 
     /// Reads the newest version at `level`.
     pub fn get(&self, key: Key, level: Level) -> Result<Outcome, NoPlan> {
-        let plans = self.topology.load().read_and_repair_plans(key.token(), level)?;
-        let mut flight = Flight::get(plans, key, level);
+        let mut flight = self.start_get(key, level)?;
         self.run(std::slice::from_mut(&mut flight));
         flight.take_outcome()
     }
@@ -94,6 +93,7 @@ impl Inline {
     pub fn start_put(&self, key: Key, mut entry: Entry, level: Level) -> Result<Flight, NoPlan> {
         let topology = self.topology.load();
         let plan = topology.write_plan(key.token(), level)?;
+        self.prefetch(&key, &plan.current, plan.current.replicas.len());
         if is_cleared(entry.stamp, &topology) {
             entry.stamp = stamp_above(&topology, &self.clock);
         }
@@ -101,9 +101,20 @@ impl Inline {
     }
 
     /// A get that has a plan and waits for [`Inline::run`].
+    #[inline]
     pub fn start_get(&self, key: Key, level: Level) -> Result<Flight, NoPlan> {
         let plans = self.topology.load().read_and_repair_plans(key.token(), level)?;
+        self.prefetch(&key, &plans.0.current, usize::from(plans.0.current.need));
         Ok(Flight::get(plans, key, level))
+    }
+
+    /// The first `asked` replicas will look the key up, one after the other: what they wait for comes to all at once.
+    #[inline]
+    fn prefetch(&self, key: &Key, need: &Need, asked: usize) {
+        let nodes = self.nodes.load();
+        for node in need.replicas.as_slice().iter().take(asked) {
+            nodes.get(*node).inspect(|replica| replica.store().prefetch(key));
+        }
     }
 
     /// Runs all flights to their end. They share the commits: one a round on each log they touched.

@@ -1,11 +1,12 @@
 //! The value cache: of the values used, the least recently used goes first.
 //!
 //! A shard is a slab of values. There is no way in by key: whoever looks up a key in the table finds there the [`Place`]
-//! that the cache gave its value, so one hash table serves both. A place names the moment at which its value was put, so
-//! one whose value has gone finds nothing.
+//! that the cache gave its value, so one hash table serves both. Beside each value lies of which version it is, so a
+//! place whose value has gone finds nothing. The key's token and the stamp say that: as stamps are given once, no two
+//! keys have both in common.
 //!
-//! The order of use costs a read nothing but to note the time in the value's own entry, which it has in hand: a list
-//! would have it write to three others, each somewhere else in memory. Beside the slab lies a heap of when each entry
+//! The order of use costs a read nothing but to note the time in the value's own entry, which it has in hand and which
+//! is one cache line: a list would have it write to three others, each somewhere else in memory. Beside the slab lies a heap of when each entry
 //! was used, as far as the heap knows. Entries are only ever used later than that, so what is on top, and true, is the
 //! oldest of all; what has been used since is put back where it belongs. That is paid when something is evicted,
 //! O(log entries).
@@ -15,38 +16,47 @@
 //! the order across shards is then only nearly that of use.
 //!
 //! Caveats: the capacity counts values, not bytes. Hits and misses are exact, but a count read while others work is
-//! already past. The cache knows nothing of versions: whoever changes the table changes the cache under the same lock,
-//! and keeps the place it was given last. A value whose place is lost stays until it is evicted.
+//! already past. The cache does not know which version is the newest: whoever changes the table changes the cache under
+//! the same lock, and keeps the place it was given last. A value whose place is lost stays until it is evicted.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::mem::offset_of;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::types::{Key, Value};
+use super::prefetch::prefetch;
+use crate::types::{Key, Stamp, Token, Value};
 
 #[cfg(test)]
 mod tests;
 
-/// Where in the cache a key's value was put, and when.
+/// Where in the cache a version's value was put.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Place {
-    put: u64,
-    index: u32,
-}
+pub struct Place(u32);
 
 impl Place {
     /// Nowhere.
-    pub const NONE: Place = Place { put: 0, index: u32::MAX };
+    pub const NONE: Place = Place(u32::MAX);
+
+    #[cfg(test)]
+    pub(super) fn at(index: u32) -> Place {
+        Place(index)
+    }
 }
 
-/// A bounded set of values, each found by its key and place. Thread-safe; cut into shards when large, one shard when
-/// small.
+/// A bounded set of values, each found by its key, stamp and place. Thread-safe; cut into shards when large, one shard
+/// when small.
 #[derive(Debug)]
 pub struct Cache {
     /// A power of two of them.
-    shards: Box<[Mutex<Shard>]>,
+    shards: Box<[Aligned]>,
     capacity: usize,
 }
+
+/// A shard that begins with a cache line.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Aligned(Mutex<Shard>);
 
 /// Lookups since the cache was made, and values held now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -64,31 +74,32 @@ impl Cache {
     pub fn new(entries: usize) -> Cache {
         let count = shard_count(entries);
         let share = |shard: usize| entries / count + usize::from(shard < entries % count);
-        let shards = (0..count).map(|shard| Mutex::new(Shard::new(share(shard)))).collect();
+        let shards = (0..count).map(|shard| Aligned(Mutex::new(Shard::new(share(shard))))).collect();
         Cache { shards, capacity: entries }
     }
 
-    /// The value that was put there, now the most recently used. Counts a hit or a miss.
-    pub fn get(&self, key: &Key, place: Place) -> Option<Value> {
-        self.shard(key).get(place)
+    /// The value of this version, if it is at `place` still; now the most recently used. Counts a hit or a miss.
+    pub fn get(&self, key: &Key, stamp: Stamp, place: Place) -> Option<Value> {
+        self.shard(key).get(Version::of(key, stamp), place)
     }
 
-    /// Holds `value` in place of what was at `place`, now the most recently used, evicting the least recently used
-    /// when full. Returns where it is from here on.
-    pub fn put(&self, key: &Key, place: Place, value: Value) -> Place {
+    /// Holds the value of this version, now the most recently used, in place of the key's `old` version if that is here,
+    /// or else evicting the least recently used when full. Returns where it is.
+    pub fn put(&self, key: &Key, stamp: Stamp, value: Value, old: Option<(Stamp, Place)>) -> Place {
+        let old = old.map(|(stamp, place)| (Version::of(key, stamp), place));
         // What is replaced or evicted is freed after the lock is released.
-        let (place, _freed) = self.shard(key).put(place, value);
+        let (place, _freed) = self.shard(key).put(Version::of(key, stamp), value, old);
         place
     }
 
-    /// Forgets what was put there.
-    pub fn remove(&self, key: &Key, place: Place) {
-        let _freed = self.shard(key).remove(place);
+    /// Forgets the value of this version, if it is at `place` still.
+    pub fn remove(&self, key: &Key, stamp: Stamp, place: Place) {
+        let _freed = self.shard(key).remove(Version::of(key, stamp), place);
     }
 
     /// The value, without making it recently used and without counting.
-    pub fn peek(&self, key: &Key, place: Place) -> Option<Value> {
-        self.shard(key).peek(place)
+    pub fn peek(&self, key: &Key, stamp: Stamp, place: Place) -> Option<Value> {
+        self.shard(key).peek(Version::of(key, stamp), place)
     }
 
     /// Counts a miss without a lookup: for a read known to have no value here.
@@ -123,44 +134,77 @@ impl Cache {
         stats
     }
 
+    /// Has the processor fetch what [`Cache::get`] will read first, without waiting for it.
+    #[inline]
+    pub(super) fn prefetch(&self, key: &Key) {
+        prefetch(&raw const self.shards[self.index(key)]);
+    }
+
+    fn index(&self, key: &Key) -> usize {
+        (key.token().0 >> SHARD_BITS_FROM) as usize & (self.shards.len() - 1)
+    }
+
     fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
-        let index = (key.token().0 >> SHARD_BITS_FROM) as usize & (self.shards.len() - 1);
-        locked(&self.shards[index])
+        locked(&self.shards[self.index(key)])
     }
 }
 
-/// A slab, and the order of use.
+/// A slab, and the order of use. What a lookup needs comes first, to share the line of the lock.
 #[derive(Debug)]
+#[repr(C)]
 struct Shard {
     entries: Vec<Entry>,
+    /// Counts uses. No two have the same number, and none has 0.
+    clock: u64,
+    hits: u64,
+    misses: u64,
+    capacity: usize,
     /// Entries that hold nothing.
     free: Vec<u32>,
     /// Each entry once: a time at which it was used, but perhaps not the last, and its index.
     order: BinaryHeap<Reverse<(u64, u32)>>,
-    /// Counts uses. No two have the same number, and none has 0.
-    clock: u64,
-    capacity: usize,
-    hits: u64,
-    misses: u64,
 }
 
+/// The lock's word takes eight bytes of its line.
+const _: () = assert!(offset_of!(Shard, capacity) <= 64 - 8);
+
+/// One cache line.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Entry {
-    put: u64,
     used: u64,
-    value: Option<Value>,
+    held: Option<(Version, Value)>,
+}
+
+impl Entry {
+    fn value_of(&self, version: Version) -> Option<&Value> {
+        self.held.as_ref().filter(|(of, _)| *of == version).map(|(_, value)| value)
+    }
+}
+
+/// What no two values held are both of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Version {
+    token: Token,
+    stamp: Stamp,
+}
+
+impl Version {
+    fn of(key: &Key, stamp: Stamp) -> Version {
+        Version { token: key.token(), stamp }
+    }
 }
 
 impl Shard {
     fn new(capacity: usize) -> Shard {
         Shard {
             entries: Vec::new(),
-            free: Vec::new(),
-            order: BinaryHeap::new(),
             clock: 0,
-            capacity: capacity.min(u32::MAX as usize),
             hits: 0,
             misses: 0,
+            capacity: capacity.min(u32::MAX as usize),
+            free: Vec::new(),
+            order: BinaryHeap::new(),
         }
     }
 
@@ -168,48 +212,50 @@ impl Shard {
         self.entries.len() - self.free.len()
     }
 
-    fn get(&mut self, place: Place) -> Option<Value> {
+    fn get(&mut self, version: Version, place: Place) -> Option<Value> {
         self.clock += 1;
-        let (now, entry) = (self.clock, self.entries.get_mut(place.index as usize));
-        let Some(entry) = entry.filter(|entry| entry.put == place.put) else {
-            self.misses += 1;
-            return None;
-        };
-        self.hits += 1;
-        entry.used = now;
-        entry.value.clone()
+        let now = self.clock;
+        let found = self.entries.get_mut(place.0 as usize).and_then(|entry| {
+            let value = entry.value_of(version)?.clone();
+            entry.used = now;
+            Some(value)
+        });
+        *(if found.is_some() { &mut self.hits } else { &mut self.misses }) += 1;
+        found
     }
 
-    fn peek(&self, place: Place) -> Option<Value> {
-        self.entries.get(place.index as usize).filter(|entry| entry.put == place.put)?.value.clone()
+    fn peek(&self, version: Version, place: Place) -> Option<Value> {
+        self.entries.get(place.0 as usize)?.value_of(version).cloned()
     }
 
     /// Returns where the value is, and the one that is no longer held.
-    fn put(&mut self, place: Place, value: Value) -> (Place, Option<Value>) {
+    fn put(&mut self, version: Version, value: Value, old: Option<(Version, Place)>) -> (Place, Option<Value>) {
         if self.capacity == 0 {
             return (Place::NONE, None);
         }
         self.clock += 1;
         let now = self.clock;
-        if let Some(entry) = self.entries.get_mut(place.index as usize).filter(|entry| entry.put == place.put) {
-            entry.used = now;
-            return (place, entry.value.replace(value));
-        }
-        let index = self.vacate();
-        let entry = &mut self.entries[index as usize];
-        (entry.put, entry.used) = (now, now);
-        (Place { put: now, index }, entry.value.replace(value))
+        let held = old.filter(|(version, place)| self.holds(*version, *place));
+        let place = held.map_or_else(|| self.vacate(), |(_, place)| place);
+        let entry = &mut self.entries[place.0 as usize];
+        entry.used = now;
+        (place, entry.held.replace((version, value)).map(|(_, freed)| freed))
+    }
+
+    fn holds(&self, version: Version, place: Place) -> bool {
+        self.entries.get(place.0 as usize).is_some_and(|entry| entry.value_of(version).is_some())
     }
 
     /// An entry for another value: a free one, or a new one, or, where the shard is full, the least recently used.
-    fn vacate(&mut self) -> u32 {
+    fn vacate(&mut self) -> Place {
         if self.len() < self.capacity {
-            return self.free.pop().unwrap_or_else(|| {
+            let index = self.free.pop().unwrap_or_else(|| {
                 let index = self.entries.len() as u32;
-                self.entries.push(Entry { put: 0, used: 0, value: None });
+                self.entries.push(Entry { used: 0, held: None });
                 self.order.push(Reverse((0, index)));
                 index
             });
+            return Place(index);
         }
         loop {
             #[expect(clippy::expect_used, reason = "a shard that holds something has it in its order")]
@@ -217,17 +263,16 @@ impl Shard {
             let Reverse((known, index)) = &mut *oldest;
             let used = self.entries[*index as usize].used;
             if *known == used {
-                return *index;
+                return Place(*index);
             }
             *known = used;
         }
     }
 
-    fn remove(&mut self, place: Place) -> Option<Value> {
-        let entry = self.entries.get_mut(place.index as usize).filter(|entry| entry.put == place.put)?;
-        entry.put = 0;
-        self.free.push(place.index);
-        entry.value.take()
+    fn remove(&mut self, version: Version, place: Place) -> Option<Value> {
+        let entry = self.entries.get_mut(place.0 as usize).filter(|entry| entry.value_of(version).is_some())?;
+        self.free.push(place.0);
+        entry.held.take().map(|(_, freed)| freed)
     }
 }
 
@@ -237,8 +282,8 @@ const SHARDED_FROM: usize = 4_096;
 const SHARD_VALUES: usize = 1_024;
 /// Enough that threads of a large machine rarely meet in one.
 const MAX_SHARDS: usize = 64;
-/// The token's lowest bits choose a hash map's bucket, its highest seven the tag in the bucket, and its high bits the
-/// table's shard (so a node that owns few ranges sees few of them). These in the middle are free and uniform.
+/// The token's lowest bits choose a bucket in a shard of the table, and its high bits the table's shard (so a node that
+/// owns few ranges sees few of them). These in the middle are free and uniform.
 const SHARD_BITS_FROM: u32 = 40;
 
 /// A power of two.
@@ -250,6 +295,6 @@ fn shard_count(entries: usize) -> usize {
 }
 
 /// A panic elsewhere does not make the cache wrong: no method can panic between two writes of one shard.
-fn locked(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked(shard: &Aligned) -> MutexGuard<'_, Shard> {
+    shard.0.lock().unwrap_or_else(PoisonError::into_inner)
 }

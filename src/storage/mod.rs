@@ -8,6 +8,7 @@ pub mod disk;
 mod error;
 pub mod log;
 pub mod lru;
+mod prefetch;
 pub mod record;
 mod recovery;
 pub mod store;

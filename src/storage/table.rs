@@ -1,26 +1,35 @@
 //! Where the newest record of each key is: shards with digests.
 //!
 //! The table is cut by the token's top bits into shards, each behind its own lock, so that walking the shards in turn
-//! walks the tokens in order. Within a shard keys lie by their hash, because nearly every call looks one key up; a page
-//! puts them in (token, key) order. A shard keeps beside its keys what would be expensive to count again: keys and
+//! walks the tokens in order. Within a shard keys lie by their tokens' low bits, because nearly every call looks one key
+//! up; a page puts them in (token, key) order. A shard keeps beside its keys what would be expensive to count again: keys and
 //! tombstones, the sum of its versions' digests, the bytes of live records in each log segment, and the floors of its
 //! tokens. A digest of a range takes whole shards at their sum and walks only the two at its edges.
+//!
+//! A lookup mostly waits for cold memory, so it is made to touch little: one cache line of its shard, and mostly one of
+//! the shard's map (see `slots`).
 //!
 //! Caveats: the table holds every key in memory, its values nowhere. A page or a digest over several shards locks
 //! them one by one: it is exact for each shard, not for one moment. Nothing here does I/O.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::mem::offset_of;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::log::Location;
 use super::lru::Place;
-use crate::types::{ByToken, Entry, Key, Stamp, Time, Token, TokenRange, Value};
+use super::prefetch::prefetch;
+use crate::types::{Entry, Key, Stamp, Time, Token, TokenRange, Value};
 use floors::Floors;
 pub(super) use floors::clip;
+use hint::{Hint, Hinted};
+use slots::Slots;
 
 mod floors;
+mod hint;
+mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -30,7 +39,7 @@ pub(super) struct Slot {
     /// The version.
     pub(super) stamp: Stamp,
     /// When its value stops being visible.
-    pub(super) expires: Expiry,
+    pub(super) expires: Option<Time>,
     /// Whether it is a delete.
     pub(super) tombstone: bool,
     /// Its record.
@@ -39,30 +48,15 @@ pub(super) struct Slot {
     pub(super) cached: Place,
 }
 
-/// When a value stops being visible, in half the memory of an `Option`: never is the end of time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Expiry(Time);
-
-impl Expiry {
-    pub(super) fn new(at: Option<Time>) -> Expiry {
-        Expiry(at.unwrap_or(Time::NEVER))
-    }
-
-    pub(super) fn time(self) -> Option<Time> {
-        Some(self.0).filter(|at| *at < Time::NEVER)
-    }
-}
-
 impl Slot {
     /// What the table knows of `entry`, whose record is `at`.
     pub(super) fn new(entry: &Entry, at: Location, cached: Place) -> Slot {
-        let expires = Expiry::new(entry.expires);
-        Slot { stamp: entry.stamp, expires, tombstone: entry.value.is_none(), at, cached }
+        Slot { stamp: entry.stamp, expires: entry.expires, tombstone: entry.value.is_none(), at, cached }
     }
 
     /// The version, with this value.
     pub(super) fn entry(&self, value: Option<Value>) -> Entry {
-        Entry { value, stamp: self.stamp, expires: self.expires.time() }
+        Entry { value, stamp: self.stamp, expires: self.expires }
     }
 }
 
@@ -70,8 +64,14 @@ impl Slot {
 #[derive(Debug)]
 pub(super) struct Table {
     /// A power of two of them, by the token's top bits.
-    shards: Box<[Mutex<Shard>]>,
+    shards: Box<[Aligned]>,
+    hints: Arc<[Hint]>,
 }
+
+/// A shard that begins with a cache line.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Aligned(Mutex<Shard>);
 
 /// One lock's worth of the table.
 pub(super) type Locked<'a> = MutexGuard<'a, Shard>;
@@ -80,12 +80,22 @@ impl Table {
     /// An empty table of `shards` shards, rounded up to a power of two.
     pub(super) fn new(shards: usize) -> Table {
         let count = shards.clamp(1, MAX_SHARDS).next_power_of_two();
-        Table { shards: (0..count).map(|_| Mutex::new(Shard::empty())).collect() }
+        let hints: Arc<[Hint]> = (0..count).map(|_| Hint::default()).collect();
+        let shard = |shard| Shard::empty(Hinted { hints: Arc::clone(&hints), shard });
+        Table { shards: (0..count).map(|index| Aligned(Mutex::new(shard(index)))).collect(), hints }
     }
 
     /// The shard that holds `token`.
     pub(super) fn lock(&self, token: Token) -> Locked<'_> {
         self.lock_shard(self.index(token))
+    }
+
+    /// Has the processor fetch what a lookup of `token` will read first, without waiting for it.
+    #[inline]
+    pub(super) fn prefetch(&self, token: Token) {
+        let index = self.index(token);
+        prefetch(&raw const self.shards[index]);
+        self.hints[index].fetch(token);
     }
 
     /// Every shard, locked in ascending order: the one order in which more than one may be held.
@@ -102,7 +112,7 @@ impl Table {
     /// A shard by its index, as [`Table::parts`] gives it.
     pub(super) fn lock_shard(&self, index: usize) -> Locked<'_> {
         // No method of a shard can panic half-way, so a poisoned one is whole.
-        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[index].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// At most `limit` versions in `ranges` (ascending, disjoint) after the key `after`, in (token, key) order, and
@@ -164,19 +174,24 @@ impl Table {
     }
 }
 
-/// A range of tokens: its keys, and what is counted of them.
+/// A range of tokens: its keys, and what is counted of them. What a read needs comes first, to share the line of the
+/// lock.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Shard {
-    slots: HashMap<Key, Slot, ByToken<SHARD_BITS_BETWEEN>>,
+    /// Reads of values, for whoever counts them under this lock.
+    pub(super) reads: u64,
+    slots: Slots,
     tombstones: u64,
     digest: u64,
     /// By segment, ascending; none is zero.
     usage: Vec<(u32, Usage)>,
     floors: Floors,
     cleared: Floors,
-    /// Reads of values, for whoever counts them under this lock.
-    pub(super) reads: u64,
 }
+
+/// The lock's word takes eight bytes of its line.
+const _: () = assert!(offset_of!(Shard, slots) + Slots::LOOKED_AT <= LINE - 8);
 
 /// Bytes of live records in one segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -200,40 +215,34 @@ impl Usage {
 }
 
 impl Shard {
-    fn empty() -> Shard {
+    fn empty(hinted: Hinted) -> Shard {
         Shard {
-            slots: HashMap::default(),
+            reads: 0,
+            slots: Slots::new(hinted),
             tombstones: 0,
             digest: 0,
             usage: Vec::new(),
             floors: Floors::default(),
             cleared: Floors::default(),
-            reads: 0,
         }
     }
 
     /// The newest version of `key`.
     pub(super) fn get(&self, key: &Key) -> Option<Slot> {
-        self.slots.get(key).copied()
+        self.slots.get(key)
     }
 
     /// Holds this version of `key` in place of any other.
     pub(super) fn insert(&mut self, key: &Key, slot: Slot) {
         self.count(key, slot);
-        match self.slots.get_mut(key) {
-            Some(held) => {
-                let old = std::mem::replace(held, slot);
-                self.uncount(key, old);
-            }
-            None => drop(self.slots.insert(key.clone(), slot)),
+        if let Some(old) = self.slots.insert(key, slot) {
+            self.uncount(key, old);
         }
     }
 
     /// Notes where in the cache the value of `key` is now.
     pub(super) fn set_cached(&mut self, key: &Key, place: Place) {
-        if let Some(slot) = self.slots.get_mut(key) {
-            slot.cached = place;
-        }
+        self.slots.set_cached(key, place);
     }
 
     /// Forgets `key`.
@@ -255,7 +264,7 @@ impl Shard {
     /// range's. Less is a clearing: it stays a floor for good.
     pub(super) fn discard(&mut self, range: TokenRange, upto: Stamp) -> Vec<(Key, Slot)> {
         let doomed = self.within(range).filter(|(_, slot)| slot.stamp <= upto);
-        let mut doomed: Vec<(Key, Slot)> = doomed.map(|(key, slot)| (key.clone(), *slot)).collect();
+        let mut doomed: Vec<(Key, Slot)> = doomed.map(|(key, slot)| (key.clone(), slot)).collect();
         doomed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         for (key, _) in &doomed {
             self.remove(key);
@@ -269,8 +278,9 @@ impl Shard {
     }
 
     /// The versions in `range`, in no order.
-    pub(super) fn within(&self, range: TokenRange) -> impl Iterator<Item = (&Key, &Slot)> {
-        self.slots.iter().filter(move |(key, _)| range.contains(key.token()))
+    pub(super) fn within(&self, range: TokenRange) -> impl Iterator<Item = (&Key, Slot)> {
+        let buckets = self.slots.buckets().filter(move |bucket| range.contains(bucket.key().token()));
+        buckets.map(|bucket| (bucket.key(), self.slots.slot(bucket)))
     }
 
     /// The first `limit` versions in `ranges` (ascending, disjoint) after the key `after`, in order.
@@ -279,13 +289,13 @@ impl Shard {
             let range = ranges.get(ranges.partition_point(|range| range.last < key.token()));
             range.is_some_and(|range| range.contains(key.token())) && after.is_none_or(|after| key > after)
         };
-        let mut found: Vec<(&Key, &Slot)> = self.slots.iter().filter(|(key, _)| is_wanted(key)).collect();
+        let mut found: Vec<_> = self.slots.buckets().filter(|bucket| is_wanted(bucket.key())).collect();
         if limit < found.len() {
-            found.select_nth_unstable_by_key(limit, |(key, _)| *key);
+            found.select_nth_unstable_by(limit, |one, other| one.key().cmp(other.key()));
             found.truncate(limit);
         }
-        found.sort_unstable_by_key(|(key, _)| *key);
-        found.into_iter().map(|(key, slot)| (key.clone(), *slot)).collect()
+        found.sort_unstable_by(|one, other| one.key().cmp(other.key()));
+        found.into_iter().map(|bucket| (bucket.key().clone(), self.slots.slot(bucket))).collect()
     }
 
     /// Versions at or below this are refused for a key of this token that is not held.
@@ -307,7 +317,7 @@ impl Shard {
     pub(super) fn raise_floor(&mut self, range: TokenRange, floor: Stamp) {
         // The floor decides which tombstones are droppable, so they are counted out before it moves, and in after.
         let tombstones = self.within(range).filter(|(_, slot)| slot.tombstone);
-        let tombstones: Vec<(Key, Slot)> = tombstones.map(|(key, slot)| (key.clone(), *slot)).collect();
+        let tombstones: Vec<(Key, Slot)> = tombstones.map(|(key, slot)| (key.clone(), slot)).collect();
         for (key, slot) in &tombstones {
             self.uncount(key, *slot);
         }
@@ -379,8 +389,8 @@ impl Shard {
     }
 }
 
-/// Shards are cut by the token's top bits: turned by half, these lie between the low bits and the top ones.
-const SHARD_BITS_BETWEEN: u32 = 32;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 /// More would only cost memory: each shard is some hundred bytes when empty.
 const MAX_SHARDS: usize = 65_536;
 

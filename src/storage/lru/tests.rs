@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use proptest::prelude::*;
 
 use super::*;
+use crate::types::Time;
 
 fn key(number: u32) -> Key {
     Key::new(number.to_be_bytes().as_slice()).unwrap()
@@ -14,10 +15,14 @@ fn value(number: u64) -> Value {
     Arc::from(number.to_be_bytes().as_slice())
 }
 
+fn stamp(time: u64) -> Stamp {
+    Stamp { time: Time(time), ..Stamp::ZERO }
+}
+
 /// A cache, and the places it gave: what the table keeps beside the keys.
 struct Placed {
     cache: Cache,
-    places: BTreeMap<Key, Place>,
+    places: BTreeMap<Key, (Stamp, Place)>,
 }
 
 impl Placed {
@@ -25,25 +30,28 @@ impl Placed {
         Placed { cache: Cache::new(capacity), places: BTreeMap::new() }
     }
 
-    fn place(&self, key: &Key) -> Place {
-        self.places.get(key).copied().unwrap_or(Place::NONE)
+    fn place(&self, key: &Key) -> (Stamp, Place) {
+        self.places.get(key).copied().unwrap_or((stamp(0), Place::NONE))
     }
 
     fn get(&self, key: &Key) -> Option<Value> {
-        self.cache.get(key, self.place(key))
+        let (stamp, place) = self.place(key);
+        self.cache.get(key, stamp, place)
     }
 
     fn peek(&self, key: &Key) -> Option<Value> {
-        self.cache.peek(key, self.place(key))
+        let (stamp, place) = self.place(key);
+        self.cache.peek(key, stamp, place)
     }
 
-    fn put(&mut self, key: &Key, value: Value) {
-        let place = self.cache.put(key, self.place(key), value);
-        self.places.insert(key.clone(), place);
+    fn put(&mut self, key: &Key, stamp: Stamp, value: Value) {
+        let place = self.cache.put(key, stamp, value, self.places.get(key).copied());
+        self.places.insert(key.clone(), (stamp, place));
     }
 
     fn remove(&mut self, key: &Key) {
-        self.cache.remove(key, self.place(key));
+        let (stamp, place) = self.place(key);
+        self.cache.remove(key, stamp, place);
     }
 
     /// The contents of each shard, newest first, each where the table would look for it.
@@ -51,9 +59,9 @@ impl Placed {
         let mut contents = Vec::new();
         for (number, shard) in self.cache.shards.iter().enumerate() {
             let shard = locked(shard);
-            let found = |(key, place): (&Key, &Place)| {
-                let value = shard.peek(*place)?;
-                Some((shard.entries[place.index as usize].used, key.clone(), value))
+            let found = |(key, (stamp, place)): (&Key, &(Stamp, Place))| {
+                let value = shard.peek(Version::of(key, *stamp), *place)?;
+                Some((shard.entries[place.0 as usize].used, key.clone(), value))
             };
             let is_here = |key: &Key| (key.token().0 >> SHARD_BITS_FROM) as usize % self.cache.shards.len() == number;
             let mut held: Vec<_> = self.places.iter().filter(|(key, _)| is_here(key)).filter_map(found).collect();
@@ -103,7 +111,7 @@ impl Naive {
 enum Action {
     Get(u32),
     Peek(u32),
-    Put(u32, u64),
+    Put(u32, u64, u64),
     Remove(u32),
 }
 
@@ -111,7 +119,8 @@ fn action(keys: u32) -> impl Strategy<Value = Action> {
     prop_oneof![
         4 => (0..keys).prop_map(Action::Get),
         1 => (0..keys).prop_map(Action::Peek),
-        4 => (0..keys, any::<u64>()).prop_map(|(key, value)| Action::Put(key, value)),
+        // Few stamps: other keys have the same, and so have a key's own later values.
+        4 => (0..keys, 0_u64..3, any::<u64>()).prop_map(|(key, time, value)| Action::Put(key, time, value)),
         1 => (0..keys).prop_map(Action::Remove),
     ]
 }
@@ -130,8 +139,8 @@ proptest! {
                     let held = naive.held.iter().find(|(held, _)| *held == key(k));
                     prop_assert_eq!(cache.peek(&key(k)), held.map(|(_, value)| value.clone()));
                 }
-                Action::Put(k, v) => {
-                    cache.put(&key(k), value(v));
+                Action::Put(k, t, v) => {
+                    cache.put(&key(k), stamp(t), value(v));
                     naive.put(&key(k), value(v));
                 }
                 Action::Remove(k) => {
@@ -165,7 +174,7 @@ fn each_shard_of_a_large_cache_is_a_naive_one() {
         if step % 3 == 0 {
             assert_eq!(cache.get(&key), naive.get(&key));
         } else {
-            cache.put(&key, value(step));
+            cache.put(&key, stamp(step), value(step));
             naive.put(&key, value(step));
         }
     }
@@ -194,7 +203,7 @@ fn a_key_spread_over_the_table_spreads_over_the_cache() {
     // Keys of one shard of the table (equal top bits) still use every shard of the cache.
     let mut cache = Placed::new(1 << 20);
     for key in (0..200_000).map(key).filter(|key| key.token().0 >> 56 == 7) {
-        cache.put(&key, value(0));
+        cache.put(&key, stamp(0), value(0));
     }
     assert!(cache.cache.shards.iter().all(|shard| !locked(shard).entries.is_empty()));
 }
@@ -204,18 +213,37 @@ fn a_removed_value_is_freed() {
     let mut cache = Placed::new(10);
     let first = value(1);
     let second = value(2);
-    cache.put(&key(1), first.clone());
-    cache.put(&key(2), second.clone());
+    cache.put(&key(1), stamp(1), first.clone());
+    cache.put(&key(2), stamp(1), second.clone());
     cache.remove(&key(1));
     assert_eq!((Arc::strong_count(&first), Arc::strong_count(&second)), (1, 2));
-    cache.put(&key(2), value(3));
+    cache.put(&key(2), stamp(2), value(3));
     assert_eq!(Arc::strong_count(&second), 1);
+}
+
+#[test]
+fn a_place_that_another_key_or_version_has_taken_finds_nothing() {
+    let cache = Cache::new(1);
+    let place = cache.put(&key(1), stamp(1), value(1), None);
+    assert_eq!(cache.put(&key(2), stamp(1), value(2), None), place, "there is only one");
+    assert_eq!(cache.get(&key(1), stamp(1), place), None);
+    assert_eq!(cache.peek(&key(1), stamp(1), place), None);
+    cache.remove(&key(1), stamp(1), place);
+    assert_eq!(cache.get(&key(2), stamp(1), place), Some(value(2)));
+
+    assert_eq!(cache.put(&key(2), stamp(2), value(3), Some((stamp(1), place))), place);
+    assert_eq!(cache.get(&key(2), stamp(1), place), None, "the old version is gone");
+    assert_eq!(cache.get(&key(2), stamp(2), place), Some(value(3)));
+    cache.remove(&key(2), stamp(2), place);
+    assert_eq!(cache.get(&key(2), stamp(2), place), None);
+    cache.remove(&key(2), stamp(2), place);
+    assert_eq!(cache.stats().entries, 0, "freed once");
 }
 
 #[test]
 fn nothing_is_kept_without_capacity_but_misses_count() {
     let mut cache = Placed::new(0);
-    cache.put(&key(1), value(1));
+    cache.put(&key(1), stamp(1), value(1));
     assert_eq!(cache.get(&key(1)), None);
     cache.cache.count_miss(&key(1));
     assert_eq!(cache.cache.stats(), CacheStats { hits: 0, misses: 2, entries: 0 });
@@ -236,11 +264,11 @@ fn every_lookup_of_every_thread_is_counted_once() {
                         let number = step.wrapping_mul(7_919).wrapping_add(thread) % 300;
                         let (key, at) = (key(number), &places[number as usize]);
                         let place = *at.lock().unwrap();
-                        if let Some(found) = cache.get(&key, place) {
+                        if let Some(found) = cache.get(&key, stamp(0), place) {
                             assert_eq!(&*found, key.bytes(), "a value of another key");
                             hits.fetch_add(1, Ordering::Relaxed);
                         } else {
-                            let place = cache.put(&key, place, Arc::from(key.bytes()));
+                            let place = cache.put(&key, stamp(0), Arc::from(key.bytes()), Some((stamp(0), place)));
                             *at.lock().unwrap() = place;
                         }
                     }

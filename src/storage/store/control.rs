@@ -333,7 +333,7 @@ impl Store {
     /// Takes keys that the table has dropped out of the cache.
     fn forget(&self, dropped: Vec<(Key, Slot)>) {
         for (key, slot) in dropped {
-            self.cache.remove(&key, slot.cached);
+            self.cache.remove(&key, slot.stamp, slot.cached);
         }
     }
 }

@@ -203,13 +203,14 @@ impl Store {
             }
         }
         let at = self.log.append(epoch, &Body::Version { key: key.clone(), entry: entry.clone() })?;
-        let cached = held.map_or(Place::NONE, |slot| slot.cached);
-        let cached = match &entry.value {
-            Some(value) => self.cache.put(key, cached, value.clone()),
-            None => {
-                self.cache.remove(key, cached);
+        let old = held.map(|slot| (slot.stamp, slot.cached));
+        let cached = match (&entry.value, old) {
+            (Some(value), old) => self.cache.put(key, entry.stamp, value.clone(), old),
+            (None, Some((stamp, place))) => {
+                self.cache.remove(key, stamp, place);
                 Place::NONE
             }
+            (None, None) => Place::NONE,
         };
         shard.insert(key, Slot::new(entry, at, cached));
         Ok(Applied::Yes { position: at.into(), known: held.is_some() })
@@ -234,6 +235,13 @@ impl Store {
         Ok(Found { found: Some(slot.entry(value)), staged })
     }
 
+    /// Has the processor fetch what a read of `key` will need first, while it does something else.
+    #[inline]
+    pub fn prefetch(&self, key: &Key) {
+        self.table.prefetch(key.token());
+        self.cache.prefetch(key);
+    }
+
     /// The newest version's stamp, from the table.
     pub fn version(&self, epoch: Epoch, key: &Key) -> Result<Found<Option<Stamp>>, StoreRefusal> {
         let slot = self.admit(epoch, key)?.get(key);
@@ -250,7 +258,7 @@ impl Store {
     /// As [`Store::versions`], with whether each key has a value that is visible at `now`. Reads no value.
     pub fn list(&self, ranges: &[TokenRange], after: Option<&Key>, limit: usize, now: Time) -> (Vec<Listed>, bool) {
         let (page, more) = self.table.page(ranges, after, limit);
-        let visible = |slot: &Slot| !slot.tombstone && slot.expires.time().is_none_or(|at| now < at);
+        let visible = |slot: &Slot| !slot.tombstone && slot.expires.is_none_or(|at| now < at);
         let listed = page.into_iter().map(|(key, slot)| Listed { key, stamp: slot.stamp, visible: visible(&slot) });
         (listed.collect(), more)
     }
@@ -348,7 +356,7 @@ impl Store {
     /// The cached value of `key`, without touching its recency or the counters (for checkers).
     pub fn cached(&self, key: &Key) -> Option<Value> {
         let slot = self.table.lock(key.token()).get(key)?;
-        self.cache.peek(key, slot.cached)
+        self.cache.peek(key, slot.stamp, slot.cached)
     }
 
     /// The shard of `key`, if the request is of this epoch. The epoch cannot change while the shard is held.
@@ -370,7 +378,7 @@ impl Store {
             // Whether there is a value decides, and which one it is does not matter.
             (!slot.tombstone).then(Value::default)
         } else {
-            let cached = self.cache.peek(key, slot.cached);
+            let cached = self.cache.peek(key, slot.stamp, slot.cached);
             Some(cached.map_or_else(|| self.read_value(key, slot.at), Ok)?)
         };
         Ok(entry.supersedes(&slot.entry(value)))
@@ -378,11 +386,11 @@ impl Store {
 
     /// The value that `slot` means, from the cache or from the log; the cache then holds it.
     fn value(&self, shard: &mut Shard, key: &Key, slot: Slot) -> Result<Value, StorageError> {
-        if let Some(value) = self.cache.get(key, slot.cached) {
+        if let Some(value) = self.cache.get(key, slot.stamp, slot.cached) {
             return Ok(value);
         }
         let value = self.read_value(key, slot.at)?;
-        shard.set_cached(key, self.cache.put(key, slot.cached, value.clone()));
+        shard.set_cached(key, self.cache.put(key, slot.stamp, value.clone(), None));
         Ok(value)
     }
 

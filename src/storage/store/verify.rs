@@ -56,7 +56,7 @@ impl Store {
         }
         let (mut reached, mut differ) = (0, Vec::new());
         for (key, slot) in check.shards.iter().flat_map(|shard| shard.within(TokenRange::ALL)) {
-            let Some(cached) = self.cache.peek(key, slot.cached) else { continue };
+            let Some(cached) = self.cache.peek(key, slot.stamp, slot.cached) else { continue };
             reached += 1;
             let value = match check.naive.versions.get(key) {
                 Some(slot) if !slot.tombstone => Some(self.read_value(key, slot.at)?),
@@ -170,7 +170,7 @@ impl Check<'_> {
         let mut table = BTreeMap::new();
         for shard in self.shards {
             let versions = shard.within(TokenRange::ALL);
-            table.extend(versions.map(|(key, slot)| (key.clone(), Slot { cached: Place::NONE, ..*slot })));
+            table.extend(versions.map(|(key, slot)| (key.clone(), Slot { cached: Place::NONE, ..slot })));
         }
         let log = std::mem::take(&mut self.naive.versions);
         for (key, slot) in &log {

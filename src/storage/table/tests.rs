@@ -16,7 +16,7 @@ fn stamp(time: u64) -> Stamp {
 fn slot(time: u64, tombstone: bool, segment: u32, offset: u32) -> Slot {
     Slot {
         stamp: stamp(time),
-        expires: Expiry::new(None),
+        expires: None,
         tombstone,
         at: Location { segment, offset, length: 10 },
         cached: Place::NONE,
@@ -46,7 +46,8 @@ fn ranges() -> impl Strategy<Value = Vec<TokenRange>> {
 
 #[derive(Clone, Debug)]
 enum Action {
-    Insert(u16, u64, bool, u32),
+    Insert { key: u16, time: u64, expires: Option<u64>, tombstone: bool, segment: u32 },
+    SetCached(u16, u32),
     Remove(u16),
     Relocate(u16, bool, u32),
     Discard(TokenRange),
@@ -57,7 +58,10 @@ enum Action {
 fn action() -> impl Strategy<Value = Action> {
     let key = 0_u16..200;
     prop_oneof![
-        12 => (key.clone(), 0_u64..50, any::<bool>(), 0_u32..5).prop_map(|(k, t, d, s)| Action::Insert(k, t, d, s)),
+        12 => (key.clone(), 0_u64..50, prop::option::of(0_u64..3), any::<bool>(), 0_u32..5).prop_map(
+            |(key, time, expires, tombstone, segment)| Action::Insert { key, time, expires, tombstone, segment }
+        ),
+        2 => (key.clone(), any::<u32>()).prop_map(|(k, place)| Action::SetCached(k, place)),
         2 => key.clone().prop_map(Action::Remove),
         4 => (key, any::<bool>(), 0_u32..5).prop_map(|(k, held, s)| Action::Relocate(k, held, s)),
         1 => range().prop_map(Action::Discard),
@@ -108,10 +112,14 @@ impl Naive {
 
 fn apply(table: &Table, naive: &mut Naive, step: u32, action: Action) {
     match action {
-        Action::Insert(k, time, tombstone, segment) => {
-            let slot = slot(time, tombstone, segment, step);
+        Action::Insert { key: k, time, expires, tombstone, segment } => {
+            let slot = Slot { expires: expires.map(Time), ..slot(time, tombstone, segment, step) };
             table.lock(key(k).token()).insert(&key(k), slot);
             naive.slots.insert(key(k), slot);
+        }
+        Action::SetCached(k, place) => {
+            table.lock(key(k).token()).set_cached(&key(k), Place::at(place));
+            naive.slots.entry(key(k)).and_modify(|slot| slot.cached = Place::at(place));
         }
         Action::Remove(k) => {
             assert_eq!(table.lock(key(k).token()).remove(&key(k)), naive.slots.remove(&key(k)));
@@ -177,6 +185,7 @@ proptest! {
             prop_assert!(shard.cleared(part).iter().all(|(piece, upto)| *upto == naive.cleared(piece.last)));
         }
         let all = table.lock_all();
+        prop_assert!(all.iter().all(|shard| shard.slots.is_whole()));
         prop_assert_eq!(all.iter().map(|shard| shard.tombstones()).sum::<u64>(),
             naive.slots.values().filter(|slot| slot.tombstone).count() as u64);
         prop_assert_eq!(all.iter().map(|shard| shard.keys()).sum::<u64>(),

@@ -246,15 +246,15 @@ fn verify_names_what_is_wrong() {
         ("the table has", |store| {
             let mut shard = store.table.lock(key(1).token());
             let slot = shard.get(&key(1)).unwrap();
-            shard.insert(&key(1), Slot { expires: crate::storage::table::Expiry::new(Some(Time(1))), ..slot });
+            shard.insert(&key(1), Slot { expires: Some(Time(1)), ..slot });
         }),
         ("the floor at token", |store| store.table.lock(Token(0)).raise_floor(TokenRange::ALL, stamp(50))),
         ("the cache has another value", |store| {
-            let cached = store.table.lock(key(1).token()).get(&key(1)).unwrap().cached;
-            store.cache.put(&key(1), cached, value(2, 2));
+            let slot = store.table.lock(key(1).token()).get(&key(1)).unwrap();
+            store.cache.put(&key(1), slot.stamp, value(2, 2), Some((slot.stamp, slot.cached)));
         }),
         ("that the table does not lead to", |store| {
-            store.cache.put(&key(2), Place::NONE, value(2, 2));
+            store.cache.put(&key(2), stamp(10), value(2, 2), None);
         }),
         ("that the table does not lead to", |store| {
             store.table.lock(key(1).token()).set_cached(&key(1), Place::NONE);
