@@ -255,7 +255,11 @@ impl Cluster {
             moved.add_earlier(std::mem::take(&mut running.moved_before));
         }
         let (what, node) = (outcome(running.purpose, &ended), Some(running.leader));
-        self.note(TraceEvent { node, what, number: self.topology.epoch().0, ..self.event("change") });
+        let peer = match running.purpose {
+            Purpose::Errand(Errand::Return(node) | Errand::Restore(node)) => Some(node),
+            _ => None,
+        };
+        self.note(TraceEvent { node, what, peer, number: self.topology.epoch().0, ..self.event("change") });
         match (running.purpose, &ended) {
             (Purpose::Add(_), Ended::Complete(moved)) => {
                 let took = self.now.since(running.started);
@@ -335,14 +339,17 @@ fn outcome(purpose: Purpose, ended: &Ended) -> &'static str {
         Purpose::Add(_) => ("joining complete", "joining called off"),
         Purpose::Remove { .. } => ("leaving complete", "leaving called off"),
         Purpose::Clear(_) => ("clearing complete", "clearing called off"),
-        Purpose::Errand(Errand::Return(_)) => ("handing over complete", "handing over put off"),
-        Purpose::Errand(Errand::Restore(_)) => ("restoring complete", "restoring put off"),
+        Purpose::Errand(Errand::Return(_)) => ("has handed over", "could not hand over"),
+        Purpose::Errand(Errand::Restore(_)) => ("has got back what it lost", "could not get back what it lost"),
         Purpose::Errand(Errand::SeatVoters) => ("voters seated", "voters not seated"),
         Purpose::Repair => ("repair complete", "repair called off"),
         Purpose::Resume => ("resumed change complete", "resumed change called off"),
     };
     if is_complete { complete } else { called_off }
 }
+
+/// What the next leader does with a change, for the trace.
+pub(super) const TAKEN_OVER: &str = "taken over";
 
 /// A stage, as the operator sees it.
 pub(super) fn stage_name(stage: Option<Stage>) -> &'static str {

@@ -4,6 +4,7 @@
 //! or gets: `node3  suspect  node1 phi 8.1`.
 
 use super::Cluster;
+use super::change::TAKEN_OVER;
 use super::event::NO_OPERATION;
 use super::report::EventReport;
 use crate::sim::trace::TraceEvent;
@@ -21,7 +22,7 @@ pub const EVENT_KINDS: [(&str, &str); 31] = [
     ("elect", "is elected: it leads a term"),
     ("depose", "leads no longer: another does, or no majority answers it"),
     ("stage", "is the first to learn that a stage of a ring change is agreed on"),
-    ("change", "ends a ring change, takes one over, or is appointed to vote"),
+    ("change", "ends a ring change, or what it saw to by itself; takes one over; is appointed to vote"),
     ("open", "recovers from its log as the cluster is opened"),
     ("add", "is made, with so many tokens"),
     ("remove", "is to leave the ring"),
@@ -46,11 +47,14 @@ pub const EVENT_KINDS: [(&str, &str); 31] = [
 impl Cluster {
     pub(super) fn event_report(&self, event: &TraceEvent) -> EventReport {
         let mut words: Vec<String> = Vec::new();
+        // An errand: whom it was for, and what that one has done.
+        let subject = event.peer.filter(|_| event.kind == "change" && event.what != TAKEN_OVER);
+        words.extend(subject.map(|subject| self.label(subject)));
         if !event.what.is_empty() {
             words.push(event.what.to_owned());
         }
         words.extend(event.key.as_ref().map(|key| key.bytes().escape_ascii().to_string()));
-        if let Some(peer) = event.peer {
+        if let Some(peer) = event.peer.filter(|_| subject.is_none()) {
             let peer = self.label(peer);
             words.push(match event.kind {
                 "send" | "duplicate" => format!("to {peer}"),

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::change::{LEADER_PATIENCE, Purpose, Running, stage_name};
+use super::change::{LEADER_PATIENCE, Purpose, Running, TAKEN_OVER, stage_name};
 use super::report::Absence;
 use super::{Cluster, NodeId, OPERATOR};
 use crate::error::Error;
@@ -101,20 +101,20 @@ impl Cluster {
 
     /// The leader that carried out the change is gone: `leader` goes on with it, or finds that it has ended.
     fn take_over(&mut self, mut running: Running, leader: NodeId, resumed: Option<ChangeId>) {
-        let event = TraceEvent { what: "taken over", peer: Some(running.leader), ..self.event("change") };
+        if matches!(running.purpose, Purpose::Errand(_)) {
+            // This leader sees to it anew, when it has heard of it.
+            return self.go_on_with(resumed, leader);
+        }
+        let event = TraceEvent { what: TAKEN_OVER, peer: Some(running.leader), ..self.event("change") };
         self.note(TraceEvent { node: Some(leader), number: self.topology.epoch().0, ..event });
         // One that stands still, or is cut off, has yet to learn that it leads no longer.
         let moved = self.machine(&running).map(|machine| machine.moved().clone());
         running.moved_before.add_earlier(moved.unwrap_or_default());
         let gone = std::mem::replace(&mut running.leader, leader);
-        match running.purpose {
-            Purpose::Errand(_) => return self.go_on_with(resumed, leader),
+        if matches!(running.purpose, Purpose::Clear(_) | Purpose::Repair) {
             // It changes no ring, so it is begun again.
-            Purpose::Clear(_) | Purpose::Repair => {
-                self.changes.again = Some(running.purpose);
-                return self.go_on_with(resumed, leader);
-            }
-            Purpose::Add(_) | Purpose::Remove { .. } | Purpose::Resume => {}
+            self.changes.again = Some(running.purpose);
+            return self.go_on_with(resumed, leader);
         }
         if let Some(change) = resumed {
             running.change = change;
