@@ -245,3 +245,17 @@ fn damage_behind_a_clean_exit_is_no_torn_tail() {
     assert!(said.starts_with("KV-E101 "), "{said}");
     assert_eq!(fs::read(&log).expect("a log"), bytes);
 }
+
+#[test]
+fn what_a_directory_remembers_is_not_taken_back() {
+    let folder = temporary();
+    for (travel, name) in [("back", "back"), ("undo 2", "back"), ("goto 1ms", "goto")] {
+        let (code, out, said) = on_directory(folder.path(), &format!("put a 1; advance 1s; {travel}; get a -q"), &[]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(&format!("{name} does again what was done before")), "{said}");
+        assert!(said.contains("KV-E142 ") && out.ends_with("1\n"), "nothing was changed: {out}");
+    }
+    let (code, out, said) = on_directory(folder.path(), "goto 1h; step; clock", &[]);
+    assert_eq!(code, Some(0), "what is to come can be had: {said}");
+    assert!(out.contains("virtual time 3,600.000 s"), "{out}");
+}

@@ -8,7 +8,7 @@ use super::{Cluster, NodeId};
 use crate::error::Error;
 use crate::storage::StorageError;
 use crate::storage::store::Listed;
-use crate::types::{Entry, Key, Stamp, TokenRange};
+use crate::types::{Entry, Key, Stamp, Time, TokenRange};
 
 /// What the nodes that are up hold.
 #[derive(Debug, Default)]
@@ -25,6 +25,18 @@ impl Cluster {
         let node = node.map(|label| self.find(label)).transpose()?;
         let events = self.trace.latest(limit, node, kind);
         Ok(events.into_iter().map(|event| self.event_report(event)).collect())
+    }
+
+    /// Plays events until `count` of those that people are told have happened, and returns them; fewer where so many do not
+    /// happen within ten seconds, or when interrupted. One cause can have several at once: all of these are told.
+    pub fn step_seen(&mut self, count: u64) -> Vec<EventReport> {
+        let (before, until) = (self.trace.total(), self.now.plus(STEP_PATIENCE));
+        let seen = |cluster: &Cluster| cluster.trace.total() - before;
+        while seen(self) < count && self.queue.next_at().is_some_and(|at| at <= until) && !self.is_interrupted() {
+            self.step();
+        }
+        let limit = usize::try_from(seen(self)).unwrap_or(usize::MAX);
+        self.trace.latest(limit, None, None).into_iter().map(|event| self.event_report(event)).collect()
     }
 
     /// Hash, token and preference list of a key.
@@ -226,3 +238,6 @@ pub(super) fn balance(loads: impl Iterator<Item = f64>) -> (f64, f64) {
 /// Keys and bytes looked at in one go.
 const PAGE_KEYS: usize = 1_000;
 const PAGE_BYTES: usize = 1 << 20;
+
+/// How far a step goes, in virtual time: nodes that have nothing to do but gossip tell people nothing.
+const STEP_PATIENCE: Time = Time(10 * Time::SECOND.0);

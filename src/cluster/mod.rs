@@ -42,6 +42,7 @@ mod repair;
 mod report;
 mod requests;
 mod settle;
+mod stop;
 mod story;
 mod succession;
 mod watch;
@@ -49,12 +50,13 @@ mod watch;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 pub use clients::MAX_CLIENTS;
 pub use kinds::EVENT_KINDS;
 pub use report::*;
 pub use requests::MAX_IN_FLIGHT;
+pub use stop::StopAt;
 
 use crate::error::Error;
 use crate::protocol::agent::AgentOptions;
@@ -77,6 +79,7 @@ use home::Home;
 use ledger::Ledger;
 use node::Node;
 use requests::Clients;
+use stop::Stop;
 use watch::Watch;
 
 /// Who takes the stamp of what clears all data. No node has this number.
@@ -212,8 +215,7 @@ pub struct Cluster {
     clients_started: u64,
     /// The newest time that the logs hold a clock record of.
     clock_noted: Time,
-    /// Set by whoever wants a command stopped.
-    interrupt: Arc<AtomicBool>,
+    stop: Stop,
     /// Judges every event, in tests.
     watch: Option<Box<Watch>>,
 }
@@ -255,7 +257,7 @@ impl Cluster {
             clients_started: 0,
             clock_noted: Time(0),
             streams,
-            interrupt: Arc::default(),
+            stop: Stop::default(),
             watch: None,
             home,
             config,
@@ -306,12 +308,22 @@ impl Cluster {
     /// From here on `flag`, once it is set, stops [`advance`](Cluster::advance) and the wait for a ring change at the
     /// next event. The state is as sound as after any event: only how far time has come depends on the moment.
     pub fn set_interrupt(&mut self, flag: Arc<AtomicBool>) {
-        self.interrupt = flag;
+        self.stop.heed(flag);
     }
 
-    /// Whether somebody wants the command stopped.
+    /// Whether the command that runs is to stop: somebody wants it to, or it did so when it was executed before.
     pub fn is_interrupted(&self) -> bool {
-        self.interrupt.load(Ordering::Relaxed)
+        self.stop.look(self.now)
+    }
+
+    /// Another command begins. `planned` is where it stops if it is executed again.
+    pub fn begin_command(&mut self, planned: Option<StopAt>) {
+        self.stop.begin(planned);
+    }
+
+    /// At which of its looks the command that ran last was told to stop, and how often it has looked.
+    pub fn stopped(&self) -> (Option<u64>, u64) {
+        self.stop.stopped()
     }
 
     /// Plays an event that falls due; what is for a process that stands still waits there.

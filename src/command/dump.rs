@@ -24,6 +24,15 @@ pub(super) fn dump(cluster: &mut Cluster, path: &Path, options: &RequestOptions)
     written
 }
 
+/// What a dump does to the cluster: it reads every key.
+pub(super) fn read(cluster: &mut Cluster, options: &RequestOptions) {
+    for key in cluster.keys(None).unwrap_or_default() {
+        if cluster.is_interrupted() || cluster.get(&key, options).is_err() {
+            return;
+        }
+    }
+}
+
 fn write(cluster: &mut Cluster, file: File, name: &str, options: &RequestOptions) -> Result<Response, CommandError> {
     let mut output = BufWriter::new(file);
     let (mut keys, mut bytes) = (0, 0);

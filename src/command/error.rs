@@ -104,6 +104,16 @@ pub enum UsageError {
     /// `clear --data` where nobody can be asked.
     #[error("KV-E401 clear --data deletes every key: nothing was changed; in a script, say clear --data --yes")]
     NotConfirmed,
+    /// `back` further than to the beginning.
+    #[error(
+        "KV-E401 back: of {asked} to be taken back there {} {there}: nothing was changed; goto 0s is the beginning", if *.there == 1 { "is" } else { "are" }
+    )]
+    NothingToUndo {
+        /// How many were to be.
+        asked: usize,
+        /// How many can be.
+        there: usize,
+    },
     /// A weight that gives a node no token, or too many.
     #[error(
         "KV-E401 weight {weight} makes {tokens} tokens of {vnodes} a node: nothing was changed; a node has 1 to {} tokens",
@@ -131,6 +141,7 @@ impl UsageError {
             | UsageError::BadFlag { spec, .. } => Some(spec.name),
             UsageError::NotConfirmed => Some("clear"),
             UsageError::BadWeight { .. } => Some("addnode"),
+            UsageError::NothingToUndo { .. } => Some("back"),
             UsageError::BadLatency { .. } => Some("latency"),
             UsageError::UnclosedQuote { .. }
             | UsageError::TextAfterQuote { .. }
@@ -171,6 +182,14 @@ pub enum CommandError {
         /// Why.
         source: Error,
     },
+    /// E142: an earlier state is had by doing everything again.
+    #[error(
+        "KV-E142 {command} does again what was done before, which a data directory remembers: nothing was changed; try it in a session in memory (kvsim --ephemeral)"
+    )]
+    NeedsMemory {
+        /// The command.
+        command: &'static str,
+    },
     /// The user has stopped it; what holds is said.
     #[error("{command} stopped{holds}")]
     Stopped {
@@ -191,6 +210,7 @@ impl CommandError {
             CommandError::Usage(_) => Some("KV-E401"),
             CommandError::Cluster(error) | CommandError::Load { source: error, .. } => Some(error.code()),
             CommandError::File { .. } => Some("KV-E402"),
+            CommandError::NeedsMemory { .. } => Some("KV-E142"),
             CommandError::Stopped { .. } | CommandError::Output(_) => None,
         }
     }

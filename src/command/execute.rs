@@ -21,11 +21,7 @@ pub type Progress<'a> = &'a mut dyn FnMut(Loaded) -> std::io::Result<()>;
 /// [`CommandError::Stopped`], which says what holds.
 pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) -> Result<Response, CommandError> {
     Ok(match command {
-        Command::AddNode { id, weight, via } => {
-            check_weight(weight, cluster.config().vnodes)?;
-            let add = |cluster: &mut Cluster| cluster.add_node_via(&id, weight, via.as_deref());
-            Response::NodeAdded(stoppable(cluster, "addnode", add)?)
-        }
+        Command::AddNode { id, weight, via } => add_node(cluster, &id, weight, via.as_deref())?,
         Command::RemoveNode { ids, force } => {
             Response::NodeRemoved(stoppable(cluster, "removenode", |cluster| cluster.remove_nodes(&ids, force))?)
         }
@@ -75,6 +71,10 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
         Command::Restart { id } => Response::Restarted(stoppable(cluster, "restart", |cluster| cluster.restart(&id))?),
         Command::Fault(fault) => break_or_heal(cluster, fault)?,
         Command::Advance { duration } => advance(cluster, duration)?,
+        Command::Step { count } => step(cluster, count),
+        // Only who has kept what was done can go back.
+        Command::Back { .. } => return Err(CommandError::NeedsMemory { command: "back" }),
+        Command::GoTo { time } => go_on_to(cluster, time)?,
         Command::Clients(options) => {
             cluster.start_clients(options)?;
             Response::ClientsStarted { options, until: cluster.now().plus(options.duration) }
@@ -97,6 +97,14 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
         Command::Help { about } => Response::Help(about),
         Command::Exit => Response::Exit,
     })
+}
+
+/// Executes a command again, of which nothing but its effect on the cluster is wanted: nobody is told, and no file written.
+pub fn repeat(cluster: &mut Cluster, command: Command) {
+    match command {
+        Command::Dump { options, .. } => dump::read(cluster, &options),
+        command => drop(execute(cluster, command, &mut |_| Ok(()))),
+    }
 }
 
 fn kill(cluster: &mut Cluster, id: String, power_loss: bool) -> Result<Response, CommandError> {
@@ -132,6 +140,23 @@ fn advance(cluster: &mut Cluster, duration: Time) -> Result<Response, CommandErr
         return Err(CommandError::Stopped { command: "advance", holds });
     }
     Ok(Response::Advanced { now: cluster.now() })
+}
+
+fn step(cluster: &mut Cluster, count: u64) -> Response {
+    let events = cluster.step_seen(count);
+    Response::Stepped { events, now: cluster.now() }
+}
+
+fn go_on_to(cluster: &mut Cluster, time: Time) -> Result<Response, CommandError> {
+    if time < cluster.now() {
+        return Err(CommandError::NeedsMemory { command: "goto" });
+    }
+    advance(cluster, time.since(cluster.now()))
+}
+
+fn add_node(cluster: &mut Cluster, id: &str, weight: f64, via: Option<&str>) -> Result<Response, CommandError> {
+    check_weight(weight, cluster.config().vnodes)?;
+    Ok(Response::NodeAdded(stoppable(cluster, "addnode", |cluster| cluster.add_node_via(id, weight, via))?))
 }
 
 /// Runs a change of the ring. One that is interrupted goes on beside the commands that follow.

@@ -23,6 +23,6 @@ pub mod suggest;
 pub mod units;
 
 pub use error::{CommandError, UsageError};
-pub use execute::execute;
+pub use execute::{Progress, execute, repeat};
 pub use parse::{Command, Parsed, parse};
 pub use response::Response;

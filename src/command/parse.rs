@@ -200,6 +200,21 @@ pub enum Command {
         /// Whether commands are timed from here on.
         on: bool,
     },
+    /// `step [N]`
+    Step {
+        /// Events that people are told.
+        count: u64,
+    },
+    /// `back [N]`
+    Back {
+        /// Commands that are taken back.
+        count: usize,
+    },
+    /// `goto TIME`
+    GoTo {
+        /// Virtual time.
+        time: Time,
+    },
     /// `history [N]`
     History {
         /// At most so many lines, the latest.

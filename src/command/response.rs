@@ -114,6 +114,20 @@ pub enum Response {
         /// Virtual time.
         now: Time,
     },
+    /// Of `step`.
+    Stepped {
+        /// What happened.
+        events: Vec<EventReport>,
+        /// Virtual time.
+        now: Time,
+    },
+    /// Of `back`, and of `goto` into the past.
+    WentBack {
+        /// The commands that were taken back, as they were typed.
+        undone: Vec<String>,
+        /// Virtual time.
+        now: Time,
+    },
     /// Of `clients`.
     ClientsStarted {
         /// What they are to do.

@@ -9,6 +9,7 @@
 mod complete;
 mod error;
 mod interrupt;
+mod journal;
 mod open;
 mod output;
 mod prompt;

@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use super::complete::Names;
 use super::interrupt::Interrupt;
+use super::journal::Journal;
 use super::open;
 use super::scratch;
 use super::{Output, ShellError};
 use crate::cluster::Cluster;
 use crate::command::render::lasted;
 use crate::command::split::{self, Statement};
-use crate::command::{Command, CommandError, Parsed, Response, execute, parse};
+use crate::command::{Command, CommandError, Parsed, Response, escape, execute, parse};
 use crate::types::Time;
 
 /// Whether more lines are wanted.
@@ -41,6 +42,8 @@ pub(super) trait Terminal {
 /// An open cluster and its output.
 pub struct Session {
     cluster: Cluster,
+    /// In memory, where it can be done again.
+    journal: Option<Journal>,
     output: Output,
     directory: Option<PathBuf>,
     failures: u64,
@@ -52,8 +55,10 @@ pub struct Session {
 impl Session {
     /// A session on `cluster`, whose files are in `directory` if it has any.
     pub fn new(cluster: Cluster, output: Output, directory: Option<PathBuf>) -> Session {
+        let journal = directory.is_none().then(|| Journal::new(cluster.config().clone()));
         Session {
             cluster,
+            journal,
             output,
             directory,
             failures: 0,
@@ -164,6 +169,7 @@ impl Session {
         line: Option<u64>,
         terminal: Option<&mut dyn Terminal>,
     ) -> io::Result<Flow> {
+        let text: Vec<String> = statement.words.iter().map(|word| escape::word(&word.bytes)).collect();
         let parsed = match parse(statement) {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -174,7 +180,7 @@ impl Session {
         let Parsed { spec, command } = parsed;
         command.keys().into_iter().for_each(|key| self.names.use_key(key));
         let started = self.is_timing.then(now);
-        match self.perform(spec.name, command, terminal) {
+        match self.perform(spec.name, (text.join(" "), command), terminal) {
             Ok(None) => Ok(Flow::Continue),
             Ok(Some(response)) => {
                 self.failures += u64::from(!response.ok());
@@ -211,7 +217,7 @@ impl Session {
     fn perform(
         &mut self,
         name: &str,
-        command: Command,
+        (text, command): (String, Command),
         terminal: Option<&mut dyn Terminal>,
     ) -> Result<Option<Response>, CommandError> {
         let command = match (command, terminal) {
@@ -234,8 +240,21 @@ impl Session {
             }
             (command, _) => command,
         };
-        let output = &mut self.output;
-        execute(&mut self.cluster, command, &mut |loaded| output.loading(name, loaded)).map(Some)
+        let Some(journal) = &mut self.journal else {
+            let output = &mut self.output;
+            return execute(&mut self.cluster, command, &mut |loaded| output.loading(name, loaded)).map(Some);
+        };
+        let travelled = match command {
+            Command::Back { count } => journal.back(count, &self.interrupt)?,
+            Command::GoTo { time } if time < self.cluster.now() => journal.go_to(time, &self.interrupt)?,
+            command => {
+                let output = &mut self.output;
+                let progress = &mut |loaded| output.loading(name, loaded);
+                return journal.execute(&mut self.cluster, (text, command), progress).map(Some);
+            }
+        };
+        self.cluster = travelled.cluster;
+        Ok(Some(Response::WentBack { undone: travelled.undone, now: self.cluster.now() }))
     }
 
     fn tell_time(&mut self, started: Option<Instant>) {

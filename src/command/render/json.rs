@@ -89,6 +89,8 @@ fn fill(object: Object, response: &Response) -> Object {
         Response::Faulted(report) => faults::faulted(object, report),
         Response::Healed(report) => faults::healed(object, report),
         Response::Advanced { now } => object.time("virtual_us", *now),
+        Response::Stepped { events, now } => object.list("events", events, event).time("virtual_us", *now),
+        Response::WentBack { undone, now } => object.with("undone", undone).time("virtual_us", *now),
         Response::ClientsStarted { options, until } => object
             .with("done", false)
             .with("clients", options.clients)

@@ -73,6 +73,8 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::Faulted(report) => faults::faulted(&mut page, report, look),
         Response::Healed(report) => faults::healed(&mut page, report),
         Response::Advanced { now } => page.line(&format!("virtual time {}", clock(*now))),
+        Response::Stepped { events, now } => stepped(&mut page, events, *now),
+        Response::WentBack { undone, now } => went_back(&mut page, undone, *now),
         Response::ClientsStarted { options, until } => clients_started(&mut page, options, *until),
         Response::ClientsEnded(report) => metrics::clients(&mut page, report, look),
         Response::Clock { now, event_hash } => {
@@ -222,6 +224,22 @@ fn clients_started(page: &mut Page, options: &ClientsOptions, until: Time) {
     page.line(&format!("{clients} at work, {} reads, until {} of virtual time", percent(options.reads), clock(until)));
     page.dim("they go on while commands run and with advance");
 }
+
+fn stepped(page: &mut Page, events: &[EventReport], now: Time) {
+    list(page, events);
+    page.line(&format!("virtual time {}", clock(now)));
+}
+
+fn went_back(page: &mut Page, undone: &[String], now: Time) {
+    undone.iter().take(SHOWN_UNDONE).for_each(|command| page.row(&format!("undone: {command}")));
+    if undone.len() > SHOWN_UNDONE {
+        page.dim(&format!("and {}", counted(len(undone) - SHOWN_UNDONE as u64, "more command")));
+    }
+    page.line(&format!("virtual time {}", clock(now)));
+}
+
+/// Commands that are named when they are taken back.
+const SHOWN_UNDONE: usize = 10;
 
 fn list(page: &mut Page, events: &[EventReport]) {
     let widest = events.iter().filter_map(|event| event.node.as_ref()).map(String::len).max().unwrap_or(0);

@@ -61,6 +61,48 @@ pub(super) const ADVANCE: Spec = Spec {
     build: |given| Ok(Command::Advance { duration: given.duration()? }),
 };
 
+pub(super) const STEP: Spec = Spec {
+    name: "step",
+    aliases: &[],
+    group: Group::Time,
+    arguments: &[Argument { name: "N", kind: Kind::Count, optional: true }],
+    repeats: 0,
+    flags: &[],
+    summary: "Plays what happens next, until there are N events that people are told, one unless told otherwise; at most 10 \
+              seconds of virtual time.",
+    example: "kill node2; step 3",
+    build: |given| Ok(Command::Step { count: given.optional_count().unwrap_or(1).max(1) }),
+};
+
+pub(super) const BACK: Spec = Spec {
+    name: "back",
+    aliases: &["undo"],
+    group: Group::Time,
+    arguments: &[Argument { name: "N", kind: Kind::Count, optional: true }],
+    repeats: 0,
+    flags: &[],
+    summary: "Takes the last N commands back that changed something, one unless told otherwise, by doing again what was \
+              before. Reads do not count. In memory only.",
+    example: "removenode node3; back",
+    build: |given| {
+        let count = given.optional_count().unwrap_or(1).max(1);
+        Ok(Command::Back { count: usize::try_from(count).unwrap_or(usize::MAX) })
+    },
+};
+
+pub(super) const GOTO: Spec = Spec {
+    name: "goto",
+    aliases: &[],
+    group: Group::Time,
+    arguments: &[Argument { name: "TIME", kind: Kind::Duration, optional: false }],
+    repeats: 0,
+    flags: &[],
+    summary: "Goes to a moment of virtual time: on, or back to it, where what was under way is stopped. Into the past in \
+              memory only.",
+    example: "advance 5s; goto 2s",
+    build: |given| Ok(Command::GoTo { time: given.duration()? }),
+};
+
 pub(super) const CLIENTS: Spec = Spec {
     name: "clients",
     aliases: &[],
