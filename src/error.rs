@@ -197,6 +197,17 @@ pub enum Error {
         /// The node.
         label: String,
     },
+    /// E136: a ring change needs a node that has yet to get back what it lost. The ring is as before.
+    #[error(
+        "KV-E136 node '{label}' has lost data and gets it back once {} {} up, and the change needs it: the ring is as before; bring {} back first (at the prompt: restart {})",
+        .awaited.join(" and "), if .awaited.len() == 1 { "is" } else { "are" }, if .awaited.len() == 1 { "it" } else { "them" }, .awaited.first().map_or("", String::as_str)
+    )]
+    HeirRecovering {
+        /// The node.
+        label: String,
+        /// Whom it waits for.
+        awaited: Vec<String>,
+    },
     /// E136: the removal of dead nodes needs another that is down too. The ring is as before.
     #[error(
         "KV-E136 node '{label}' does not answer, and the change needs it: the ring is as before; restart {label} first, or remove it too: removenode {} --force", .leavers.join(" ")
@@ -239,6 +250,7 @@ impl Error {
             | Error::NodePaused { .. }
             | Error::NotPaused { .. }
             | Error::ChangeAborted { .. }
+            | Error::HeirRecovering { .. }
             | Error::HeirDown { .. } => "KV-E136",
             Error::NoQuorum { .. } => "KV-E201",
             Error::WriteTimeout { .. } | Error::ReadTimeout { .. } => "KV-E202",

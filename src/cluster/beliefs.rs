@@ -115,12 +115,18 @@ impl Cluster {
         let has_stopped = |voter: &&NodeId| matches!(self.state(**voter), "stopped" | "read-only");
         let stopped = self.topology.record().voters.iter().find(has_stopped);
         match (down.as_slice(), missing, stopped) {
-            ([first, ..], ..) => format!(
-                "bring them back until a majority is up (at the prompt: restart {}); if they are gone for good: \
-                 removenode {} --force",
-                self.label(*first),
-                self.labels_of(&down).join(" ")
-            ),
+            ([first, ..], ..) => {
+                let back =
+                    format!("bring them back until a majority is up (at the prompt: restart {})", self.label(*first));
+                // A change under way has to end before another.
+                match self.ring_change() {
+                    Some(_) => back,
+                    None => format!(
+                        "{back}; if they are gone for good: removenode {} --force",
+                        self.labels_of(&down).join(" ")
+                    ),
+                }
+            }
             ([], [paused, ..], _) => format!("let them go on (at the prompt: resume {})", self.label(*paused)),
             ([], [], Some(stopped)) => {
                 let stopped = self.label(*stopped);

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::account::RingAccount;
+use super::node::Node;
 use super::report::RingChangeReport;
 use super::{Cluster, NodeId};
 use crate::error::Error;
@@ -310,6 +311,12 @@ impl Cluster {
         if is_forced && self.is_down(silent) && nodes.len() < members.len() {
             let leavers = nodes.into_iter().map(|node| self.label(node)).collect();
             return Error::HeirDown { label, leavers };
+        }
+        let leader = self.ready_leader().and_then(|leader| self.agent(leader));
+        let awaited = leader.map(|leader| self.labels_of(&leader.awaited_by(silent))).unwrap_or_default();
+        let is_recovering = self.nodes.get(&silent).is_some_and(Node::is_recovering);
+        if is_recovering && !awaited.is_empty() {
+            return Error::HeirRecovering { label, awaited };
         }
         Error::ChangeAborted { label }
     }

@@ -42,6 +42,7 @@ mod repair;
 mod report;
 mod requests;
 mod settle;
+mod shortfall;
 mod stop;
 mod story;
 mod succession;

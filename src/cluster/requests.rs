@@ -1,6 +1,5 @@
 //! The client's side: requests in, answers and errors out.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,12 +7,11 @@ use super::coordinator::Hopeless;
 use super::event::{Event, TaskId};
 use super::metrics::{Ending, Metrics, OperationKind};
 use super::report::{Answer, OperationCounts, ReadReport, WriteReport};
+use super::shortfall::DOWN;
 use super::{Cluster, NodeId, OperationId, RequestOptions};
-use crate::error::{DISK_FULL, Error};
-use crate::protocol::hlc::MAX_AHEAD;
-use crate::protocol::operation::{Outcome, Shortfall, Silence};
+use crate::error::Error;
+use crate::protocol::operation::Outcome;
 use crate::sim::trace::TraceEvent;
-use crate::topology::{Need, NoPlan};
 use crate::types::{Entry, Key, Level, LimitError, Replicas, Stamp, Time};
 
 /// Clients that wait, and answers that wait for them.
@@ -257,31 +255,6 @@ impl Cluster {
         Err(Error::NoQuorum { needed: level.need(replicas.len()), reachable: 0, missing })
     }
 
-    fn no_plan(&self, no_plan: NoPlan) -> Error {
-        match no_plan {
-            NoPlan::NoNodes => Error::NoNodes,
-            NoPlan::TooFewReplicas { need, replicas } => {
-                let up = |node: &&NodeId| self.nodes.get(node).is_some_and(|node| node.is_serving());
-                let (up, down): (Vec<_>, Vec<_>) = replicas.as_slice().iter().partition(up);
-                let missing =
-                    down.iter().map(|node| (self.label(*node), self.silence(*node, None, DOWN.into()))).collect();
-                Error::NoQuorum { needed: usize::from(need), reachable: up.len(), missing }
-            }
-        }
-    }
-
-    /// What the coordinator believes, and why, as the operator sees it.
-    fn too_few_alive(&self, coordinator: NodeId, need: &Need) -> Error {
-        let is_alive = |node: &&NodeId| self.is_believed_alive(coordinator, **node);
-        let (alive, dead): (Vec<&NodeId>, Vec<&NodeId>) = need.replicas.as_slice().iter().partition(is_alive);
-        let why = |node: NodeId| {
-            let belief = format!("{} takes it for dead", self.label(coordinator)).into();
-            (self.label(node), self.silence(node, Some(coordinator), belief))
-        };
-        let missing = dead.into_iter().map(|node| why(*node)).collect();
-        Error::NoQuorum { needed: usize::from(need.need), reachable: alive.len(), missing }
-    }
-
     /// A machine has come to its outcome.
     pub(super) fn on_client_outcome(&mut self, id: OperationId, node: NodeId, task: TaskId, outcome: Outcome) {
         let now = self.now_at(node);
@@ -418,54 +391,6 @@ impl Cluster {
         self.task(node, task).map(|state| (state.replicas, usize::from(state.needed)))
     }
 
-    fn no_quorum(&self, coordinator: NodeId, shortfall: &Shortfall) -> Error {
-        let needed = usize::from(shortfall.needed);
-        Error::NoQuorum { needed, reachable: shortfall.acks.len(), missing: self.missing(coordinator, shortfall) }
-    }
-
-    fn timeout(&self, coordinator: NodeId, shortfall: &Shortfall, is_write: bool) -> Error {
-        let needed = usize::from(shortfall.needed);
-        let (acks, missing) = (self.labels_of(shortfall.acks.as_slice()), self.missing(coordinator, shortfall));
-        if is_write {
-            Error::WriteTimeout { needed, acks, missing }
-        } else {
-            Error::ReadTimeout { needed, acks, missing }
-        }
-    }
-
-    fn missing(&self, coordinator: NodeId, shortfall: &Shortfall) -> Vec<(String, Cow<'static, str>)> {
-        let reason = |node: NodeId, silence: Silence| match silence {
-            Silence::NoAnswer => "no answer".into(),
-            Silence::ReadOnly => DISK_FULL.into(),
-            Silence::Stopped => "stopped, a flush failed".into(),
-            Silence::Recovering => "recovering".into(),
-            Silence::Refused => {
-                let ahead = self.now_at(coordinator).since(self.now_at(node));
-                let is_skewed = ahead > MAX_AHEAD;
-                if is_skewed {
-                    format!("refused, its clock is {} ms behind", ahead.0 / 1_000).into()
-                } else {
-                    "refused".into()
-                }
-            }
-        };
-        let why = |(node, silence): &(NodeId, Silence)| {
-            (self.label(*node), self.silence(*node, Some(coordinator), reason(*node, *silence)))
-        };
-        shortfall.missing.iter().map(why).collect()
-    }
-
-    /// Why a node says nothing to `coordinator`, as the operator sees it.
-    fn silence(&self, node: NodeId, coordinator: Option<NodeId>, otherwise: Cow<'static, str>) -> Cow<'static, str> {
-        let cut = coordinator.filter(|from| self.network.is_cut(*from, node) || self.network.is_cut(node, *from));
-        match self.nodes.get(&node) {
-            Some(at) if at.process.is_none() => DOWN.into(),
-            Some(at) if !at.is_serving() => "starting".into(),
-            Some(_) if self.faults.is_paused(node) => "paused".into(),
-            _ => cut.map_or(otherwise, |from| format!("partitioned from {}", self.label(from)).into()),
-        }
-    }
-
     /// Clients of a coordinator that has died, or stands still, give up at their deadlines.
     pub(super) fn orphan_clients_of(&mut self, node: NodeId) {
         for (id, deadline) in self.clients.of_coordinator(node) {
@@ -491,8 +416,6 @@ impl Wish {
         }
     }
 }
-
-const DOWN: &str = "down";
 
 /// Operations that may wait for their answer at once: far more than a person starts, few enough to bound memory.
 pub const MAX_IN_FLIGHT: usize = 4_096;

@@ -329,9 +329,9 @@ impl Agent {
     /// nothing of the node. It does not return (MEM-4).
     fn turn_away(&mut self, now: Time, out: &mut Outbox) {
         let back = |event: &Event| match event {
-            Event::Membership(MembershipEvent::Joined { node } | MembershipEvent::Died { node }) => {
-                Some(*node).filter(|node| self.is_out(*node))
-            }
+            Event::Membership(
+                MembershipEvent::Joined { node } | MembershipEvent::Died { node } | MembershipEvent::Left { node },
+            ) => Some(*node).filter(|node| self.is_out(*node)),
             _ => None,
         };
         let gone: Vec<NodeId> = out.events.iter().filter_map(back).collect();

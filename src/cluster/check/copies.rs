@@ -54,7 +54,8 @@ impl Cluster {
             }
         }
         for (id, keys) in owed {
-            findings.notes.push(format!("{} still has to hand over {keys} keys", self.label(id)));
+            let noun = if keys == 1 { "key" } else { "keys" };
+            findings.notes.push(format!("{} still has to hand over {keys} {noun}", self.label(id)));
         }
         findings.add("MOVE-6 (no orphans)", copies, violations);
     }

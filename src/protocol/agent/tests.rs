@@ -290,3 +290,28 @@ fn what_names_no_stage_is_left_with_its_leader() {
     });
     assert_eq!(resumed, Some(None));
 }
+
+/// MEM-4: what it says on its way out reaches a node that has started since, and knows nothing of it.
+#[test]
+fn the_farewell_of_a_removed_node_brings_it_into_no_view() {
+    let mut record = founded(3).record().clone();
+    record.epoch = Epoch(9);
+    record.members.pop();
+    let after = Arc::new(Topology::new(record));
+    let mut world = World::new(3);
+    world.leader();
+    world.mail.clear();
+    world.with(NodeId(3), |agent, now, dice, out| agent.leave(now, dice, out));
+    let farewells = std::mem::take(&mut world.mail);
+    let farewell = farewells.into_iter().find_map(|(from, _, mail)| match mail {
+        Mail::Message(message @ Message::Gossip { .. }) if from == NodeId(3) => Some(message),
+        _ => None,
+    });
+    world.start(NodeId(1), &after);
+    let seen = world.events.len();
+    world.with(NodeId(1), |agent, now, dice, out| agent.on_message(now, NodeId(3), farewell.unwrap(), dice, out));
+    assert!(world.agents[&NodeId(1)].view(world.now).iter().all(|member| member.node != NodeId(3)));
+    assert!(world.agents[&NodeId(1)].membership().is_removed(NodeId(3)));
+    let told = |event: &Event| matches!(event, Event::Membership(MembershipEvent::Left { .. }));
+    assert!(!world.events[seen..].iter().any(|(_, event)| told(event)), "nobody is told of who is out for good");
+}

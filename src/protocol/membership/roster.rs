@@ -156,7 +156,7 @@ fn first_word(member: &Member) -> Option<MembershipEvent> {
         _ if member.record.removed => None,
         Standing::Up | Standing::Suspect => Some(MembershipEvent::Joined { node }),
         Standing::Down => Some(MembershipEvent::Died { node }),
-        Standing::Left => None,
+        Standing::Left => Some(MembershipEvent::Left { node }),
     }
 }
 
