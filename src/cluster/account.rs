@@ -231,7 +231,8 @@ fn lost_note(nodes: &[String], lost: &[Key]) -> Option<String> {
     let more = lost.len() - named.len();
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
     let (keys, nodes) = (lost.len(), nodes.join(", "));
-    let note = format!("lost with {nodes}: the newest version of {keys} keys ({}{rest})", named.join(", "));
+    let noun = if keys == 1 { "key" } else { "keys" };
+    let note = format!("lost with {nodes}: the newest version of {keys} {noun} ({}{rest})", named.join(", "));
     (keys > 0).then_some(note)
 }
 

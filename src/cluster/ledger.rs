@@ -9,7 +9,7 @@
 //! as having lost it. After a reopening only what recovery found is known: the newest version of each key then counts as
 //! acknowledged.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -147,10 +147,14 @@ impl Ledger {
     }
 
     /// `node` was removed with all it held. What nobody else holds is lost: `held` is the newest version of each key
-    /// that is left. Returns, in order, the keys that were lost, which the operator is told and no check asks for again.
+    /// that is left. Returns, in order, the keys that were lost, which the operator is told and no check asks for again. What
+    /// power losses had destroyed before was not lost with the node.
     pub(super) fn destroyed(&mut self, node: NodeId, held: &BTreeMap<Key, Stamp>, now: Time) -> Vec<Key> {
+        let told = self.keys.iter().filter_map(|(key, account)| Some((key, account.acknowledged.as_ref()?)));
+        let gone: BTreeSet<Key> =
+            told.filter(|(key, told)| self.is_destroyed(key, told)).map(|(key, _)| key.clone()).collect();
         let mut lost = Vec::new();
-        self.keys.iter_mut().for_each(|(key, account)| {
+        self.keys.iter_mut().filter(|(key, _)| !gone.contains(*key)).for_each(|(key, account)| {
             let Some(acknowledged) = &mut account.acknowledged else { return };
             acknowledged.confirmed =
                 acknowledged.confirmed.as_slice().iter().filter(|at| **at != node).copied().collect();

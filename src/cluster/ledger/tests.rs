@@ -64,6 +64,9 @@ fn what_went_with_a_node_is_named_once() {
     }
     let expired = Entry { expires: Some(Time(9)), ..entry(5, Some("4")) };
     ledger.acknowledged(&key("expired"), Acknowledged::new(&expired, nodes(&[1]), nodes(&[1])));
+    // Another node's power loss took this one.
+    ledger.acknowledged(&key("destroyed"), Acknowledged::new(&entry(5, Some("5")), nodes(&[2]), nodes(&[2])));
+    ledger.lost_power(NodeId(2), key("destroyed"), entry(5, None).stamp, Stamp::ZERO);
     let held = BTreeMap::from([(key("kept"), entry(5, None).stamp), (key("older"), entry(4, None).stamp)]);
     let mut lost = ledger.destroyed(NodeId(1), &held, Time(9));
     lost.sort_by(|one, other| one.bytes().cmp(other.bytes()));
