@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use self::leftovers::{dropped_ranges, foreign_ranges, has_missed};
+use self::leftovers::{dropped_ranges, has_missed};
 use crate::protocol::hlc::MAX_AHEAD;
 use crate::protocol::membership::Condition;
 use crate::protocol::message::{PAGE_BYTES, PAGE_KEYS, Refusal, Reply, Request};
@@ -158,8 +158,10 @@ impl Replica {
     /// something in a range that the node gains. O(keys held).
     fn look_for_strays(&self) {
         let topology = self.topology.load();
-        let foreign = foreign_ranges(self.id, &topology);
-        let has_strays = || !foreign.is_empty() && !self.store.versions(&foreign, None, 1).0.is_empty();
+        let has_strays = || {
+            let foreign: Vec<TokenRange> = topology.foreign_ranges(self.id).collect();
+            !foreign.is_empty() && !self.store.versions(&foreign, None, 1).0.is_empty()
+        };
         self.owing.store(topology.stage().is_some() || has_strays(), Ordering::Release);
     }
 

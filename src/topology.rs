@@ -31,7 +31,9 @@ use serde::{Deserialize, Serialize};
 use crate::ring::{Member, RangeMove, Ring};
 pub use voters::{MAX_VOTERS, founding_voters};
 
-use crate::types::{Epoch, Level, MAX_COPIES, MAX_NODES, MAX_VNODES, NodeId, Replicas, Stamp, Token, check_label};
+use crate::types::{
+    Epoch, Level, MAX_COPIES, MAX_NODES, MAX_VNODES, NodeId, Replicas, Stamp, Token, TokenRange, check_label,
+};
 
 /// How far a ring change has come. See the table in `protocol/ring_change.rs`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -253,6 +255,11 @@ impl Topology {
     /// What moves in the change under way, ascending.
     pub fn moves(&self) -> &[RangeMove] {
         self.change.as_ref().map_or(&[], |change| &change.moves)
+    }
+
+    /// The ranges of the ring in force that `node` does not own, ascending.
+    pub fn foreign_ranges(&self, node: NodeId) -> impl Iterator<Item = TokenRange> {
+        self.ring().ranges().filter(move |(_, owners)| !owners.contains(node)).map(|(range, _)| range)
     }
 
     /// Every node of the ring in force and of the ring that comes, by number, each once. A node whose weight changes

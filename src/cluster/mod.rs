@@ -295,7 +295,7 @@ impl Cluster {
 
     /// Moves virtual time on by `duration`, playing what falls due; less far when interrupted.
     pub fn advance(&mut self, duration: Time) {
-        let until = self.now.plus(duration);
+        let until = self.stop.bound(self.now.plus(duration));
         while self.queue.next_at().is_some_and(|at| at <= until) {
             if self.is_interrupted() {
                 return self.note_clock();

@@ -61,7 +61,7 @@ impl Cluster {
     /// Whether the leader knows what the node says of itself, and the node knows the topology in force.
     fn is_heard_by(&self, leader: &Agent, node: NodeId) -> bool {
         let said = self.agent(node).map(|agent| agent.membership().said(node));
-        said.is_some_and(|said| said == leader.membership().said(node) && said.1 == self.topology.epoch())
+        said.is_some_and(|said| said == leader.membership().said(node) && said.epoch == self.topology.epoch())
     }
 
     /// What is told of something that the leader has seen to.

@@ -14,7 +14,7 @@ use crate::types::Time;
 pub enum StopAt {
     /// When it looks for this time, counted from 0.
     Look(u64),
-    /// When virtual time has come so far.
+    /// When virtual time has come so far: what is due later does not happen.
     Time(Time),
 }
 
@@ -38,6 +38,11 @@ impl Stop {
         self.planned = planned;
         self.looks.set(0);
         self.stopped.set(None);
+    }
+
+    /// Until when a command that would go on until then does.
+    pub(super) fn bound(&self, until: Time) -> Time {
+        if let Some(StopAt::Time(at)) = self.planned { until.min(at) } else { until }
     }
 
     /// Looks whether the command is to stop.

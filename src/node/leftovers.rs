@@ -16,20 +16,14 @@ pub(super) fn dropped_ranges(node: NodeId, known: &Topology, next: &Topology) ->
     gains.filter(|_| is_called_off).map(|moved| moved.range).collect()
 }
 
-/// Whether a node that goes from `known` to `next` may have had a range meanwhile that it has no more: changes have ended, or
-/// one has begun and it knew of none before. Who was in no ring yet has missed nothing.
+/// Whether a node that goes from `known` to `next` may hold what is no longer its own: a change has ended on the way, or the
+/// one under way did not begin where it stood. Who was in no ring yet has missed nothing.
 pub(super) fn has_missed(known: &Topology, next: &Topology) -> bool {
     match next.stage() {
         _ if known.record().members.is_empty() => false,
         Some(_) => known.epoch().next() < next.first_epoch(),
         None => rings(known).any(|ring| !ring.is_empty() && ring != next.record().members),
     }
-}
-
-/// The ranges of a settled topology that `node` does not own, ascending.
-pub(super) fn foreign_ranges(node: NodeId, settled: &Topology) -> Vec<TokenRange> {
-    let foreign = settled.ring().ranges().filter(|(_, owners)| !owners.contains(node));
-    foreign.map(|(range, _)| range).collect()
 }
 
 /// The members of the ring in force, and of the one that comes.

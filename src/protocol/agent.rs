@@ -164,6 +164,7 @@ pub struct Agent {
     changes_led: u64,
     /// The newest term in which it was ready to propose.
     leads_since: Option<u64>,
+    /// Errands that it does not begin again yet.
     rests: errands::Rests,
 }
 

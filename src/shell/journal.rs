@@ -89,23 +89,12 @@ impl Journal {
     pub(super) fn go_to(&mut self, time: Time, interrupt: &Interrupt) -> Result<Travelled, CommandError> {
         let after = self.done.partition_point(|done| done.began < time);
         let mut cluster = self.again(after.saturating_sub(1), interrupt)?;
-        let mut last = self.done.get(..after).and_then(<[Done]>::last).cloned();
-        match &mut last {
-            // This one can be had exactly.
-            Some(Done { command: Command::Advance { duration }, stop, began, .. }) => {
-                (*duration, *stop) = (time.since(*began), None);
-                repeat(&mut cluster, Command::Advance { duration: *duration });
-                drop(cluster.take_clients());
-            }
-            Some(last) => {
-                self.repeat(&mut cluster, last, Some(StopAt::Time(time)))?;
-                last.stop = cluster.stopped().0.map(StopAt::Look).or(last.stop);
-            }
-            None => {}
+        if let Some(last) = after.checked_sub(1).and_then(|last| self.done.get(last)) {
+            self.repeat(&mut cluster, last, Some(StopAt::Time(time)))?;
         }
         let undone = self.done.split_off(after).into_iter().map(|done| done.text).collect();
-        if let (Some(place), Some(last)) = (self.done.last_mut(), last) {
-            *place = last;
+        if let Some(last) = self.done.last_mut() {
+            last.stop = Some(StopAt::Time(time));
         }
         Ok(Travelled { undone, cluster })
     }
@@ -136,6 +125,7 @@ impl Journal {
         }
         cluster.begin_command(stop);
         repeat(cluster, done.command.clone());
+        cluster.begin_command(None);
         // They were told of when they ended.
         drop(cluster.take_clients());
         Ok(())
@@ -150,12 +140,15 @@ fn mark(cluster: &Cluster) -> (Time, u64) {
 /// Whether a command leaves the cluster as it is, whatever comes of it.
 fn only_looks(command: &Command) -> bool {
     use Command as C;
-    matches!(
+    #[rustfmt::skip]
+    let only_looks = matches!(
         command,
         C::PlanAddNode { .. } | C::PlanRemoveNode { .. } | C::Where { .. } | C::Keys { .. } | C::Count | C::Nodes
-    ) || matches!(command, C::Show | C::Stats | C::Status { .. } | C::Members { .. } | C::Leader | C::Ring { .. })
-        || matches!(command, C::Metrics | C::Events { .. } | C::Check | C::Clock | C::Consistency { level: None })
-        || matches!(command, C::ClearScreen | C::Timing { .. } | C::History { .. } | C::Help { .. } | C::Exit)
+        | C::Show | C::Stats | C::Status { .. } | C::Members { .. } | C::Leader | C::Ring { .. } | C::Metrics
+        | C::Events { .. } | C::Check | C::Clock | C::Consistency { level: None } | C::ClearScreen | C::Timing { .. }
+        | C::History { .. } | C::Help { .. } | C::Exit
+    );
+    only_looks
 }
 
 /// Reads change caches and clocks, but nobody means them by what is to be taken back.

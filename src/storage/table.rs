@@ -25,7 +25,7 @@ use crate::types::{Entry, Key, Stamp, Time, Token, TokenRange, Value};
 use floors::Floors;
 pub(super) use floors::clip;
 use hint::{Hint, Hinted};
-use slots::Slots;
+use slots::{Bucket, Slots};
 
 mod floors;
 mod hint;
@@ -65,7 +65,7 @@ impl Slot {
 pub(super) struct Table {
     /// A power of two of them, by the token's top bits.
     shards: Box<[Aligned]>,
-    hints: Arc<[Hint]>,
+    hints: Arc<[Hint<Option<Bucket>>]>,
 }
 
 /// A shard that begins with a cache line.
@@ -80,7 +80,7 @@ impl Table {
     /// An empty table of `shards` shards, rounded up to a power of two.
     pub(super) fn new(shards: usize) -> Table {
         let count = shards.clamp(1, MAX_SHARDS).next_power_of_two();
-        let hints: Arc<[Hint]> = (0..count).map(|_| Hint::default()).collect();
+        let hints: Arc<[Hint<Option<Bucket>>]> = (0..count).map(|_| Hint::new()).collect();
         let shard = |shard| Shard::empty(Hinted { hints: Arc::clone(&hints), shard });
         Table { shards: (0..count).map(|index| Aligned(Mutex::new(shard(index)))).collect(), hints }
     }
@@ -215,7 +215,7 @@ impl Usage {
 }
 
 impl Shard {
-    fn empty(hinted: Hinted) -> Shard {
+    fn empty(hinted: Hinted<Option<Bucket>>) -> Shard {
         Shard {
             reads: 0,
             slots: Slots::new(hinted),

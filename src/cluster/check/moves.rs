@@ -9,6 +9,7 @@ use super::copies::{Holders, shown};
 use super::{Cluster, Findings, NodeId};
 use crate::cluster::ledger::Acknowledged;
 use crate::ring::Ring;
+use crate::sim::checkers::moves::needed;
 use crate::topology::Stage;
 use crate::types::{Key, Level, Replicas};
 
@@ -76,9 +77,4 @@ fn is_misplaced(
 
 fn confirmed(told: &Acknowledged, owners: &Replicas) -> usize {
     owners.as_slice().iter().filter(|node| told.confirmed.contains(**node)).count()
-}
-
-/// Answers a level needs of `owners`: all there are where it asks for more.
-fn needed(level: Level, owners: &Replicas) -> usize {
-    level.need(owners.len()).min(owners.len())
 }

@@ -59,7 +59,7 @@ fn only_what_a_change_that_is_called_off_was_to_bring_is_dropped() {
     for stage in [Fencing, Copying] {
         let known = topology(7, members, Some((stage, left)));
         let dropped = dropped_ranges(NodeId(1), &known, &old);
-        let foreign = foreign_ranges(NodeId(1), &old);
+        let foreign: Vec<TokenRange> = old.foreign_ranges(NodeId(1)).collect();
         assert!(covers(&foreign, &dropped) && covers(&dropped, &foreign), "{stage:?}");
         assert_eq!(dropped_ranges(NodeId(3), &known, &old), [], "it gains nothing");
         assert_eq!(dropped_ranges(NodeId(1), &known, &topology(8, left, None)), [], "it came to its end");

@@ -46,7 +46,7 @@ impl Agent {
         let is_up = |node| self.membership.is_up(node);
         let seats = settled.record().next_voters(&is_up).map(|_| Errand::SeatVoters);
         let members = || settled.record().members.iter().map(|member| member.id).filter(|node| is_up(*node));
-        let owing = members().filter(|node| self.membership.said(*node).2.owing);
+        let owing = members().filter(|node| self.membership.said(*node).condition.owing);
         let restorable = members().filter(|node| self.is_recovering(*node) && self.awaited_by(*node).is_empty());
         let errands = seats.into_iter().chain(owing.map(Errand::Return)).chain(restorable.map(Errand::Restore));
         errands.into_iter().find(|errand| !self.rests(*errand, now))
@@ -95,12 +95,12 @@ impl Agent {
     fn life_in_question(&self, errand: Errand) -> u64 {
         match errand {
             Errand::SeatVoters => 0,
-            Errand::Return(node) | Errand::Restore(node) => self.membership.said(node).0,
+            Errand::Return(node) | Errand::Restore(node) => self.membership.said(node).incarnation,
         }
     }
 
     fn is_recovering(&self, node: NodeId) -> bool {
-        self.membership.said(node).2.recovering
+        self.membership.said(node).condition.recovering
     }
 }
 

@@ -39,7 +39,7 @@ use crate::types::{Epoch, NodeId, Time};
 
 pub use self::options::MembershipOptions;
 pub use self::outbox::{MembershipEvent, MembershipOutbox};
-pub use self::record::{Condition, Standing};
+pub use self::record::{Condition, Said, Standing};
 pub use self::wire::{MAX_MESSAGE_BYTES, MAX_RUMOURS};
 
 /// What a node believes of one member.
@@ -257,12 +257,11 @@ impl Membership {
         up.map(|member| (member.record.epoch, member.node)).max_by_key(|(epoch, _)| *epoch)
     }
 
-    /// What `node` has last said of itself, as far as it is heard here: in which incarnation, at which epoch, and in what
-    /// condition it is. O(log members).
-    pub fn said(&self, node: NodeId) -> (u64, Epoch, Condition) {
+    /// What `node` has last said of itself, as far as it is heard here. O(log members).
+    pub fn said(&self, node: NodeId) -> Said {
         let record = if node == self.me { Some(&self.own.record) } else { self.roster.get(node).map(|it| &it.record) };
-        let Record { incarnation, epoch, condition, .. } = record.unwrap_or(&Record::UNHEARD);
-        (*incarnation, *epoch, *condition)
+        let Record { incarnation, epoch, condition, .. } = *record.unwrap_or(&Record::UNHEARD);
+        Said { incarnation, epoch, condition }
     }
 
     /// Whether `node` was removed for good.

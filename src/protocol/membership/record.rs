@@ -31,6 +31,17 @@ pub struct Condition {
     pub recovering: bool,
 }
 
+/// What a member says of itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Said {
+    /// In which incarnation it is; 0 while it is not heard.
+    pub incarnation: u64,
+    /// The epoch of its topology.
+    pub epoch: Epoch,
+    /// What its data is like.
+    pub condition: Condition,
+}
+
 /// What is said of one member. Its owner alone chooses incarnation, heartbeat, epoch and condition; others make it graver.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Record {

@@ -127,12 +127,6 @@ pub(super) fn lost_ranges(moves: &[RangeMove], node: NodeId) -> Arc<[TokenRange]
     lost.map(|moved| moved.range).collect()
 }
 
-/// Ranges that `node` does not own, ascending.
-pub(super) fn foreign_ranges(topology: &Topology, node: NodeId) -> Arc<[TokenRange]> {
-    let foreign = topology.ring().ranges().filter(|(_, owners)| !owners.contains(node));
-    foreign.map(|(range, _)| range).collect()
-}
-
 /// More than half of a set.
 pub(super) fn majority(replicas: &Replicas) -> usize {
     replicas.len() / 2 + 1

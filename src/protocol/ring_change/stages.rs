@@ -249,7 +249,7 @@ impl RingChange {
                 self.send(node, Request::Restored { epoch }, None);
             }
             (None, Goal::Return(node)) => {
-                let discard = (*node, plan::foreign_ranges(&self.topology, *node));
+                let discard = (*node, self.topology.foreign_ranges(*node).collect());
                 self.enter(Phase::Finish);
                 self.send_discards(vec![discard]);
             }

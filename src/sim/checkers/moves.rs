@@ -176,7 +176,7 @@ impl Moves {
 }
 
 /// Answers a level needs of `owners`: all there are where it asks for more.
-fn needed(level: Level, owners: &Replicas) -> usize {
+pub fn needed(level: Level, owners: &Replicas) -> usize {
     let all = owners.len();
     let wanted = match level {
         Level::One => 1,

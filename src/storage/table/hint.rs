@@ -10,18 +10,22 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use super::slots::Bucket;
 use crate::storage::prefetch::prefetch;
 use crate::types::Token;
 
 /// Of one shard: where its buckets begin, and how many there are but one. Never followed, only fetched.
-#[derive(Debug, Default)]
-pub(super) struct Hint {
-    first: AtomicPtr<Option<Bucket>>,
+#[derive(Debug)]
+pub(super) struct Hint<B> {
+    first: AtomicPtr<B>,
     mask: AtomicUsize,
 }
 
-impl Hint {
+impl<B> Hint<B> {
+    /// Of a shard that has no buckets yet.
+    pub(super) fn new() -> Hint<B> {
+        Hint { first: AtomicPtr::default(), mask: AtomicUsize::default() }
+    }
+
     /// Fetches the bucket in which a key of this token lies, if no other pushed it further.
     #[inline]
     pub(super) fn fetch(&self, token: Token) {
@@ -29,22 +33,22 @@ impl Hint {
     }
 
     #[inline]
-    pub(super) fn home(&self, token: Token) -> *const Option<Bucket> {
+    pub(super) fn home(&self, token: Token) -> *const B {
         let place = token.0 as usize & self.mask.load(Ordering::Relaxed);
         self.first.load(Ordering::Relaxed).wrapping_add(place)
     }
 }
 
 /// The hint that a shard keeps true.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Hinted {
-    pub(super) hints: Arc<[Hint]>,
+#[derive(Clone, Debug)]
+pub(super) struct Hinted<B> {
+    pub(super) hints: Arc<[Hint<B>]>,
     pub(super) shard: usize,
 }
 
-impl Hinted {
+impl<B> Hinted<B> {
     /// The buckets are these from now on. Whoever reads one half of the hint of before fetches the wrong line.
-    pub(super) fn moved(&self, buckets: &[Option<Bucket>]) {
+    pub(super) fn moved(&self, buckets: &[B]) {
         if let Some(hint) = self.hints.get(self.shard) {
             hint.first.store(ptr::from_ref(buckets).cast_mut().cast(), Ordering::Relaxed);
             hint.mask.store(buckets.len().wrapping_sub(1), Ordering::Relaxed);

@@ -31,14 +31,14 @@ pub(super) struct Slots {
     len: usize,
     /// Of each bucket whose flag says so, and of no other key. Never walked, as its order is nobody's.
     expiries: HashMap<Key, Time, ByToken<SHARD_BITS_BETWEEN>>,
-    hinted: Hinted,
+    hinted: Hinted<Option<Bucket>>,
 }
 
 impl Slots {
     /// The first so many bytes are what a lookup reads, unless the key expires.
     pub(super) const LOOKED_AT: usize = size_of::<Box<[Option<Bucket>]>>();
 
-    pub(super) fn new(hinted: Hinted) -> Slots {
+    pub(super) fn new(hinted: Hinted<Option<Bucket>>) -> Slots {
         Slots { buckets: Box::default(), len: 0, expiries: HashMap::default(), hinted }
     }
 

@@ -42,7 +42,7 @@ fn who_says_that_it_owes_hands_over_once() {
     world.says(node, OWING);
     world.run(Time(3 * REST.0));
     assert_eq!(world.begun(seen), [(leader, Errand::Return(node))]);
-    assert_eq!(world.agents[&leader].membership().said(node).2, Condition::default());
+    assert_eq!(world.agents[&leader].membership().said(node).condition, Condition::default());
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn who_says_that_it_lost_data_gets_it_back_after_all_have_handed_over() {
     let seen = world.events.len();
     world.says(lost, RECOVERING);
     world.says(owing, OWING);
-    world.until(|world| world.agents[&leader].membership().said(lost).2 == RECOVERING);
+    world.until(|world| world.agents[&leader].membership().said(lost).condition == RECOVERING);
     world.run(Time::SECOND);
     assert_eq!(world.begun(seen), [(leader, Errand::Return(owing)), (leader, Errand::Restore(lost))]);
 }
@@ -81,7 +81,7 @@ fn what_comes_to_nothing_rests_and_is_tried_again() {
     let leader = world.leader();
     let node = world.other_than(leader);
     world.says(node, OWING);
-    world.until(|world| world.agents[&leader].membership().said(node).2 == OWING);
+    world.until(|world| world.agents[&leader].membership().said(node).condition == OWING);
     let seen = world.events.len();
     // It is not missed yet, and does not answer.
     world.cut = Some(node);
@@ -90,7 +90,7 @@ fn what_comes_to_nothing_rests_and_is_tried_again() {
     assert_eq!(world.agents[&leader].errand(world.now), None, "it rests");
     assert_eq!(world.agents[&leader].errand(world.now.plus(REST)), Some(Errand::Return(node)));
     world.cut = None;
-    world.until(|world| world.agents[&leader].membership().said(node).2 == Condition::default());
+    world.until(|world| world.agents[&leader].membership().said(node).condition == Condition::default());
     assert_eq!(world.begun(seen), [(leader, Errand::Return(node)); 2]);
 }
 

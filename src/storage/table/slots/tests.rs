@@ -72,7 +72,7 @@ proptest! {
     #[test]
     fn slots_are_a_map(actions in prop::collection::vec(action(), 0..200)) {
         let keys = crowded();
-        let (mut slots, mut naive) = (Slots::new(Hinted::default()), BTreeMap::new());
+        let (mut slots, mut naive) = (Slots::new(Hinted { hints: Arc::from([]), shard: 0 }), BTreeMap::new());
         for action in actions {
             match action {
                 Action::Insert(k, slot) => {
@@ -97,7 +97,7 @@ proptest! {
 
 #[test]
 fn the_hint_is_where_the_key_is() {
-    let hints: Arc<[Hint]> = (0..3).map(|_| Hint::default()).collect();
+    let hints: Arc<[_]> = (0..3).map(|_| Hint::new()).collect();
     let mut slots = Slots::new(Hinted { hints: Arc::clone(&hints), shard: 1 });
     let (stamp, at) = (Stamp::ZERO, Location { segment: 0, offset: 0, length: 1 });
     let slot = Slot { stamp, expires: None, tombstone: false, at, cached: Place::NONE };
