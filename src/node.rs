@@ -173,7 +173,7 @@ impl Replica {
     /// Applies and buffers `request`; no I/O but reads. `now` judges stamps of the future and expiry.
     pub fn stage(&self, now: Time, request: &Request) -> Result<Staged, Refusal> {
         let (reply, durability) = match request {
-            Request::Put { epoch, key, entry } => self.put(now, *epoch, key, entry)?,
+            Request::Put { epoch, key, entry, .. } => self.put(now, *epoch, key, entry)?,
             Request::Get { epoch, key } => self.get(*epoch, key)?,
             Request::Version { epoch, key } => self.version(*epoch, key)?,
             Request::Fence { topology } => self.fence(topology)?,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kvsim::node::{Durability, Replica};
-use kvsim::protocol::message::{Refusal, Reply, Request};
+use kvsim::protocol::message::{Origin, Refusal, Reply, Request};
 use kvsim::protocol::ring_change::{Change, ChangeStep, Ended, Moved, RingChange};
 use kvsim::ring::{Member, naive::NaiveRing};
 use kvsim::storage::disk::{Disk, MemoryDisk};
@@ -166,7 +166,7 @@ impl World {
 
     fn put(&self, node: NodeId, key: &Key, age: u32) {
         let (epoch, key) = (self.topology.epoch(), key.clone());
-        let request = Request::Put { epoch, key, entry: entry(age) };
+        let request = Request::Put { epoch, key, entry: entry(age), origin: Origin::Client };
         if let Some(Err(Refusal::Behind { .. })) = self.deliver(node, &request) {
             self.deliver(node, &Request::Fence { topology: Arc::clone(&self.topology) }).unwrap().unwrap();
             self.deliver(node, &request).unwrap().ok();
@@ -337,7 +337,7 @@ fn a_dead_donor_is_replaced_by_a_majority_and_hands_over_when_it_returns() {
         .find(|key| world.held(NodeId(1), key).is_some() && !world.topology.replicas(key.token()).contains(NodeId(1)));
     let lost = lost.expect("it lost some key");
     let stale = world.replicas[&NodeId(1)].topology();
-    let request = Request::Put { epoch: stale.epoch(), key: lost.clone(), entry: entry(2) };
+    let request = Request::Put { epoch: stale.epoch(), key: lost.clone(), entry: entry(2), origin: Origin::Client };
     world.deliver(NodeId(1), &request).unwrap().unwrap();
     assert_eq!(world.change(Change::Return(NodeId(1))), Ended::Complete(Moved::default()));
     assert!(world.topology.replicas(lost.token()).as_slice().iter().all(|n| world.held(*n, &lost) == Some(entry(2))));

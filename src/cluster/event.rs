@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::OperationId;
 use crate::protocol::agent::{self, ChangeId};
 use crate::protocol::election;
-use crate::protocol::message::{Refusal, Reply, Request};
+use crate::protocol::message::{Origin, Refusal, Reply, Request};
 use crate::types::{Entry, Key, NodeId, Stamp, TokenRange};
 
 /// Marks the number of a message that belongs to no client's operation.
@@ -189,6 +189,8 @@ fn agent_name(message: &agent::Message) -> &'static str {
 
 fn request_name(request: &Request) -> &'static str {
     match request {
+        Request::Put { origin: Origin::Hint, .. } => "hint",
+        Request::Put { origin: Origin::ReadRepair, .. } => "write back",
         Request::Put { entry, .. } if entry.value.is_none() => "put tombstone",
         Request::Put { .. } => "put",
         Request::Get { .. } => "get",
@@ -263,7 +265,7 @@ fn election_digest(message: &election::Message) -> u64 {
 
 fn request_digest(request: &Request) -> u64 {
     match request {
-        Request::Put { epoch, entry, .. } => Digest(epoch.0).entry(entry).0,
+        Request::Put { epoch, entry, origin, .. } => Digest(epoch.0).entry(entry).number(*origin as u64).0,
         Request::Get { epoch, .. } | Request::Version { epoch, .. } => epoch.0,
         Request::Sync { epoch } | Request::Restored { epoch } => epoch.0,
         Request::Fence { topology } => topology.epoch().0,

@@ -12,8 +12,9 @@ use crate::types::{Entry, Epoch, Key, Stamp, TokenRange};
 /// What a replica is asked.
 #[derive(Clone, Debug)]
 pub enum Request {
-    /// From a coordinator to every replica, for a client's put or delete, and to those a read finds stale: hold this
-    /// version, unless a newer one is held. Lost: sent again until the deadline.
+    /// From a coordinator to every replica, for a client's put or delete, to those a read finds stale, and to those that
+    /// were out of reach: hold this version, unless a newer one is held. Lost: sent again until the deadline, a hint until
+    /// it expires.
     Put {
         /// The plan's epoch.
         epoch: Epoch,
@@ -21,6 +22,8 @@ pub enum Request {
         key: Key,
         /// The version, tombstones included.
         entry: Entry,
+        /// Where it comes from.
+        origin: Origin,
     },
     /// From a coordinator, for a client's get: the newest version held, with its value. Lost: another replica is asked.
     Get {
@@ -99,6 +102,17 @@ pub enum Request {
         /// Ascending, disjoint.
         ranges: Arc<[TokenRange]>,
     },
+}
+
+/// Where the version of a [`Request::Put`] comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// From a client: nobody may have it yet.
+    Client,
+    /// From a coordinator that kept it for a replica out of reach: nobody else may have it.
+    Hint,
+    /// From another replica, where a read met it.
+    ReadRepair,
 }
 
 /// The most keys in one page.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::protocol::message::Origin;
 use crate::protocol::operation::Silence;
 use crate::protocol::ring_change::Change;
 use crate::ring::Member;
@@ -160,7 +161,7 @@ fn a_get_writes_the_newest_version_back() {
     let epoch = cluster.inline.topology().epoch();
     let entry = cluster.entry();
     let newest = entry.stamp.time;
-    let request = Request::Put { epoch, key: key("key"), entry };
+    let request = Request::Put { epoch, key: key("key"), entry, origin: Origin::Client };
     cluster.inline.nodes().get(NodeId(1)).unwrap().stage(newest, &request).unwrap();
     let outcome = cluster.inline.get(key("key"), Level::All).unwrap();
     assert!(

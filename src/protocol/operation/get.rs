@@ -15,7 +15,7 @@ use super::node_list::NodeList;
 use super::reading::Reading;
 use super::write::Write;
 use super::{Outcome, RETRY_EVERY, Step, WIDEN_AFTER};
-use crate::protocol::message::{Refusal, Reply};
+use crate::protocol::message::{Origin, Refusal, Reply};
 use crate::protocol::quorum::Verdict;
 use crate::topology::{ReadPlan, WritePlan};
 use crate::types::{Entry, Key, NodeId, Stamp, Time};
@@ -149,7 +149,7 @@ impl Get {
         if !may_be_short && self.reading.versions().all(|(_, version)| version == stamp) {
             return;
         }
-        let mut repair = Box::new(Write::new(self.repair_plan, self.key.clone(), winner));
+        let mut repair = Box::new(Write::new(self.repair_plan, self.key.clone(), winner, Origin::ReadRepair));
         let holders = self.reading.versions().filter(|(_, version)| *version == stamp);
         holders.for_each(|(node, _)| repair.hold(node));
         if self.reading.plan.blocking_repair && repair.verdict() != Verdict::Won {
@@ -224,8 +224,8 @@ impl Get {
                 }
             }
             Phase::Answered if !holds => {
-                let new = || Box::new(Write::new(self.repair_plan, self.key.clone(), winner.clone()));
-                self.repair.get_or_insert_with(new).send_to(from);
+                let write = || Write::new(self.repair_plan, self.key.clone(), winner.clone(), Origin::ReadRepair);
+                self.repair.get_or_insert_with(|| Box::new(write())).send_to(from);
             }
             _ => {}
         }

@@ -3,7 +3,7 @@
 use super::contacts::Replans;
 use super::write::Write;
 use super::{Outcome, RETRY_EVERY, Step};
-use crate::protocol::message::{Refusal, Reply};
+use crate::protocol::message::{Origin, Refusal, Reply};
 use crate::protocol::quorum::Verdict;
 use crate::topology::WritePlan;
 use crate::types::{Entry, Key, NodeId, Stamp, Time};
@@ -40,7 +40,7 @@ const MOST_RESTAMPS: u8 = 4;
 impl Put {
     #[inline]
     pub(super) fn new(plan: WritePlan, key: Key, entry: Entry, now: Time, deadline: Time) -> Put {
-        let mut write = Write::new(plan, key, entry);
+        let mut write = Write::new(plan, key, entry, Origin::Client);
         write.send_to_all();
         Put {
             replans: Replans::new(plan.epoch),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::contacts::{Contact, Contacts, Errand, State, answers_stay};
 use super::node_list::NodeList;
 use super::{Shortfall, Silence, Step};
-use crate::protocol::message::{Refusal, Request};
+use crate::protocol::message::{Origin, Refusal, Request};
 use crate::protocol::quorum::{Tally, Verdict};
 use crate::topology::{Topology, WritePlan};
 use crate::types::{Entry, Key, NodeId, Stamp};
@@ -33,11 +33,11 @@ pub(super) struct Write {
 impl Write {
     /// Sends nothing until [`Write::send_to_all`] or [`Write::send_to`].
     #[inline]
-    pub(super) fn new(plan: WritePlan, key: Key, entry: Entry) -> Write {
+    pub(super) fn new(plan: WritePlan, key: Key, entry: Entry, origin: Origin) -> Write {
         let stamp = entry.stamp;
         Write {
             plan,
-            request: Request::Put { epoch: plan.epoch, key, entry },
+            request: Request::Put { epoch: plan.epoch, key, entry, origin },
             stamp,
             contacts: Contacts::of(&plan.current, plan.next.as_ref()),
             acks: NodeList::NONE,
