@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use kvsim::protocol::message::{Refusal, Reply, Request};
-use kvsim::protocol::operation::{Operation, Outcome, Step};
+use kvsim::protocol::operation::{NodeList, Operation, Outcome, Step};
 use kvsim::topology::{Need, ReadPlan, WritePlan};
 use kvsim::types::{Entry, Epoch, Key, NodeId, Stamp, Time};
 
@@ -71,15 +71,21 @@ fn operations(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("operation");
     group.bench_function("put/3 replicas", |bench| {
         bench.iter(|| {
-            play(Operation::put(write_plan(None), key.clone(), black_box(new.clone()), NOW, DEADLINE), stored)
+            play(
+                Operation::put(write_plan(None), key.clone(), black_box(new.clone()), NodeList::NONE, NOW, DEADLINE),
+                stored,
+            )
         });
     });
     group.bench_function("put/3 and 3 replicas", |bench| {
         bench.iter(|| {
-            play(Operation::put(write_plan(next), key.clone(), black_box(new.clone()), NOW, DEADLINE), stored)
+            play(
+                Operation::put(write_plan(next), key.clone(), black_box(new.clone()), NodeList::NONE, NOW, DEADLINE),
+                stored,
+            )
         });
     });
-    let get = |next| Operation::get(read_plan(next), write_plan(next), key.clone(), NOW, DEADLINE);
+    let get = |next| Operation::get(read_plan(next), write_plan(next), key.clone(), NodeList::NONE, NOW, DEADLINE);
     let equal = holds(u32::MAX);
     group.bench_function("get/2 of 3 replicas", |bench| bench.iter(|| play(black_box(get(None)), &equal)));
     group.bench_function("get/2 of 3 and 2 of 3 replicas", |bench| bench.iter(|| play(black_box(get(next)), &equal)));

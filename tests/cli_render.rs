@@ -31,6 +31,7 @@ fn write(key: &[u8]) -> WriteReport {
         needed: 2,
         version: stamp(),
         newer: None,
+        hinted: Vec::new(),
         existed: true,
         took: Time(1_349),
     }

@@ -25,6 +25,8 @@ mod faults;
 mod forced;
 #[path = "cluster_behaviour/growth.rs"]
 mod growth;
+#[path = "cluster_behaviour/hints.rs"]
+mod hints;
 #[path = "cluster_behaviour/interruptions.rs"]
 mod interruptions;
 #[path = "cluster_behaviour/leaders.rs"]

@@ -244,6 +244,7 @@ impl Shared {
             nodes: defaults.nodes,
             recover_prefix: self.recover.is_some(),
             latency: self.latency.unwrap_or(defaults.latency),
+            hints: defaults.hints,
             agents: defaults.agents,
         };
         Options {

@@ -119,6 +119,9 @@ impl Cluster {
             agent::Event::Membership(event) => {
                 let (kind, peer, number) = membership_event(&event);
                 self.note(TraceEvent { peer, ..told(kind, number) });
+                if matches!(event, MembershipEvent::Returned { .. } | MembershipEvent::Refuted { .. }) {
+                    self.deliver_hints(node);
+                }
             }
             agent::Event::Elected { term } => {
                 self.note(told("elect", term));
@@ -161,6 +164,7 @@ impl Cluster {
             process.is_serving = topology.label(node).is_some();
         }
         self.with_agent(node, |agent, now, random, out| agent.on_adopted(now, &topology, random, out));
+        self.redirect_hints(node);
         self.tell_condition(node);
     }
 

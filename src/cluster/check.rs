@@ -10,6 +10,7 @@ mod rings;
 #[cfg(test)]
 mod tests;
 
+use self::copies::shown;
 use super::ledger::MAX_FINDINGS;
 use super::node::Node;
 use super::report::CheckReport;
@@ -36,7 +37,7 @@ impl Findings {
 }
 
 impl Cluster {
-    /// Every invariant, now: RING, FILE-1, WAL-3, CACHE-1, MOVE, STAT-1, KV-1, KV-4, ELECT, MEM.
+    /// Every invariant, now: RING, FILE-1, WAL-3, CACHE-1, MOVE, STAT-1, HINT, KV-1, KV-4, ELECT, MEM.
     pub fn check(&mut self) -> CheckReport {
         let mut findings = Findings::default();
         self.note_limits(&mut findings);
@@ -45,6 +46,7 @@ impl Cluster {
         self.check_stores(&mut findings);
         self.check_copies(&mut findings);
         self.check_accounts(&mut findings);
+        self.check_hints(&mut findings);
         self.check_planes(&mut findings);
         let Findings { checked, violations, notes } = findings;
         CheckReport { checked, violations, notes }
@@ -112,6 +114,26 @@ impl Cluster {
         findings.add("WAL-3, CACHE-1", stores, violations);
     }
 
+    /// HINT-2: hints are for replicas of their keys, as far as whoever keeps them knows.
+    fn check_hints(&self, findings: &mut Findings) {
+        let mut violations = Vec::new();
+        let mut hints = 0;
+        for node in self.nodes.values() {
+            let Some(topology) = node.process.as_ref().map(|process| process.replica.topology()) else { continue };
+            if topology.stage().is_some() {
+                continue;
+            }
+            for (target, key) in node.hints.iter() {
+                hints += 1;
+                if !topology.is_replica(target, key.token()) {
+                    let (keeper, target) = (&node.label, self.label(target));
+                    violations.push(format!("HINT-2 {keeper} keeps {} for {target}, which is no replica", shown(key)));
+                }
+            }
+        }
+        findings.add("HINT-2", hints, violations);
+    }
+
     /// STAT-1: what is counted in one place equals what is counted in another.
     fn check_accounts(&self, findings: &mut Findings) {
         let mut violations = Vec::new();
@@ -140,6 +162,12 @@ impl Cluster {
             counts.issued,
             counts.ok + counts.failed + counts.indeterminate + counts.in_flight,
         );
+        let hints = self.hint_counts();
+        equal(
+            "hints created = delivered + expired + dropped, each for its reason, + pending (HINT-1)",
+            hints.created,
+            hints.ended.values().sum::<u64>() + hints.pending,
+        );
         let (mut reads, mut served) = (0, 0);
         for node in self.nodes.values() {
             let Some(process) = &node.process else { continue };
@@ -153,6 +181,6 @@ impl Cluster {
             }
         }
         equal("reads of all nodes = reads the cluster has served", reads, served);
-        findings.add("STAT-1", equations, violations);
+        findings.add("STAT-1, HINT-1", equations, violations);
     }
 }

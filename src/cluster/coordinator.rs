@@ -36,6 +36,8 @@ pub(super) struct Task {
     confirmed: NodeList,
     /// Who is to have the write, the owners of both rings during a change: for the ledger.
     wanted: NodeList,
+    /// For whom a hint was kept.
+    pub(super) hinted: NodeList,
     /// Stamps taken: answers to what was sent with an earlier one say nothing about the last.
     stamping: u8,
     /// Whether a write that completed before this one began has a newer stamp.
@@ -79,6 +81,7 @@ enum Wish {
     Send(NodeId, About, Request),
     Replan(Arc<Topology>),
     Restamp(Stamp),
+    Hint(NodeId),
     Answer(Outcome),
     Wait(Time),
     Drained,
@@ -97,7 +100,9 @@ impl Cluster {
         let Some(topology) = self.topology_at(node) else { return Err(NoPlan::NoNodes.into()) };
         let (plan, repair) = topology.read_and_repair_plans(key.token(), level)?;
         self.check_alive(node, &plan.current, plan.next.as_ref())?;
-        let operation = Operation::get(plan, repair, key.clone(), self.now, deadline);
+        let absent = self.believed_dead(node, &plan.current, plan.next.as_ref());
+        let mut operation = Operation::get(plan, repair, key.clone(), absent, self.now, deadline);
+        operation.repair_in_background();
         self.start_task(node, operation, client, key, level, None, plan.epoch, &plan.current, None);
         Ok(())
     }
@@ -118,7 +123,8 @@ impl Cluster {
         let Some(stamp) = self.next_stamp(node) else { return Err(NoPlan::NoNodes.into()) };
         let entry = Entry { value, stamp, expires };
         self.ledger.wrote(&key, &entry);
-        let operation = Operation::put(plan, key.clone(), entry.clone(), self.now, deadline);
+        let absent = self.believed_dead(node, &plan.current, plan.next.as_ref());
+        let operation = Operation::put(plan, key.clone(), entry.clone(), absent, self.now, deadline);
         let (current, next) = (&plan.current, plan.next.as_ref());
         self.start_task(node, operation, client, key, level, Some(entry), plan.epoch, current, next);
         Ok(())
@@ -132,6 +138,12 @@ impl Cluster {
         };
         let short = std::iter::once(current).chain(next).find(|need| !believes(need));
         short.map_or(Ok(()), |need| Err(Hopeless::TooFewAlive(*need)))
+    }
+
+    /// Whom of both sets the coordinator believes dead.
+    fn believed_dead(&self, node: NodeId, current: &Need, next: Option<&Need>) -> NodeList {
+        let replicas = std::iter::once(current).chain(next).flat_map(|need| need.replicas.as_slice());
+        replicas.copied().filter(|replica| !self.is_believed_alive(node, *replica)).collect()
     }
 
     /// Whether the agent of `observer` takes `node` for alive.
@@ -166,6 +178,7 @@ impl Cluster {
             epoch,
             confirmed: NodeList::NONE,
             wanted: everybody(current, next),
+            hinted: NodeList::NONE,
             stamping: 0,
             is_hidden,
             is_answered: false,
@@ -183,6 +196,7 @@ impl Cluster {
                 Wish::Send(to, about, request) => self.send(node, to, about, Body::Request(request)),
                 Wish::Replan(topology) => self.replan(node, task, &topology),
                 Wish::Restamp(above) => self.restamp(node, task, above),
+                Wish::Hint(target) => self.hint(node, task, target),
                 Wish::Answer(outcome) => self.on_outcome(node, task, outcome),
                 Wish::Wait(until) => return self.set_task_timer(node, task, until),
                 Wish::Drained => return self.end_task(node, task),
@@ -199,6 +213,7 @@ impl Cluster {
             Step::Teach { to } => Wish::Send(to, about, Request::Fence { topology: process.replica.topology() }),
             Step::Replan(topology) => Wish::Replan(topology),
             Step::Restamp { above } => Wish::Restamp(above),
+            Step::Hint { target } => Wish::Hint(target),
             Step::Answer(outcome) => Wish::Answer(outcome),
             Step::Wait => Wish::Wait(state.operation.wake_at()),
             Step::Drained => Wish::Drained,
@@ -216,6 +231,10 @@ impl Cluster {
     ) {
         let Some(state) = self.task(node, task).filter(|state| state.stamping == stamping) else { return };
         let is_stored = matches!(answer, Ok(Reply::Stored { .. }));
+        if is_stored && state.entry.is_none() && state.confirmed.push(from) {
+            self.clients.wrote_back();
+        }
+        let Some(state) = self.task(node, task) else { return };
         if let Some(entry) = state.entry.as_ref().filter(|_| is_stored) {
             let stamp = entry.stamp;
             state.confirmed.push(from);
@@ -309,6 +328,16 @@ impl Cluster {
         state.stamping = state.stamping.wrapping_add(1);
         if let Some(entry) = &mut state.entry {
             entry.stamp = stamp;
+        }
+    }
+
+    /// Keeps what an operation could not bring to `target`.
+    fn hint(&mut self, node: NodeId, task: TaskId, target: NodeId) {
+        let Some(state) = self.task(node, task) else { return };
+        state.hinted.push(target);
+        let (key, number) = (state.key.clone(), state.client.0);
+        if let Some(entry) = state.entry.clone() {
+            self.keep_hint(node, target, key, entry, number);
         }
     }
 

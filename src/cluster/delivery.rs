@@ -92,6 +92,7 @@ impl Cluster {
             (Body::Answer(answer), About::Task { task, stamping, .. }) => {
                 self.on_answer(to, (task, stamping), from, answer);
             }
+            (Body::Answer(answer), About::Hint { id }) => self.on_hint_answer(to, from, id, answer),
             (Body::Answer(answer), About::Change { change, id }) => {
                 self.on_change_answer(to, from, (change, id), answer)
             }

@@ -22,6 +22,8 @@ pub(super) enum Event {
     Upkeep { node: NodeId, life: u64 },
     /// An operation wants to know that time has passed.
     TaskTimer { node: NodeId, task: TaskId },
+    /// A node looks at the hints it keeps.
+    HintCheck { node: NodeId, life: u64 },
     /// A process's agent wants to know that time has passed.
     AgentTimer { node: NodeId, life: u64 },
     /// A node dies: a ring change has reached the stage at which it was to.
@@ -46,6 +48,7 @@ impl Event {
             Event::Committed { node, .. }
             | Event::Upkeep { node, .. }
             | Event::TaskTimer { node, .. }
+            | Event::HintCheck { node, .. }
             | Event::AgentTimer { node, .. }
             | Event::Asked { node, .. } => Some(*node),
             Event::Doomed { .. } | Event::Orphaned(_) | Event::ClientTurn => None,
@@ -74,6 +77,8 @@ pub(super) struct Envelope {
 pub(super) enum About {
     /// A task of the coordinator, for a client's operation, at the stamp that the task had taken then: counted from 0.
     Task { task: TaskId, operation: OperationId, stamping: u8 },
+    /// A hint of the sender.
+    Hint { id: u64 },
     /// A request of a ring change.
     Change { change: ChangeId, id: u64 },
     /// What agents say to each other.
@@ -85,7 +90,7 @@ impl About {
     pub(super) fn number(self) -> u64 {
         match self {
             About::Task { operation, .. } => operation.0,
-            About::Change { id, .. } => id | NO_OPERATION,
+            About::Change { id, .. } | About::Hint { id } => id | NO_OPERATION,
             About::Agent => NO_OPERATION,
         }
     }

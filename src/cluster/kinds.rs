@@ -10,7 +10,7 @@ use super::report::EventReport;
 use crate::sim::trace::TraceEvent;
 
 /// Every kind there is, with what it says; those of the control plane first.
-pub const EVENT_KINDS: [(&str, &str); 31] = [
+pub const EVENT_KINDS: [(&str, &str); 32] = [
     ("meet", "hears of a member for the first time"),
     ("suspect", "takes a member for dead unless it refutes: its silence has reached phi 8, or another says so"),
     ("refuted", "hears from a suspect, which is up after all"),
@@ -34,6 +34,7 @@ pub const EVENT_KINDS: [(&str, &str); 31] = [
     ("start", "coordinates an operation"),
     ("answer", "answers the client"),
     ("replan", "plans an operation anew, by a newer topology"),
+    ("hint", "keeps a version for a replica that did not get it, or says what became of that"),
     ("send", "sends a message"),
     ("deliver", "gets a message"),
     ("local", "asks itself"),
@@ -64,6 +65,7 @@ impl Cluster {
                 "return" => format!("{peer} is up again,"),
                 "left" => format!("{peer} says that it goes"),
                 "removed" => format!("{peer} is out for good"),
+                "hint" => format!("for {peer}"),
                 _ => peer,
             });
         }
@@ -82,6 +84,7 @@ fn numbered(event: &TraceEvent) -> Option<String> {
     let number = event.number;
     match event.kind {
         "send" | "deliver" | "local" | "drop" | "cut" | "duplicate" if number == NO_OPERATION => None,
+        "hint" => (number > 0).then(|| format!("#{number}")),
         "start" | "answer" | "send" | "deliver" | "local" | "drop" | "cut" | "duplicate" => {
             Some(format!("#{}", number & !NO_OPERATION))
         }

@@ -8,6 +8,7 @@ use super::report::RestartReport;
 use super::{Cluster, NodeId, OPERATOR};
 use crate::error::Error;
 use crate::node::{Durability, Replica};
+use crate::protocol::hints::Hints;
 use crate::protocol::hlc::HybridClock;
 use crate::ring::Member;
 use crate::sim::trace::TraceEvent;
@@ -25,6 +26,7 @@ impl Cluster {
         if node.process.take().is_none() {
             return Err(Error::NodeDown { label: label.to_owned() });
         }
+        node.hints.lose_all();
         self.faults.upheaval = self.now;
         self.note(TraceEvent { node: Some(id), ..self.event("kill") });
         self.end_pause(id);
@@ -89,7 +91,8 @@ impl Cluster {
     pub(super) fn insert_node(&mut self, member: &Member) {
         self.labels.insert(member.id, Arc::clone(&member.label));
         let dice = self.streams.stream(&format!("agent {}", member.id.0));
-        self.nodes.insert(member.id, Node::new(Arc::clone(&member.label), HybridClock::new(member.id), dice));
+        let (clock, hints) = (HybridClock::new(member.id), Hints::new(self.config.hints));
+        self.nodes.insert(member.id, Node::new(Arc::clone(&member.label), clock, dice, hints));
     }
 
     /// Opens the log of `id` and starts its process, at `topology` if its log has no newer one.
@@ -135,6 +138,7 @@ impl Cluster {
         self.lose_change_of(id);
         if let Some(node) = self.nodes.get_mut(&id) {
             node.process = None;
+            node.hints.lose_all();
         }
     }
 
@@ -151,9 +155,10 @@ impl Cluster {
             self.forget_faults_of(id);
             self.faults.upheaval = self.now;
             let Some(node) = self.nodes.remove(&id) else { continue };
-            let label = Arc::clone(&node.label);
+            let Node { label, hints, process, .. } = node;
+            self.bury_hints(hints);
             // The files are closed before they go.
-            drop(node);
+            drop(process);
             // What cannot be removed is removed at the next opening, or when the name is used again.
             let removed = if may_go { self.home.remove(&label) } else { Ok(()) };
             notes.extend(removed.err().map(|why| files_remain(&label, &why)));

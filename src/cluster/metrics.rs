@@ -28,7 +28,7 @@ pub(super) struct Metrics {
     puts: OperationAccount,
     gets: OperationAccount,
     deletes: OperationAccount,
-    /// Replicas that a read brought up to date before it was answered.
+    /// Replicas that a read brought up to date, before its answer or behind it.
     pub(super) read_repairs: u64,
 }
 
@@ -111,6 +111,7 @@ impl Cluster {
             in_flight: stats.operations.in_flight,
             messages: self.network.counts(),
             read_repairs: metrics.read_repairs,
+            hints: self.hint_counts(),
             lost_to_skew: self.faults.lost_to_skew,
             cache_hits: stats.nodes.iter().map(|node| node.cache_hits).sum(),
             cache_misses: stats.nodes.iter().map(|node| node.cache_misses).sum(),

@@ -27,6 +27,7 @@ mod coordinator;
 mod delivery;
 mod event;
 mod faults;
+mod hints;
 mod home;
 mod kinds;
 mod ledger;
@@ -61,6 +62,7 @@ pub use stop::StopAt;
 
 use crate::error::Error;
 use crate::protocol::agent::AgentOptions;
+use crate::protocol::hints::HintOptions;
 use crate::protocol::hlc::HybridClock;
 use crate::sim::latency::Latency;
 use crate::sim::network::Network;
@@ -112,6 +114,8 @@ pub struct ClusterConfig {
     pub recover_prefix: bool,
     /// How long a message takes from node to node.
     pub latency: Latency,
+    /// How hints are kept for replicas out of reach.
+    pub hints: HintOptions,
     /// How patient each node's gossip, failure detector and elections are.
     pub agents: AgentOptions,
 }
@@ -130,6 +134,7 @@ impl Default for ClusterConfig {
             max_value: DEFAULT_MAX_VALUE,
             recover_prefix: false,
             latency: Latency::NETWORK,
+            hints: HintOptions::default(),
             agents: AgentOptions::default(),
         }
     }
@@ -349,6 +354,7 @@ impl Cluster {
             Event::Committed { node, life } => self.on_committed(node, life),
             Event::Upkeep { node, life } => self.on_upkeep(node, life),
             Event::TaskTimer { node, task } => self.on_task_timer(node, task),
+            Event::HintCheck { node, life } => self.on_hint_check(node, life),
             Event::AgentTimer { node, life } => self.on_agent_timer(node, life),
             Event::Doomed { node } => self.on_doomed(node),
             Event::Orphaned(id) => self.on_orphaned(id),

@@ -8,6 +8,7 @@ use super::coordinator::Task;
 use super::event::TaskId;
 use crate::node::Replica;
 use crate::protocol::agent::Agent;
+use crate::protocol::hints::Hints;
 use crate::protocol::hlc::HybridClock;
 use crate::sim::queue::Ticket;
 use crate::sim::rng::Rng;
@@ -26,6 +27,8 @@ pub(super) struct Node {
     pub(super) life: u64,
     /// What it held when its power failed, until it is started again.
     pub(super) held_at_power_loss: Option<BTreeMap<Key, Stamp>>,
+    /// What it keeps for others. In memory: lost with its process.
+    pub(super) hints: Hints,
     /// It has left the ring, and only ends the operations it coordinates.
     pub(super) is_retiring: bool,
 }
@@ -40,6 +43,7 @@ pub(super) struct Process {
     pub(super) tasks: BTreeMap<TaskId, Box<Task>>,
     pub(super) commits: GroupCommit,
     pub(super) upkeep_is_due: bool,
+    pub(super) hint_check_is_due: bool,
     /// Whether it answers clients: once it knows a ring that it is in.
     pub(super) is_serving: bool,
     /// Reads of values it has served: the store counts them too (STAT-1).
@@ -50,8 +54,8 @@ pub(super) struct Process {
 }
 
 impl Node {
-    pub(super) fn new(label: Arc<str>, clock: HybridClock, dice: Rng) -> Node {
-        Node { label, clock, dice, process: None, life: 0, held_at_power_loss: None, is_retiring: false }
+    pub(super) fn new(label: Arc<str>, clock: HybridClock, dice: Rng, hints: Hints) -> Node {
+        Node { label, clock, dice, process: None, life: 0, held_at_power_loss: None, hints, is_retiring: false }
     }
 
     /// Starts a process.
@@ -65,6 +69,7 @@ impl Node {
             tasks: BTreeMap::new(),
             commits: GroupCommit::default(),
             upkeep_is_due: false,
+            hint_check_is_due: false,
             is_serving,
             values_read: 0,
             damaged_heard: 0,

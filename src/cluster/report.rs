@@ -7,6 +7,7 @@ pub use beliefs::*;
 pub use faults::*;
 
 use crate::error::Error;
+use crate::protocol::hints::HintCounts;
 use crate::sim::network::MessageCounts;
 use crate::types::{Epoch, Stamp, Time};
 
@@ -38,6 +39,8 @@ pub struct WriteReport {
     pub newer: Option<Stamp>,
     /// For deletes: whether a value was there.
     pub existed: bool,
+    /// Replicas that did not get it and for which the coordinator keeps a hint, as far as it knew when it answered.
+    pub hinted: Vec<String>,
     /// How long it took, in virtual time.
     pub took: Time,
 }
@@ -134,6 +137,10 @@ pub struct Explanation {
     /// Its messages in the order in which they were sent, as far as the trace still has them. What was still on its
     /// way when the client was answered arrives later.
     pub messages: Vec<Message>,
+    /// Replicas that the coordinator did not ask because it takes them for dead.
+    pub taken_for_dead: Vec<String>,
+    /// Replicas for which the coordinator keeps the version until they are back.
+    pub hinted: Vec<String>,
     /// The answer.
     pub answer: Result<Answer, Error>,
 }
@@ -197,8 +204,10 @@ pub struct MetricsReport {
     pub in_flight: u64,
     /// What became of the messages between nodes.
     pub messages: MessageCounts,
-    /// Replicas that a read brought up to date before it was answered.
+    /// Replicas that a read brought up to date, before its answer or behind it.
     pub read_repairs: u64,
+    /// Versions kept for replicas that did not get them.
+    pub hints: HintCounts,
     /// Acknowledged writes that a write which had completed before hides: clocks were wrong.
     pub lost_to_skew: u64,
     /// Reads of values answered by a node's cache.

@@ -10,7 +10,8 @@ use super::report::{Answer, OperationCounts, ReadReport, WriteReport};
 use super::shortfall::DOWN;
 use super::{Cluster, NodeId, OperationId, RequestOptions};
 use crate::error::Error;
-use crate::protocol::operation::Outcome;
+use crate::protocol::hints::HintCounts;
+use crate::protocol::operation::{NodeList, Outcome};
 use crate::sim::trace::TraceEvent;
 use crate::types::{Entry, Key, Level, LimitError, Replicas, Stamp, Time};
 
@@ -21,6 +22,8 @@ pub(super) struct Clients {
     answers: BTreeMap<OperationId, Result<Answer, Error>>,
     counts: OperationCounts,
     metrics: Metrics,
+    /// The accounts of hints that nodes kept which are gone.
+    pub(super) hints_of_gone: HintCounts,
     next_operation: u64,
     next_task: u64,
 }
@@ -61,6 +64,11 @@ impl Clients {
     /// The accounts of operations (STAT-1).
     pub(super) fn counts(&self) -> OperationCounts {
         OperationCounts { in_flight: self.open.len() as u64, ..self.counts }
+    }
+
+    /// A replica took what a read wrote back to it.
+    pub(super) fn wrote_back(&mut self) {
+        self.metrics.read_repairs += 1;
     }
 
     /// The accounts by kind of operation.
@@ -321,9 +329,6 @@ impl Cluster {
         *count += 1;
         let took = self.now.since(client.started);
         self.clients.metrics.ended(client.wish.kind(), ending, took);
-        if let Ok(Answer::Read(report)) = &answer {
-            self.clients.metrics.read_repairs += report.repaired.len() as u64;
-        }
         self.note(TraceEvent {
             node: Some(client.coordinator),
             what,
@@ -347,8 +352,10 @@ impl Cluster {
         newer: Option<Stamp>,
     ) -> Option<WriteReport> {
         let (replicas, needed) = self.plan_of(node, task)?;
+        let hinted = self.task(node, task).map_or(NodeList::NONE, |state| state.hinted);
         let client = self.clients.open.get(&id)?;
         Some(WriteReport {
+            hinted: self.labels_of(hinted.as_slice()),
             key: client.key.bytes().to_vec(),
             replicas: self.labels_of(replicas.as_slice()),
             acks: self.labels_of(acks),

@@ -24,8 +24,33 @@ impl Cluster {
         let started = self.now;
         let answer = self.wait(id);
         let (coordinator, messages) = self.messages_of(id);
-        let coordinator = coordinator.map_or_else(String::new, |node| self.label(node));
-        Ok(Explanation { placement, coordinator, started, took: self.now.since(started), messages, answer })
+        let is_asked = |label: &String| messages.iter().any(|message| message.to == *label);
+        let is_dead = |label: &String| match (coordinator, self.find(label)) {
+            (Some(coordinator), Ok(node)) => !self.is_believed_alive(coordinator, node),
+            _ => false,
+        };
+        let replicas = placement.replicas.iter().filter(|label| !is_asked(label) && is_dead(label));
+        Ok(Explanation {
+            taken_for_dead: replicas.cloned().collect(),
+            hinted: self.hinted_by(id),
+            placement,
+            coordinator: coordinator.map_or_else(String::new, |node| self.label(node)),
+            started,
+            took: self.now.since(started),
+            messages,
+            answer,
+        })
+    }
+
+    /// For whom the coordinator of an operation keeps what they did not get.
+    fn hinted_by(&self, id: OperationId) -> Vec<String> {
+        let hints = self.trace.latest(usize::MAX, None, Some("hint"));
+        hints
+            .into_iter()
+            .filter(|event| event.number == id.0)
+            .filter_map(|event| event.peer)
+            .map(|peer| self.label(peer))
+            .collect()
     }
 
     /// The coordinator of an operation and its messages, in the order in which they were sent.

@@ -221,6 +221,8 @@ impl Inline {
                     flight.restamp(self.clock.stamp());
                     continue;
                 }
+                // In one process a replica that cannot be reached has a failed log: it comes back with the process.
+                Step::Hint { .. } => continue,
                 Step::Answer(outcome) => {
                     flight.end(outcome);
                     continue;

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod detector;
 pub mod election;
+pub mod hints;
 pub mod hlc;
 pub mod membership;
 pub mod message;

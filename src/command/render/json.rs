@@ -118,7 +118,8 @@ fn put(object: Object, written: &Written) -> Object {
 }
 
 fn write(object: Object, report: &WriteReport) -> Object {
-    request(object, &report.replicas, &report.acks, report.needed, Some(report.version), report.took)
+    let object = request(object, &report.replicas, &report.acks, report.needed, Some(report.version), report.took);
+    if report.hinted.is_empty() { object } else { object.with("hinted", &report.hinted) }
 }
 
 fn get(object: Object, read: &ReadReport) -> Object {

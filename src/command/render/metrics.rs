@@ -4,6 +4,7 @@ use super::figures::{counted, grouped, lasted, percent, ratio};
 use super::tables::table;
 use super::{Look, Page};
 use crate::cluster::{ClientsReport, MetricsReport, OperationMetrics};
+use crate::protocol::hints::{HintCounts, HintEnd};
 
 pub(super) fn metrics(page: &mut Page, metrics: &MetricsReport, look: Look) {
     operations(page, &metrics.operations, look);
@@ -23,11 +24,27 @@ pub(super) fn metrics(page: &mut Page, metrics: &MetricsReport, look: Look) {
         percent(ratio(metrics.cache_hits, reads)),
     ));
     page.line(&format!("{} by reads", counted(metrics.read_repairs, "write-back")));
+    page.line(&hints(&metrics.hints));
     if metrics.lost_to_skew > 0 {
         page.line(&format!("acknowledged writes lost to clock skew: {}", grouped(metrics.lost_to_skew)));
     }
     page.dim("times are virtual, of operations that were answered");
     page.dim("next: stats");
+}
+
+/// `5 hints: 3 delivered, 1 expired, 1 pending`.
+fn hints(counts: &HintCounts) -> String {
+    let mut each: Vec<String> = HintEnd::ALL
+        .iter()
+        .map(|end| (counts.ended(*end), end.name()))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, name)| format!("{} {name}", grouped(count)))
+        .collect();
+    if counts.pending > 0 {
+        each.push(format!("{} pending", grouped(counts.pending)));
+    }
+    let hints = counted(counts.created, "hint");
+    if each.is_empty() { hints } else { format!("{hints}: {}", each.join(", ")) }
 }
 
 /// What simulated clients did.

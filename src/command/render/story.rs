@@ -19,6 +19,9 @@ pub(super) fn explained(page: &mut Page, key: &[u8], put: Option<&[u8]>, story: 
     page.line("");
     diagram(page, story, look.width);
     page.line("");
+    for node in &story.taken_for_dead {
+        page.line(&format!("{node} was not asked: {} takes it for dead", story.coordinator));
+    }
     outcome(page, story);
     let late = story.messages.iter().filter(|message| message.end == MessageEnd::OnItsWay).count();
     if late > 0 {
@@ -136,6 +139,9 @@ fn outcome(page: &mut Page, story: &Explanation) {
             if is_majority(report.needed, report.replicas.len()) {
                 let (needed, all) = (report.needed, report.replicas.len());
                 page.dim(&format!("{needed} + {needed} > {all}: whichever {needed} a read asks, one of them has it"));
+            }
+            for node in &story.hinted {
+                page.line(&format!("{} keeps a hint for {node}: the version, until it is back", story.coordinator));
             }
             page.line(&format!("version {}", report.version));
             if report.newer.is_some() {

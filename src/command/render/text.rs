@@ -261,8 +261,12 @@ fn checked(page: &mut Page, report: &CheckReport, look: Look) {
 }
 
 fn write_line(report: &WriteReport) -> String {
+    let hinted = match report.hinted.as_slice() {
+        [] => String::new(),
+        nodes => format!("; a hint is kept for {}", nodes.join(" ")),
+    };
     let newer = report.newer.map_or(String::new(), |_| "; a newer version hides it".to_owned());
-    request_line(&report.replicas, &report.acks, "acks", report.needed, report.took) + &newer
+    request_line(&report.replicas, &report.acks, "acks", report.needed, report.took) + &hinted + &newer
 }
 
 fn read_line(read: &ReadReport) -> String {

@@ -36,7 +36,7 @@ impl Flight {
         let (token, stamp) = (key.token(), entry.stamp);
         let begun = stamp.time;
         Flight {
-            operation: Operation::put(plan, key, entry, begun, begun.plus(TIMEOUT)),
+            operation: Operation::put(plan, key, entry, NodeList::NONE, begun, begun.plus(TIMEOUT)),
             kind: Kind::Put,
             token,
             level,
@@ -53,7 +53,7 @@ impl Flight {
     pub(super) fn get((plan, repair): (ReadPlan, WritePlan), key: Key, level: Level) -> Flight {
         let (token, begun) = (key.token(), Time(0));
         Flight {
-            operation: Operation::get(plan, repair, key, begun, begun.plus(TIMEOUT)),
+            operation: Operation::get(plan, repair, key, NodeList::NONE, begun, begun.plus(TIMEOUT)),
             kind: Kind::Get,
             token,
             level,

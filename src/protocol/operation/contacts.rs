@@ -170,6 +170,13 @@ impl Contacts {
         }
     }
 
+    /// Whoever was silent so far is not waited for any more.
+    pub(super) fn dismiss_silent(&mut self) {
+        for contact in self.as_mut_slice().iter_mut().filter(|contact| contact.state.is_under_way()) {
+            contact.state = State::Idle;
+        }
+    }
+
     /// `node` is not waited for any more.
     pub(super) fn dismiss(&mut self, node: NodeId) {
         if let Some(contact) = self.as_mut_slice().iter_mut().find(|contact| contact.node == node)

@@ -9,6 +9,10 @@
 //! the get began, and may be ordered after it; and an answer to the write-back must not be taken for one about
 //! another version. A replica that says it holds a newer one holds "at least this", which is all that a later read
 //! relies on.
+//!
+//! Below a majority there is no such promise, and nobody waits: where the driver wants it, all other replicas are asked for
+//! their versions once the client has its answer, and the newest is sent to whoever lacks it (Dynamo, DeCandia et al.
+//! 2007, section 5).
 
 use super::contacts::Replans;
 use super::node_list::NodeList;
@@ -29,6 +33,10 @@ pub(super) struct Get {
     repair_plan: WritePlan,
     /// The write-back of the winner. In a box, since agreement is the rule.
     repair: Option<Box<Write>>,
+    /// Who is believed dead.
+    absent: NodeList,
+    /// Whether the others are compared after an answer below a majority.
+    in_background: bool,
     key: Key,
     phase: Phase,
     replans: Replans,
@@ -46,6 +54,8 @@ enum Phase {
     Repairing,
     /// To be answered.
     Ending(Ending),
+    /// Found, and said so; the replicas that were not asked are being asked for their versions.
+    Comparing,
     /// Found, and said so; replies still come.
     Answered,
     /// Nothing more will come of it.
@@ -61,13 +71,22 @@ enum Ending {
 
 impl Get {
     #[inline]
-    pub(super) fn new(plan: ReadPlan, repair_plan: WritePlan, key: Key, now: Time, deadline: Time) -> Get {
+    pub(super) fn new(
+        plan: ReadPlan,
+        repair_plan: WritePlan,
+        key: Key,
+        absent: NodeList,
+        now: Time,
+        deadline: Time,
+    ) -> Get {
         Get {
             replans: Replans::new(plan.epoch),
-            reading: Reading::new(plan, key.clone()),
+            reading: Reading::new(plan, key.clone(), absent),
             winner: None,
             repair_plan,
             repair: None,
+            absent,
+            in_background: false,
             key,
             phase: Phase::Reading,
             ended: false,
@@ -87,14 +106,16 @@ impl Get {
                     return Step::Replan(topology);
                 }
             }
-            Phase::Answered => {}
+            Phase::Comparing | Phase::Answered => {}
         }
         if self.phase == Phase::Answered && self.is_quiet() {
             self.phase = Phase::Closed;
             return Step::Drained;
         }
         let errand = match (self.phase, &mut self.repair) {
-            (Phase::Reading, _) => self.reading.contacts.errand(true).map(|errand| self.reading.step(errand)),
+            (Phase::Reading | Phase::Comparing, _) => {
+                self.reading.contacts.errand(true).map(|errand| self.reading.step(errand))
+            }
             (_, Some(repair)) => repair.contacts.errand(true).map(|errand| repair.step(errand)),
             (_, None) => None,
         };
@@ -117,8 +138,9 @@ impl Get {
                 Verdict::Lost if !self.replans.is_pending() => self.phase = Phase::Ending(Ending::Failed),
                 Verdict::Lost | Verdict::Pending => {}
             },
-            Phase::Answered if self.ended => self.phase = Phase::Closed,
-            Phase::Ending(_) | Phase::Answered | Phase::Closed => {}
+            Phase::Comparing | Phase::Answered if self.ended => self.phase = Phase::Closed,
+            Phase::Comparing if self.reading.contacts.is_quiet() => self.compare(),
+            Phase::Ending(_) | Phase::Comparing | Phase::Answered | Phase::Closed => {}
         }
         if self.ended && matches!(self.phase, Phase::Reading | Phase::Repairing) {
             self.phase = Phase::Ending(Ending::Indeterminate);
@@ -135,9 +157,42 @@ impl Get {
         self.winner = self.reading.best.clone();
         self.reading.contacts.cancel();
         self.phase = Phase::Ending(Ending::Found);
-        if let Some(winner) = self.winner.clone() {
+        if let Some(winner) = self.winner.clone().filter(|_| !self.compares()) {
             self.write_back(winner);
         }
+    }
+
+    pub(super) fn repair_in_background(&mut self) {
+        self.in_background = true;
+    }
+
+    /// Whether the answer is followed by a comparison of all replicas.
+    fn compares(&self) -> bool {
+        self.in_background && !self.reading.plan.blocking_repair
+    }
+
+    /// All that will answer have: the newest version is sent to whoever lacks it, as soon as its value is here.
+    fn compare(&mut self) {
+        let newest = self.reading.newest();
+        if newest > self.reading.best.as_ref().map(|best| best.stamp) {
+            self.reading.want_value(newest);
+            if !self.reading.contacts.is_quiet() {
+                return;
+            }
+        }
+        self.phase = Phase::Answered;
+        self.winner = self.reading.best.clone();
+        let Some(winner) = self.winner.clone() else { return };
+        let mut repair = Box::new(self.new_write(winner));
+        let stamp = repair.stamp;
+        let holders = self.reading.versions().filter(|(_, version)| *version >= Some(stamp));
+        holders.for_each(|(node, _)| repair.hold(node));
+        self.reading.versions().for_each(|(node, _)| repair.send_to(node));
+        self.repair = Some(repair);
+    }
+
+    fn new_write(&self, winner: Entry) -> Write {
+        Write::new(self.repair_plan, self.key.clone(), winner, Origin::ReadRepair, self.absent)
     }
 
     /// Where some replica lacks the winner it is written back: before the answer if the level is a majority and no
@@ -149,7 +204,7 @@ impl Get {
         if !may_be_short && self.reading.versions().all(|(_, version)| version == stamp) {
             return;
         }
-        let mut repair = Box::new(Write::new(self.repair_plan, self.key.clone(), winner, Origin::ReadRepair));
+        let mut repair = Box::new(self.new_write(winner));
         let holders = self.reading.versions().filter(|(_, version)| *version == stamp);
         holders.for_each(|(node, _)| repair.hold(node));
         if self.reading.plan.blocking_repair && repair.verdict() != Verdict::Won {
@@ -163,7 +218,16 @@ impl Get {
 
     /// Gives the outcome. Repairs go on after `Found`, and only after that.
     fn answer(&mut self, ending: Ending) -> Step<'static> {
-        self.phase = if ending == Ending::Found { Phase::Answered } else { Phase::Closed };
+        self.phase = match ending {
+            Ending::Found if self.compares() => {
+                self.reading.ask_the_rest();
+                // Those get as long as one who is to answer a client.
+                self.tick_at = self.tick_at.plus(RETRY_EVERY);
+                Phase::Comparing
+            }
+            Ending::Found => Phase::Answered,
+            Ending::Failed | Ending::Indeterminate => Phase::Closed,
+        };
         let shortfall = || match &self.repair {
             Some(repair) => repair.shortfall(repair.contacts.done()),
             None => self.reading.shortfall(),
@@ -224,8 +288,9 @@ impl Get {
                 }
             }
             Phase::Answered if !holds => {
-                let write = || Write::new(self.repair_plan, self.key.clone(), winner.clone(), Origin::ReadRepair);
-                self.repair.get_or_insert_with(|| Box::new(write())).send_to(from);
+                let mut repair = self.repair.take().unwrap_or_else(|| Box::new(self.new_write(winner.clone())));
+                repair.send_to(from);
+                self.repair = Some(repair);
             }
             _ => {}
         }
@@ -235,7 +300,7 @@ impl Get {
     /// and the refusal is taken as about its write-back; but for one that only reads meet.
     fn on_refusal(&mut self, from: NodeId, refusal: Refusal) {
         let newer = match (self.phase, &mut self.repair) {
-            (Phase::Reading, _) => self.reading.on_refusal(from, refusal),
+            (Phase::Reading | Phase::Comparing, _) => self.reading.on_refusal(from, refusal),
             (_, Some(repair)) if repair.is_due_by_copy(from, &refusal) => {
                 repair.hold(from);
                 None
@@ -266,7 +331,7 @@ impl Get {
 
     pub(super) fn wake_at(&self) -> Time {
         match self.phase {
-            Phase::Reading | Phase::Repairing => self.tick_at.min(self.deadline),
+            Phase::Reading | Phase::Repairing | Phase::Comparing => self.tick_at.min(self.deadline),
             _ => self.deadline,
         }
     }
@@ -282,7 +347,11 @@ impl Get {
         let widened = match (self.phase, &mut self.repair) {
             (Phase::Reading, _) => self.reading.widen(),
             (Phase::Repairing, Some(repair)) => {
-                repair.contacts.nudge();
+                repair.widen();
+                false
+            }
+            (Phase::Comparing, _) => {
+                self.reading.contacts.dismiss_silent();
                 false
             }
             _ => false,

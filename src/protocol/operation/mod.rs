@@ -13,7 +13,8 @@
 //! as it comes; call `on_time` at `wake_at` or later; poll again. Go on until [`Step::Drained`]: replies that come
 //! after the answer still finish repairs. A driver whose replicas answer at once needs neither `wake_at` nor a queue.
 //! Who is silent is sent the request again every [`RETRY_EVERY`] until the answer; a read first asks further
-//! replicas, after [`WIDEN_AFTER`].
+//! replicas, after [`WIDEN_AFTER`]. Who is believed dead is asked only when others are silent. For replicas that a put
+//! did not reach the driver is asked to keep hints.
 //!
 //! A replica of another epoch refuses. If it is behind, the driver teaches it and it is asked again; if the plan is,
 //! the driver plans anew and calls [`Operation::replan_put`] or [`Operation::replan_get`] (or
@@ -75,6 +76,12 @@ pub enum Step<'a> {
     /// The plan is of an old epoch: plan with this topology and call [`Operation::replan_put`] or
     /// [`Operation::replan_get`]. Given once for each newer topology.
     Replan(Arc<Topology>),
+    /// Keep the put's version for this replica, which does not hold it and may be back later: it is believed dead, was
+    /// silent, or could not write. Never asked for a put that failed. It counts for nothing.
+    Hint {
+        /// The replica.
+        target: NodeId,
+    },
     /// Every replica that refused the put did so because of a floor: give it a stamp above this one
     /// ([`Operation::restamp`]).
     Restamp {
@@ -156,16 +163,25 @@ enum Machine {
 }
 
 impl Operation {
-    /// A put (or, with a tombstone, a delete) by `plan`; unanswered at `deadline` it is indeterminate.
+    /// A put (or, with a tombstone, a delete) by `plan`; unanswered at `deadline` it is indeterminate. Replicas that are
+    /// `absent`, believed dead, are asked only when the others are silent.
     #[inline]
-    pub fn put(plan: WritePlan, key: Key, entry: Entry, now: Time, deadline: Time) -> Operation {
-        Operation { machine: Machine::Put(Put::new(plan, key, entry, now, deadline)) }
+    pub fn put(plan: WritePlan, key: Key, entry: Entry, absent: NodeList, now: Time, deadline: Time) -> Operation {
+        Operation { machine: Machine::Put(Put::new(plan, key, entry, absent, now, deadline)) }
     }
 
-    /// A get by `plan`; stale replicas are repaired by `repair`.
+    /// A get by `plan`; stale replicas are repaired by `repair`. Replicas that are `absent`, believed dead, are asked last.
     #[inline]
-    pub fn get(plan: ReadPlan, repair: WritePlan, key: Key, now: Time, deadline: Time) -> Operation {
-        Operation { machine: Machine::Get(Get::new(plan, repair, key, now, deadline)) }
+    pub fn get(plan: ReadPlan, repair: WritePlan, key: Key, absent: NodeList, now: Time, deadline: Time) -> Operation {
+        Operation { machine: Machine::Get(Get::new(plan, repair, key, absent, now, deadline)) }
+    }
+
+    /// Of a get below a majority: once it is answered, the replicas that were not asked are asked for their versions, and
+    /// whoever lacks the newest is sent it. For drivers that can do that behind the client's back.
+    pub fn repair_in_background(&mut self) {
+        if let Machine::Get(get) = &mut self.machine {
+            get.repair_in_background();
+        }
     }
 
     /// What to do next. Equal inputs give equal steps.

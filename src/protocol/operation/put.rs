@@ -2,7 +2,7 @@
 
 use super::contacts::Replans;
 use super::write::Write;
-use super::{Outcome, RETRY_EVERY, Step};
+use super::{NodeList, Outcome, RETRY_EVERY, Step};
 use crate::protocol::message::{Origin, Refusal, Reply};
 use crate::protocol::quorum::Verdict;
 use crate::topology::WritePlan;
@@ -39,8 +39,8 @@ const MOST_RESTAMPS: u8 = 4;
 
 impl Put {
     #[inline]
-    pub(super) fn new(plan: WritePlan, key: Key, entry: Entry, now: Time, deadline: Time) -> Put {
-        let mut write = Write::new(plan, key, entry, Origin::Client);
+    pub(super) fn new(plan: WritePlan, key: Key, entry: Entry, absent: NodeList, now: Time, deadline: Time) -> Put {
+        let mut write = Write::new(plan, key, entry, Origin::Client, absent);
         write.send_to_all();
         Put {
             replans: Replans::new(plan.epoch),
@@ -80,6 +80,9 @@ impl Put {
             return self.write.step(errand);
         }
         if self.phase == Phase::Open && won {
+            if let Some(target) = self.write.next_hint(false) {
+                return Step::Hint { target };
+            }
             self.phase = Phase::Answered;
             return Step::Answer(Outcome::Stored {
                 stamp: self.write.stamp,
@@ -93,12 +96,15 @@ impl Put {
     /// The step of a put that cannot be acknowledged any more; none while it may turn out that nobody has applied it.
     fn give_up(&mut self) -> Option<Step<'static>> {
         let untouched = self.write.is_untouched();
-        if !untouched && !self.ended && self.write.may_prove_untouched() {
+        if !untouched && !self.ended && (self.write.may_prove_untouched() || self.write.wins_above_floor()) {
             return None;
         }
         if let Some(above) = self.write.floor.filter(|_| untouched && self.may_restamp()) {
             self.phase = Phase::Restamping;
             return Some(Step::Restamp { above });
+        }
+        if let Some(target) = self.write.next_hint(true).filter(|_| !untouched) {
+            return Some(Step::Hint { target });
         }
         // Nothing may be sent after this answer: a put that failed must never be seen (KV-6).
         self.phase = Phase::Closed;
@@ -124,6 +130,9 @@ impl Put {
             if !self.write.contacts.is_quiet() {
                 return Step::Wait;
             }
+        }
+        if let Some(target) = self.write.next_hint(true) {
+            return Step::Hint { target };
         }
         self.phase = Phase::Closed;
         Step::Drained
@@ -159,7 +168,7 @@ impl Put {
         if now >= self.deadline {
             self.end();
         } else if self.phase == Phase::Open && now >= self.retry_at {
-            self.write.contacts.nudge();
+            self.write.widen();
             self.retry_at = now.plus(RETRY_EVERY);
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct Reading {
     /// By the index of the contact.
     votes: [Vote; MOST_NODES],
     tally: Tally,
+    /// Who is believed dead: asked last.
+    absent: NodeList,
     /// Whether any replica has answered with its value.
     value_met: bool,
     /// What was sent last; made anew when the next replica is asked for something else.
@@ -53,13 +55,14 @@ impl Vote {
 impl Reading {
     /// Nobody is asked until [`Reading::enlist`].
     #[inline]
-    pub(super) fn new(plan: ReadPlan, key: Key) -> Reading {
+    pub(super) fn new(plan: ReadPlan, key: Key, absent: NodeList) -> Reading {
         Reading {
             contacts: Contacts::of(&plan.current, plan.next.as_ref()),
             responders: NodeList::NONE,
             best: None,
             votes: [Vote::NONE; MOST_NODES],
             tally: Tally::joint(&plan.current, plan.next.as_ref()),
+            absent,
             value_met: false,
             request: Request::Get { epoch: plan.epoch, key: key.clone() },
             plan,
@@ -98,12 +101,14 @@ impl Reading {
         &self.request
     }
 
-    /// Asks as many replicas as are needed and not yet asked, in preference order. A node in both sets counts in both.
+    /// Asks as many replicas as are needed and not yet asked, in preference order, those believed dead last. A node in
+    /// both sets counts in both.
     pub(super) fn enlist(&mut self) {
-        let (current, next) = (self.plan.current, self.plan.next);
+        let (current, next, absent) = (self.plan.current, self.plan.next, self.absent);
         for set in std::iter::once(&current).chain(next.as_ref()) {
             let mut missing = usize::from(set.need).saturating_sub(self.expected(set));
-            for node in set.replicas.as_slice() {
+            let present = set.replicas.as_slice().iter().filter(|node| !absent.contains(**node));
+            for node in present.chain(set.replicas.as_slice()) {
                 let idle = self.contacts.find(*node).filter(|index| self.contacts.state(*index) == State::Idle);
                 if let Some(index) = idle.filter(|_| missing > 0) {
                     self.ask(index, !self.value_met && !self.value_comes());
@@ -122,6 +127,16 @@ impl Reading {
             })
         };
         set.replicas.as_slice().iter().filter(counts).count()
+    }
+
+    /// Asks who was not asked, and is not believed dead, for its version.
+    pub(super) fn ask_the_rest(&mut self) {
+        for index in 0..self.contacts.as_slice().len() {
+            if self.contacts.state(index) == State::Idle && !self.absent.contains(self.contacts.as_slice()[index].node)
+            {
+                self.ask(index, false);
+            }
+        }
     }
 
     /// Whether some replica is being asked for its value.

@@ -1,5 +1,6 @@
 //! Directed tests of each branch.
 
+mod absent;
 mod get;
 mod put;
 mod random;
@@ -108,6 +109,7 @@ fn tell(step: &Step<'_>) -> String {
         Step::Send { request, .. } => panic!("an operation sends no {request:?}"),
         Step::Teach { to } => format!("teach {}", to.0),
         Step::Replan(topology) => format!("replan e{}", topology.epoch().0),
+        Step::Hint { target } => format!("hint {}", target.0),
         Step::Restamp { above } => format!("restamp above {}", above.time.0),
         Step::Answer(outcome) => tell_outcome(outcome),
         Step::Wait => "wait".to_owned(),

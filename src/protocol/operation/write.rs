@@ -26,6 +26,10 @@ pub(super) struct Write {
     /// The highest floor that refused this stamp.
     pub(super) floor: Option<Stamp>,
     tally: Tally,
+    /// Who is believed dead: asked only where the others are silent.
+    absent: NodeList,
+    /// For whom a hint was asked for.
+    hinted: NodeList,
     /// Whether a node that is in no plan any more may have applied it.
     left_behind: bool,
 }
@@ -33,7 +37,7 @@ pub(super) struct Write {
 impl Write {
     /// Sends nothing until [`Write::send_to_all`] or [`Write::send_to`].
     #[inline]
-    pub(super) fn new(plan: WritePlan, key: Key, entry: Entry, origin: Origin) -> Write {
+    pub(super) fn new(plan: WritePlan, key: Key, entry: Entry, origin: Origin, absent: NodeList) -> Write {
         let stamp = entry.stamp;
         Write {
             plan,
@@ -44,6 +48,8 @@ impl Write {
             newer: None,
             floor: None,
             tally: Tally::joint(&plan.current, plan.next.as_ref()),
+            absent,
+            hinted: NodeList::NONE,
             left_behind: false,
         }
     }
@@ -53,13 +59,46 @@ impl Write {
         self.tally.verdict()
     }
 
-    /// Everyone who does not hold the version is to be sent it.
+    /// Everyone who does not hold the version, and is not believed dead, is to be sent it.
     pub(super) fn send_to_all(&mut self) {
-        for contact in self.contacts.as_mut_slice() {
+        let absent = self.absent;
+        self.send_where(|node| !absent.contains(node));
+    }
+
+    fn send_where(&mut self, is_wanted: impl Fn(NodeId) -> bool) {
+        for contact in self.contacts.as_mut_slice().iter_mut().filter(|contact| is_wanted(contact.node)) {
             if contact.state == State::Idle {
                 contact.state = State::Due;
             }
         }
+    }
+
+    /// Takes silence for loss: whoever has no answer is sent the version again, and now also who is believed dead. Where
+    /// some replica has taken it, so is who refused it for its age: repair may have brought it there meanwhile.
+    pub(super) fn widen(&mut self) {
+        self.contacts.nudge();
+        self.send_where(|_| true);
+        if !self.is_untouched() {
+            for contact in self.contacts.as_mut_slice().iter_mut().filter(|contact| contact.state == State::Floored) {
+                contact.state = State::Due;
+            }
+            self.recount();
+        }
+    }
+
+    /// The next replica for which the version is to be kept: it does not hold it, and has not refused it for good. Each
+    /// once. Without `silent` only who was not asked.
+    pub(super) fn next_hint(&mut self, silent: bool) -> Option<NodeId> {
+        let is_wanted = |contact: &&Contact| match contact.state {
+            State::Idle => true,
+            State::Done | State::Floored | State::Failed(Silence::Refused) => false,
+            _ => silent,
+        };
+        let hinted = self.hinted;
+        let mut wanted = self.contacts.as_slice().iter().filter(is_wanted).map(|contact| contact.node);
+        let target = wanted.find(|node| !hinted.contains(*node))?;
+        self.hinted.push(target);
+        Some(target)
     }
 
     /// `node` is to be sent the version, if it is in the plan and was not yet.
@@ -205,6 +244,9 @@ impl Write {
         self.tally = Tally::joint(&self.plan.current, self.plan.next.as_ref());
         let done = self.contacts.done();
         done.as_slice().iter().for_each(|node| self.tally.ack(*node));
+        for contact in self.contacts.as_slice().iter().filter(|contact| matches!(contact.state, State::Failed(_))) {
+            self.tally.fail(contact.node);
+        }
         self.acks = self.acks.as_slice().iter().filter(|node| done.contains(**node)).copied().collect();
     }
 

@@ -6,6 +6,7 @@ use crate::cluster::{
     RepairReport, RingPlan, RingReport, StatusReport, Vitality,
 };
 use crate::command::error::message;
+use crate::protocol::hints::{HintCounts, HintEnd};
 
 pub(super) fn planned(object: Object, plan: &RingPlan) -> Object {
     let balance = |(cv, max_over_mean): (f64, f64)| Object::new().with("cv", cv).with("max_over_mean", max_over_mean);
@@ -40,7 +41,9 @@ pub(super) fn explained(object: Object, key: &[u8], put: Option<&[u8]>, story: &
         .with("token", hex(story.placement.token))
         .with("replicas", &story.placement.replicas)
         .with("coordinator", &story.coordinator)
-        .list("messages", &story.messages, |each| told(each, story));
+        .list("messages", &story.messages, |each| told(each, story))
+        .with("taken_for_dead", &story.taken_for_dead)
+        .with("hinted", &story.hinted);
     let object = match &story.answer {
         Ok(Answer::Written(report)) => object
             .bytes("value", put.unwrap_or_default())
@@ -129,9 +132,17 @@ pub(super) fn metrics(object: Object, metrics: &MetricsReport) -> Object {
         .with("in_flight", metrics.in_flight)
         .object("messages", messages)
         .with("read_repairs", metrics.read_repairs)
+        .object("hints", hints(&metrics.hints))
         .with("lost_to_skew", metrics.lost_to_skew)
         .with("cache_hits", metrics.cache_hits)
         .with("cache_misses", metrics.cache_misses)
+}
+
+fn hints(counts: &HintCounts) -> Object {
+    let object = Object::new().with("created", counts.created);
+    let ended =
+        HintEnd::ALL.iter().fold(object, |object, end| object.with(&end.name().replace(' ', "_"), counts.ended(*end)));
+    ended.with("pending", counts.pending)
 }
 
 pub(super) fn clients(object: Object, report: &ClientsReport) -> Object {

@@ -8,7 +8,7 @@ fn get() -> Operation {
 /// A get whose repairs go to the sets it reads.
 fn get_by(plan: ReadPlan) -> Operation {
     let repair = WritePlan { epoch: plan.epoch, current: plan.current, next: plan.next };
-    Operation::get(plan, repair, key(), START, DEADLINE)
+    Operation::get(plan, repair, key(), NodeList::NONE, START, DEADLINE)
 }
 
 /// As [`get`], with the first questions sent.
@@ -289,7 +289,7 @@ fn a_repair_refused_by_too_many_fails_the_read() {
 fn a_repair_goes_by_the_write_plan_to_both_sets() {
     let plan = read_plan(1, need(&[1, 2, 3], 2), None, true);
     let repair = write_plan(1, need(&[1, 2, 3], 2), Some(need(&[2, 3, 4], 2)));
-    let mut get = Operation::get(plan, repair, key(), START, DEADLINE);
+    let mut get = Operation::get(plan, repair, key(), NodeList::NONE, START, DEADLINE);
     play(&mut get);
     get.on_reply(n(1), value(20));
     assert_eq!(reply(&mut get, 2, version(10)), ["put 2 20 e1", "put 3 20 e1", "put 4 20 e1", "wait"]);
@@ -304,6 +304,7 @@ fn get_at_copying(level_is_majority: bool) -> Operation {
         read_plan(1, old, None, level_is_majority),
         write_plan(1, old, Some(new)),
         key(),
+        NodeList::NONE,
         START,
         DEADLINE,
     );

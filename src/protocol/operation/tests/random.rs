@@ -41,7 +41,7 @@ proptest! {
     }
 
     #[test]
-    fn with_replicas_that_answer_at_once_polling_is_enough(
+    fn with_replicas_that_answer_at_once_only_time_is_waited_for(
         choices in choices(300),
         rings in 0..8u8,
         (reads, writes) in levels(),
@@ -74,6 +74,7 @@ fn worlds_meet_every_outcome() {
         "put failed",
         "repaired",
         "replan",
+        "hint",
         "restamp",
         "stage",
         "stored",

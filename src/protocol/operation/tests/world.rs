@@ -109,6 +109,7 @@ struct Running {
     /// Whether the network repeated the put: then nobody can know what was applied (see the caveats).
     repeated: bool,
     outcome: Option<Outcome>,
+    hinted: BTreeSet<NodeId>,
     drained: bool,
 }
 
@@ -274,14 +275,28 @@ impl World {
         let entry = Entry { value, stamp, expires: None };
         let deadline = self.now.plus(TIMEOUT);
         let plan = self.write_plan(epoch);
-        self.start(Operation::put(plan, key(), entry, self.now, deadline), true, plan, None);
+        let absent = self.some_absent();
+        self.start(Operation::put(plan, key(), entry, absent, self.now, deadline), true, plan, None);
     }
 
     fn start_get(&mut self) {
         let epoch = self.some_epoch();
         let (plan, repair) = (self.read_plan(epoch), self.write_plan(epoch));
-        let machine = Operation::get(plan, repair, key(), self.now, self.now.plus(TIMEOUT));
+        let absent = self.some_absent();
+        let mut machine = Operation::get(plan, repair, key(), absent, self.now, self.now.plus(TIMEOUT));
+        if self.dice.roll(2) == 1 {
+            machine.repair_in_background();
+        }
         self.start(machine, false, repair, self.told);
+    }
+
+    /// Whom a coordinator believes dead, right or wrong. Where nothing is to fail it is never wrong.
+    fn some_absent(&mut self) -> NodeList {
+        if self.faults == Faults::None || self.dice.roll(3) > 0 {
+            return NodeList::NONE;
+        }
+        let nodes: Vec<u32> = self.nodes.keys().copied().collect();
+        nodes.into_iter().filter(|_| self.dice.roll(3) == 1).map(NodeId).collect()
     }
 
     fn start(&mut self, machine: Operation, is_put: bool, plan: WritePlan, bound: Option<Stamp>) {
@@ -297,6 +312,7 @@ impl World {
             round: 0,
             repeated: false,
             outcome: None,
+            hinted: BTreeSet::new(),
             drained: false,
         };
         self.running.push(running);
@@ -323,6 +339,11 @@ impl World {
                 }
                 Step::Restamp { above } => {
                     self.restamp(index, above);
+                }
+                Step::Hint { target } => {
+                    let is_new = self.running[index].hinted.insert(target);
+                    self.check(is_new && self.running[index].is_put, "HINT: twice, or for a get", index);
+                    self.count("hint");
                 }
                 Step::Answer(outcome) => self.answer(index, outcome),
                 Step::Wait => return,
@@ -376,6 +397,8 @@ impl World {
     fn answer(&mut self, index: usize, outcome: Outcome) {
         let running = &self.running[index];
         self.check(running.outcome.is_none(), "answered twice", index);
+        let is_failed = matches!(outcome, Outcome::Failed(_));
+        self.check(!is_failed || running.hinted.is_empty(), "KV-6: a put that failed leaves a hint", index);
         match &outcome {
             Outcome::Stored { stamp, acks, .. } => self.check_stored(index, *stamp, acks),
             Outcome::Found { entry, .. } => self.check_found(index, entry.as_ref()),
@@ -731,7 +754,7 @@ impl World {
             self.fence(node, self.published);
         }
         let (plan, repair) = (self.read_plan(self.published), self.write_plan(self.published));
-        let machine = Operation::get(plan, repair, key(), self.now, self.now.plus(TIMEOUT));
+        let machine = Operation::get(plan, repair, key(), NodeList::NONE, self.now, self.now.plus(TIMEOUT));
         self.start(machine, false, repair, self.told);
         self.deliver_all();
         let last = self.running.last().unwrap();
@@ -765,7 +788,7 @@ impl World {
 
     // Answers at once.
 
-    /// A driver whose replicas answer as they are asked: no machine may ever wait before its answer.
+    /// A driver whose replicas answer as they are asked: where a machine waits, it is for time to pass.
     pub(super) fn run_inline(&mut self) {
         while !self.dice.is_empty() {
             match self.dice.roll(10) {
@@ -780,7 +803,10 @@ impl World {
                 _ => self.start_get(),
             }
             self.deliver_all();
-            self.check_all_over("waits for nothing");
+            while let Some(at) = self.next_wake() {
+                self.pass(at.since(self.now));
+                self.deliver_all();
+            }
         }
     }
 
