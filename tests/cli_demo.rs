@@ -63,7 +63,7 @@ fn what_it_does_not_take_is_refused() {
         assert_eq!(refused.status.code(), Some(2), "{flags:?}");
         assert!(refused.stdout.is_empty() && !refused.stderr.is_empty(), "{flags:?}");
     }
-    let refused = kvsim(&["-c", "demo 12"]);
+    let refused = kvsim(&["-c", "demo 14"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("KV-E401"), "{refused:?}");
 }

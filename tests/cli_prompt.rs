@@ -191,22 +191,22 @@ fn all_data_is_deleted_only_after_a_yes() {
 fn the_walkthrough_waits_after_each_chapter() {
     let folder = temporary();
     let mut terminal = spawn(folder.path(), &["--demo"]);
-    see(&mut terminal, "--- 1 of 11: ");
+    see(&mut terminal, "--- 1 of 13: ");
     see(&mut terminal, MORE);
     terminal.send("\r").expect("a key");
-    see(&mut terminal, "--- 2 of 11: ");
+    see(&mut terminal, "--- 2 of 13: ");
     see(&mut terminal, MORE);
     terminal.send("q\r").expect("keys");
     let (rest, code) = rest_of(terminal);
     assert_eq!(code, 0);
-    assert!(!rest.contains("3 of 11") && !rest.contains("that was it"), "{rest}");
+    assert!(!rest.contains("3 of 13") && !rest.contains("that was it"), "{rest}");
 }
 
 #[test]
 fn ctrl_c_ends_the_walkthrough_within_a_chapter() {
     let folder = temporary();
     let mut terminal = spawn(folder.path(), &["--demo", "--no-pause"]);
-    see(&mut terminal, "--- 3 of 11: ");
+    see(&mut terminal, "--- 3 of 13: ");
     terminal.send(CTRL_C).expect("a key");
     let (rest, code) = rest_of(terminal);
     assert_eq!(code, 130);
@@ -218,11 +218,11 @@ fn a_chapter_at_the_prompt_goes_back_to_it() {
     let folder = temporary();
     let mut terminal = start(folder.path(), &["--ephemeral"]);
     terminal.send("demo 3\r").expect("keys");
-    see(&mut terminal, "--- 3 of 11: ");
+    see(&mut terminal, "--- 3 of 13: ");
     see(&mut terminal, "=> Many small pieces");
     see(&mut terminal, PROMPT);
-    terminal.send("demo 10; count\r").expect("keys");
-    see(&mut terminal, "--- 10 of 11: ");
+    terminal.send("demo 12; count\r").expect("keys");
+    see(&mut terminal, "--- 12 of 13: ");
     terminal.send(CTRL_C).expect("a key");
     see(&mut terminal, "demo stopped: the cluster is as it was");
     see(&mut terminal, PROMPT);

@@ -5,7 +5,7 @@ use super::{Chapter, Scene};
 
 /// In the order in which they are shown. Each fits a window of 24 lines, with the question below it.
 pub(super) const ALL: &[Chapter] =
-    &[PLACES, QUORUM, BALANCE, CACHE, JOINING, LEAVING, DYING, RETURNING, TEARING, CROWD, BENCHMARK];
+    &[PLACES, QUORUM, BALANCE, CACHE, JOINING, LEAVING, DYING, MISSING, RETURNING, TEARING, LEADING, CROWD, BENCHMARK];
 
 const PLACES: Chapter = Chapter {
     title: "a key finds its nodes",
@@ -104,14 +104,31 @@ const DYING: Chapter = Chapter {
     taught: "R + W > N: what is read and what was written always overlap.",
 };
 
+const MISSING: Chapter = Chapter {
+    title: "writes while a node is away",
+    scene: THREE,
+    steps: &[
+        Again("kill node2; advance 5s  # answers not shown"),
+        Say("By now the others take node2 for dead. Whoever coordinates a write does not ask it, and keeps a hint for \
+             it: the version. That is no acknowledgement; the two others give those."),
+        Type("put apple 10"),
+        Type("restart node2"),
+        Type("keys node2"),
+        Say("It knows of no apple. As soon as it is heard to be back, it is brought what it has missed."),
+        Type("advance 1s"),
+        Type("keys node2"),
+    ],
+    taught: "A hint waits for the node that missed a write, and no client does.",
+};
+
 const RETURNING: Chapter = Chapter {
     title: "a node returns",
     scene: THREE,
     steps: &[
         Again("mput apple 1 banana 2 cherry 3; kill node2  # answers not shown"),
         Type("mput apple 10 banana 20"),
-        Say("node2 has missed two writes. Its log has what it had acknowledged; what it missed it does not know. No \
-             quorum read is fooled: one of the others is asked too."),
+        Say("node2 has missed two writes, before anybody knew that it is gone. Its log has what it had acknowledged; \
+             what it missed it does not know. No quorum read is fooled: one of the others is asked too."),
         Type("restart node2"),
         Type("get apple"),
         Say("A read brings the copies it meets up to date. One pass of anti-entropy does it for all keys:"),
@@ -130,9 +147,27 @@ const TEARING: Chapter = Chapter {
         Type("restart node2"),
         Say("Checksums found the torn end; what it held came back from the other two."),
         Again("advance 2s  # answers not shown"),
-        Type("check"),
+        Type("repair"),
     ],
     taught: "One power cut takes no acknowledged write: a quorum had each.",
+};
+
+const LEADING: Chapter = Chapter {
+    title: "the leader dies",
+    scene: FIVE,
+    steps: &[
+        Again("advance 100ms  # answers not shown"),
+        Say("Reads and writes need no leader. Changes of the ring do: one node at a time leads them, elected by a \
+             majority of the voters."),
+        Type("leader"),
+        Again("kill node1  # answers not shown"),
+        Type("put apple 1"),
+        Again("advance 5s  # answers not shown"),
+        Type("leader"),
+        Say("The voters heard no heartbeat any more, and elected another. It has a term of its own: whatever the old \
+             one still says is refused."),
+    ],
+    taught: "Who leads is agreed on by a majority, so there are never two.",
 };
 
 const CROWD: Chapter = Chapter {
@@ -163,8 +198,8 @@ const BENCHMARK: Chapter = Chapter {
 /// What was seen, and what to try.
 pub(super) const CLOSING: &[&str] = &[
     "--- that was it ---",
-    "You saw keys find their nodes by hash alone, many tokens make fair shares, a quorum outlive a dead node, a \
-     torn log recover, and a ring change while everybody went on. check tried every invariant on the way, and found \
+    "You saw keys find their nodes by hash alone, many tokens make fair shares, a quorum outlive a dead node, hints \
+     bring it what it missed, a torn log recover, a leader die, and a ring change while everybody went on. check tried every invariant on the way, and found \
      them kept.",
     "",
     "Now you:  kvsim                     the prompt, on three nodes in ./kvsim-data",

@@ -135,7 +135,8 @@ fn outcome(page: &mut Page, story: &Explanation) {
     match &story.answer {
         Ok(Answer::Written(report)) => {
             let acks = answered(&report.acks, report.replicas.len(), report.needed);
-            page.line(&format!("acknowledged after {took}: {acks} have it"));
+            let have = if report.acks.len() == 1 { "has" } else { "have" };
+            page.line(&format!("acknowledged after {took}: {acks} {have} it"));
             if is_majority(report.needed, report.replicas.len()) {
                 let (needed, all) = (report.needed, report.replicas.len());
                 page.dim(&format!("{needed} + {needed} > {all}: whichever {needed} a read asks, one of them has it"));
@@ -150,12 +151,15 @@ fn outcome(page: &mut Page, story: &Explanation) {
         }
         Ok(Answer::Read(report)) => {
             let acks = answered(&report.acks, report.replicas.len(), report.needed);
-            page.line(&format!("answered after {took}: {acks} were heard"));
+            let heard = if report.acks.len() == 1 { "was" } else { "were" };
+            page.line(&format!("answered after {took}: {acks} {heard} heard"));
             if is_majority(report.needed, report.replicas.len()) {
                 let (needed, all) = (report.needed, report.replicas.len());
                 page.dim(&format!(
                     "{needed} + {needed} > {all}: whichever {needed} have acknowledged a write, one of them was heard"
                 ));
+            } else if report.needed < report.replicas.len() {
+                page.dim("no majority was heard: another replica may have a newer version");
             }
             match (&report.value, report.version) {
                 (Some(value), Some(version)) => {
