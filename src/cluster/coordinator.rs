@@ -275,8 +275,10 @@ impl Cluster {
     fn on_outcome(&mut self, node: NodeId, task: TaskId, outcome: Outcome) {
         let Some(state) = self.task(node, task) else { return };
         state.is_answered = true;
-        if matches!(outcome, Outcome::Stored { .. }) {
-            self.watch_acknowledged(node, task);
+        match outcome {
+            Outcome::Stored { .. } => self.watch_acknowledged(node, task),
+            Outcome::Failed(_) => self.watch_failed(node, task),
+            Outcome::Found { .. } | Outcome::Indeterminate(_) => {}
         }
         let Some(state) = self.task(node, task) else { return };
         let (client, key) = (state.client, state.key.clone());

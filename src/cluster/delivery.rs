@@ -105,12 +105,14 @@ impl Cluster {
     fn serve(&mut self, node: NodeId, from: NodeId, about: About, request: &Request) {
         let now = self.now_at(node);
         self.watch_served(node, request);
+        let before = self.watch_merging(node, request);
         let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut()) else { return };
         let staged = process.replica.stage(now, request);
         if staged.is_ok() && matches!(request, Request::Get { .. }) {
             process.values_read += 1;
         }
         let is_done = staged.is_ok();
+        self.watch_merged(node, before);
         self.hold_staged(node, from, about, staged);
         match request {
             Request::Fence { .. } if is_done => self.on_adopted(node),

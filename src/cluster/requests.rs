@@ -183,6 +183,7 @@ impl Cluster {
         });
         let deadline = self.now.plus(self.config.timeout);
         let client = Client { coordinator, key, wish, level, started: self.now, deadline };
+        self.watch_asked(id, &client.key, client.level);
         self.clients.open.insert(id, client);
         self.ask(id, coordinator, deadline);
         // What cannot even begin is answered at once: nothing was sent.
@@ -328,6 +329,7 @@ impl Cluster {
         };
         *count += 1;
         let took = self.now.since(client.started);
+        self.watch_answered(id, client.coordinator, took);
         self.clients.metrics.ended(client.wish.kind(), ending, took);
         self.note(TraceEvent {
             node: Some(client.coordinator),
@@ -381,6 +383,9 @@ impl Cluster {
         if let Some(entry) = &entry {
             self.ledger.read(&client.key, entry);
         }
+        let (key, found) = (client.key.clone(), entry.as_ref().map(|entry| entry.stamp));
+        self.watch_found(id, node, &key, found);
+        let client = self.clients.open.get(&id)?;
         let value = entry.as_ref().and_then(|entry| entry.visible(self.now_at(node))).map(|value| value.to_vec());
         Some(ReadReport {
             key: client.key.bytes().to_vec(),

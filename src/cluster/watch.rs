@@ -24,6 +24,7 @@ use crate::sim::checkers::Finding;
 use crate::sim::checkers::election::{Elections, Held, Promised, led};
 use crate::sim::checkers::membership::{Believed, Facts, Memberships};
 use crate::sim::checkers::moves::{Acknowledged, Dropped, Moves};
+use crate::sim::checkers::values::Values;
 use crate::sim::latency::Latency;
 use crate::storage::store::Store;
 use crate::topology::{Stage, Topology};
@@ -35,6 +36,7 @@ pub(super) struct Watch {
     pub(super) elections: Elections,
     pub(super) memberships: Memberships,
     pub(super) moves: Moves,
+    pub(super) values: Values,
     /// At most [`MAX_FINDINGS`]: more say nothing new.
     pub(super) violations: Vec<String>,
     /// What each voter's disk was seen to have accepted.
@@ -345,6 +347,7 @@ impl Cluster {
         }
         self.watch = Some(watch);
         self.convict(found);
+        self.watch_stored(node, task);
     }
 
     fn judge_acknowledged(&self, moves: &mut Moves, coordinator: NodeId, task: &Task) -> Vec<Finding> {
@@ -473,3 +476,4 @@ fn holds(store: &Store, key: &Key, stamp: Stamp) -> bool {
 
 #[cfg(test)]
 mod tests;
+mod values;

@@ -109,8 +109,10 @@ const MISSING: Chapter = Chapter {
     scene: THREE,
     steps: &[
         Again("kill node2; advance 5s  # answers not shown"),
-        Say("By now the others take node2 for dead. Whoever coordinates a write does not ask it, and keeps a hint for \
-             it: the version. That is no acknowledgement; the two others give those."),
+        Say(
+            "By now the others take node2 for dead. Whoever coordinates a write does not ask it, and keeps a hint for \
+             it: the version. That is no acknowledgement; the two others give those.",
+        ),
         Type("put apple 10"),
         Type("restart node2"),
         Type("keys node2"),

@@ -185,3 +185,39 @@ fn a_copy_that_is_dropped_before_its_receivers_have_it() {
     cluster.watch_served(A, &discard);
     assert!(caught(&cluster).iter().all(|found| *found == "MOVE-3") && !caught(&cluster).is_empty());
 }
+
+#[test]
+fn a_read_that_finds_less_than_a_majority_has_is_found() {
+    let mut cluster = cluster();
+    let key = Key::new(&b"3"[..]).unwrap();
+    let ask = |cluster: &mut Cluster, found| {
+        cluster.watch_asked(crate::cluster::OperationId(9_999), &key, Level::Quorum);
+        cluster.watch_found(crate::cluster::OperationId(9_999), A, &key, found);
+    };
+    let held = cluster.ledger.account(&key).and_then(|account| account.acknowledged.as_ref()).unwrap().stamp;
+    ask(&mut cluster, Some(held));
+    assert_eq!(caught(&cluster), Vec::<&str>::new());
+    ask(&mut cluster, Some(Stamp { time: Time(held.time.0 - 1), ..held }));
+    ask(&mut cluster, None);
+    assert_eq!(caught(&cluster), ["KV-3", "KV-3"]);
+    cluster.delete(b"3", &RequestOptions::default()).unwrap();
+    ask(&mut cluster, None);
+    assert_eq!(caught(&cluster).len(), 2, "what is deleted need not be found");
+}
+
+#[test]
+fn a_version_that_falls_is_found() {
+    let mut cluster = cluster();
+    let key = Key::new(&b"3"[..]).unwrap();
+    let epoch = cluster.topology.epoch();
+    let held = cluster.ledger.account(&key).and_then(|account| account.acknowledged.as_ref()).unwrap().stamp;
+    let entry = crate::types::Entry { value: None, stamp: held, expires: None };
+    let request = Request::Put { epoch, key: key.clone(), entry, origin: crate::protocol::message::Origin::Client };
+    let node = *cluster.topology.replicas(key.token()).as_slice().first().unwrap();
+    let before = cluster.watch_merging(node, &request);
+    assert_eq!(before, [(key.clone(), Some(held))]);
+    cluster.watch_merged(node, before);
+    assert_eq!(caught(&cluster), Vec::<&str>::new());
+    cluster.watch_merged(node, vec![(key, Some(Stamp::MAX))]);
+    assert_eq!(caught(&cluster), ["KV-9"]);
+}

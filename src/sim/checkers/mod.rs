@@ -7,6 +7,7 @@ pub mod election;
 pub mod history;
 pub mod membership;
 pub mod moves;
+pub mod values;
 
 use crate::types::NodeId;
 

@@ -104,6 +104,12 @@ impl Moves {
         self.chain.insert(record.epoch, (record.clone(), ring, next));
     }
 
+    /// Who owns a token at an epoch at which the ring does not change.
+    pub fn owners(&self, epoch: Epoch, token: Token) -> Option<Replicas> {
+        let (_, ring, next) = self.chain.get(&epoch)?;
+        next.is_none().then(|| ring.owners(token))
+    }
+
     /// MOVE-1: enough of the old and of the new owners hold the write, if the ring changes at its epoch. `holds` says
     /// whether a node has it.
     pub fn on_acknowledged(&mut self, write: &Acknowledged, holds: impl Fn(NodeId) -> bool) -> Vec<Finding> {

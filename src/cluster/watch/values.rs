@@ -1,0 +1,120 @@
+//! What the observer tells the judge of values: at the answers to clients, and at each merge into a replica.
+
+use super::super::event::TaskId;
+use super::super::{Cluster, NodeId, OperationId};
+use super::Watch;
+use crate::protocol::message::Request;
+use crate::sim::checkers::Finding;
+use crate::sim::checkers::values::{Stored, Values};
+use crate::types::{Key, Level, Stamp, Time};
+
+impl Cluster {
+    fn judge(&mut self, judge: impl FnOnce(&Cluster, &mut Values) -> Option<Finding>) {
+        let Some(mut watch) = self.watch.take() else { return };
+        let found = judge(self, &mut watch.values);
+        self.watch = Some(watch);
+        self.convict(found);
+    }
+
+    /// A coordinator is about to tell its client that a write is stored.
+    pub(in crate::cluster) fn watch_stored(&mut self, node: NodeId, task: TaskId) {
+        let Some(mut watch) = self.watch.take() else { return };
+        let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
+        let mut found = None;
+        if let Some(task) = process.and_then(|process| process.tasks.get(&task))
+            && let Some((stamp, level, epoch)) = task.write()
+        {
+            let Watch { values, moves, .. } = &mut *watch;
+            let write = Stored { coordinator: node, key: &task.key, stamp, level };
+            // Who is down, or has lost data, or is past the epoch, is believed what it said.
+            let holds = |node: NodeId| {
+                let up = self.nodes.get(&node).and_then(|node| node.process.as_ref()).map(|process| &process.replica);
+                let here = up.filter(|up| up.topology().epoch() == epoch && !up.is_recovering());
+                // Where a newer version has come since, the record of this one was in the log before it.
+                let durable = |(held, is_written)| held > stamp || held == stamp && is_written;
+                task.has_confirmed(node) && here.is_none_or(|_| self.held_of(node, &task.key).is_some_and(durable))
+            };
+            found = values.on_stored(&write, moves.owners(epoch, task.key.token()).as_ref(), holds);
+        }
+        self.watch = Some(watch);
+        self.convict(found);
+    }
+
+    /// The version of a key that a node holds, and whether it is in its log.
+    fn held_of(&self, node: NodeId, key: &Key) -> Option<(Stamp, bool)> {
+        let store = self.nodes.get(&node)?.process.as_ref()?.replica.store();
+        let version = store.version(store.epoch(), key).ok()?;
+        Some((version.found?, version.staged.is_none()))
+    }
+
+    /// A client asks for a key.
+    pub(in crate::cluster) fn watch_asked(&mut self, operation: OperationId, key: &Key, level: Level) {
+        if let Some(watch) = &mut self.watch {
+            watch.values.on_asked(operation.0, key, level);
+        }
+    }
+
+    /// A client is about to be told what was found.
+    pub(in crate::cluster) fn watch_found(
+        &mut self,
+        operation: OperationId,
+        node: NodeId,
+        key: &Key,
+        found: Option<Stamp>,
+    ) {
+        self.judge(|cluster, values| {
+            values.on_found(operation.0, node, found, |bound| cluster.is_excused(key, bound, found))
+        });
+    }
+
+    /// Whether nobody has to find a version that was acknowledged: it was cleared, lost with its nodes, deleted for good, or
+    /// past what is promised of power losses.
+    fn is_excused(&self, key: &Key, bound: Stamp, found: Option<Stamp>) -> bool {
+        let told = self.ledger.account(key).and_then(|account| account.acknowledged.as_ref());
+        told.is_none_or(|told| {
+            let is_gone = told.is_tombstone || told.is_expired(self.now);
+            let has_lost = |node: &&NodeId| self.ledger.has_lost(**node, key, bound);
+            let lost = told.confirmed.as_slice().iter().filter(has_lost).count();
+            (is_gone && found.is_none()) || lost > 0 && lost >= self.topology.replicas(key.token()).len() / 2
+        })
+    }
+
+    /// A put has failed, for good.
+    pub(in crate::cluster) fn watch_failed(&mut self, node: NodeId, task: TaskId) {
+        let written = self.task(node, task).and_then(|task| Some((task.key.clone(), task.write()?.0)));
+        // A network that repeats messages leaves one case open: see the operation's page.
+        let Some((key, stamp)) = written.filter(|_| self.network.counts().duplicated == 0) else { return };
+        self.judge(|cluster, values| {
+            let holds = |node: &&NodeId| cluster.held_of(**node, &key).is_some_and(|(held, _)| held == stamp);
+            let holders: Vec<NodeId> = cluster.nodes.keys().filter(holds).copied().collect();
+            values.on_failed(node, stamp, &holders)
+        });
+    }
+
+    /// What a node holds of the key that it is about to be given.
+    pub(in crate::cluster) fn watch_merging(&self, node: NodeId, request: &Request) -> Vec<(Key, Option<Stamp>)> {
+        let keys: Vec<&Key> = match request {
+            _ if self.watch.is_none() => Vec::new(),
+            Request::Put { key, .. } => vec![key],
+            Request::Absorb { entries, .. } => entries.iter().map(|(key, _)| key).collect(),
+            _ => Vec::new(),
+        };
+        keys.into_iter().map(|key| (key.clone(), self.held_of(node, key).map(|(held, _)| held))).collect()
+    }
+
+    /// It was given it.
+    pub(in crate::cluster) fn watch_merged(&mut self, node: NodeId, before: Vec<(Key, Option<Stamp>)>) {
+        for (key, before) in before {
+            self.judge(|cluster, values| {
+                values.on_merged(node, before, cluster.held_of(node, &key).map(|(held, _)| held))
+            });
+        }
+    }
+
+    /// A client was answered.
+    pub(in crate::cluster) fn watch_answered(&mut self, operation: OperationId, coordinator: NodeId, took: Time) {
+        // A timer that is due already rings in the next microsecond: time must pass.
+        let timeout = self.config.timeout.plus(Time(1));
+        self.judge(|_, values| values.on_answered(operation.0, coordinator, took, timeout));
+    }
+}
