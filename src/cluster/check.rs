@@ -140,6 +140,14 @@ impl Cluster {
             counts.issued,
             counts.ok + counts.failed + counts.indeterminate + counts.in_flight,
         );
+        let by_node = self.clients.metrics.sums();
+        for (what, all, sum) in [
+            ("ok", counts.ok, by_node[0]),
+            ("failed", counts.failed, by_node[1]),
+            ("indeterminate", counts.indeterminate, by_node[2]),
+        ] {
+            equal(&format!("operations {what} = their sum over the coordinators, and over none"), all, sum);
+        }
         let (mut reads, mut served) = (0, 0);
         for node in self.nodes.values() {
             let Some(process) = &node.process else { continue };

@@ -4,16 +4,21 @@
 //! writing `client:0` to `client:999`, every write another value. Whatever becomes of an operation is counted; an
 //! error is no end, the client tries the next key. Choices come from a random stream of their own, so the clients do
 //! not shift what the network draws.
+//!
+//! A read is stale when it returns an older version than the newest that had been acknowledged before it began, by the
+//! observer's [ledger](super::ledger). Where reads and writes ask a majority there are none; at ONE there can be.
+//!
+//! Caveat: what power losses have taken from everyone who had confirmed it is lost, and no read without it is stale.
 
 use std::collections::BTreeMap;
 
 use super::event::Event;
 use super::metrics::{Ending, OperationAccount};
-use super::report::{ClientsOptions, ClientsReport};
+use super::report::{Answer, ClientsOptions, ClientsReport};
 use super::{Cluster, OperationId, RequestOptions};
 use crate::error::Error;
 use crate::sim::rng::Rng;
-use crate::types::Time;
+use crate::types::{Key, Stamp, Time};
 
 /// The clients at work.
 #[derive(Debug)]
@@ -21,13 +26,21 @@ pub(super) struct SimulatedClients {
     options: ClientsOptions,
     rng: Rng,
     started: Time,
-    /// Who waits for what; true for a read.
-    waiting: BTreeMap<OperationId, bool>,
+    waiting: BTreeMap<OperationId, Asked>,
     /// Clients that have not ended.
     active: usize,
     writes_begun: u64,
     reads: OperationAccount,
     writes: OperationAccount,
+    stale: u64,
+}
+
+/// What a client waits for.
+#[derive(Debug)]
+enum Asked {
+    Write,
+    /// The key, and its newest version acknowledged before the read began.
+    Read(Option<(Key, Stamp)>),
 }
 
 impl Cluster {
@@ -56,6 +69,7 @@ impl Cluster {
             writes_begun: 0,
             reads: OperationAccount::new(),
             writes: OperationAccount::new(),
+            stale: 0,
         });
         for _ in 0..options.clients {
             self.queue.schedule(self.now, Event::ClientTurn);
@@ -79,29 +93,42 @@ impl Cluster {
             return;
         }
         let (key, value) = clients.choose();
-        let is_read = value.is_none();
-        let options = RequestOptions::default();
-        let started = match &value {
-            Some(value) => self.start_put(key.as_bytes(), value.as_bytes(), &options),
-            None => self.start_get(key.as_bytes(), &options),
+        let options = RequestOptions { level: clients.options.level, ..RequestOptions::default() };
+        let (asked, started) = match &value {
+            Some(value) => (Asked::Write, self.start_put(key.as_bytes(), value.as_bytes(), &options)),
+            None => {
+                let due = Key::new(&key).ok().and_then(|key| self.ledger.due(&key).map(|newest| (key, newest)));
+                (Asked::Read(due), self.start_get(key.as_bytes(), &options))
+            }
         };
         let Some(clients) = &mut self.simulated else { return };
         match started {
             Ok(id) => {
-                clients.waiting.insert(id, is_read);
+                clients.waiting.insert(id, asked);
             }
             Err(_) => {
-                clients.account(is_read).ended(Ending::Failed, Time(0));
+                clients.account(&asked).ended(Ending::Failed, Time(0));
                 self.queue.schedule(self.now.plus(PAUSE_AFTER_REFUSAL), Event::ClientTurn);
             }
         }
     }
 
     /// Notes the end of a client's operation. False if it was none of theirs.
-    pub(super) fn on_simulated_answer(&mut self, id: OperationId, ending: Ending, took: Time) -> bool {
+    pub(super) fn on_simulated_answer(
+        &mut self,
+        id: OperationId,
+        answer: &Result<Answer, Error>,
+        ending: Ending,
+        took: Time,
+    ) -> bool {
         let Some(clients) = &mut self.simulated else { return false };
-        let Some(is_read) = clients.waiting.remove(&id) else { return false };
-        clients.account(is_read).ended(ending, took);
+        let Some(asked) = clients.waiting.remove(&id) else { return false };
+        if let (Asked::Read(Some((key, newest))), Ok(Answer::Read(report))) = (&asked, answer) {
+            // What has been deleted or lost with its nodes meanwhile is nothing that a read should return.
+            let is_due = self.ledger.due(key).is_some_and(|due| due >= *newest);
+            clients.stale += u64::from(is_due && report.version.is_none_or(|version| version < *newest));
+        }
+        clients.account(&asked).ended(ending, took);
         // Time must pass between two requests, or the clients would never let it.
         self.queue.schedule(self.now.plus(Time(1)), Event::ClientTurn);
         true
@@ -113,6 +140,7 @@ impl Cluster {
             clients: clients.options.clients,
             took: self.now.since(clients.started),
             operations: vec![clients.writes.report("put"), clients.reads.report("get")],
+            stale: clients.stale,
         });
     }
 }
@@ -132,8 +160,11 @@ impl SimulatedClients {
         (key, Some(format!("{}.{}", self.started.0, self.writes_begun)))
     }
 
-    fn account(&mut self, is_read: bool) -> &mut OperationAccount {
-        if is_read { &mut self.reads } else { &mut self.writes }
+    fn account(&mut self, asked: &Asked) -> &mut OperationAccount {
+        match asked {
+            Asked::Read(_) => &mut self.reads,
+            Asked::Write => &mut self.writes,
+        }
     }
 }
 

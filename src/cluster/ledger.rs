@@ -120,6 +120,12 @@ impl Ledger {
         acknowledged.is_some_and(|acknowledged| acknowledged.stamp > stamp)
     }
 
+    /// The version of a key that every read beginning now should return, or a newer one.
+    pub(super) fn due(&self, key: &Key) -> Option<Stamp> {
+        let acknowledged = self.keys.get(key)?.acknowledged.as_ref()?;
+        (!self.is_destroyed(key, acknowledged)).then_some(acknowledged.stamp)
+    }
+
     /// A client was given this.
     pub(super) fn read(&mut self, key: &Key, entry: &Entry) {
         self.reads += 1;

@@ -8,7 +8,7 @@ pub use faults::*;
 
 use crate::error::Error;
 use crate::sim::network::MessageCounts;
-use crate::types::{Epoch, Stamp, Time};
+use crate::types::{Epoch, Level, Stamp, Time};
 
 /// What opening found.
 #[derive(Clone, Debug, Default)]
@@ -173,6 +173,8 @@ pub struct ClientsOptions {
     pub clients: usize,
     /// The part of their operations that are reads, 0 to 1.
     pub reads: f64,
+    /// How many replicas have to answer; the cluster's level if they name none.
+    pub level: Option<Level>,
     /// How long they go on, in virtual time.
     pub duration: Time,
 }
@@ -186,6 +188,8 @@ pub struct ClientsReport {
     pub took: Time,
     /// `put` and `get`.
     pub operations: Vec<OperationMetrics>,
+    /// Reads that returned an older version than the newest that had been acknowledged before they began.
+    pub stale: u64,
 }
 
 /// Operations, messages and caches in figures, since the cluster was opened.
@@ -193,6 +197,8 @@ pub struct ClientsReport {
 pub struct MetricsReport {
     /// `put`, `get`, `del`.
     pub operations: Vec<OperationMetrics>,
+    /// The same by coordinator: the sums are those of the cluster.
+    pub nodes: Vec<NodeMetrics>,
     /// Operations not answered yet.
     pub in_flight: u64,
     /// What became of the messages between nodes.
@@ -205,6 +211,15 @@ pub struct MetricsReport {
     pub cache_hits: u64,
     /// Reads of values answered by a log, or that found none.
     pub cache_misses: u64,
+}
+
+/// The operations that one node has coordinated, in figures.
+#[derive(Clone, Debug)]
+pub struct NodeMetrics {
+    /// Its label; none for operations that were refused before any node took them.
+    pub id: Option<String>,
+    /// The kinds that there were, in the order `put`, `get`, `del`.
+    pub operations: Vec<OperationMetrics>,
 }
 
 /// One kind of operation in figures. Times are virtual, of operations that were answered.

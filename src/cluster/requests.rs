@@ -20,7 +20,7 @@ pub(super) struct Clients {
     open: BTreeMap<OperationId, Client>,
     answers: BTreeMap<OperationId, Result<Answer, Error>>,
     counts: OperationCounts,
-    metrics: Metrics,
+    pub(super) metrics: Metrics,
     next_operation: u64,
     next_task: u64,
 }
@@ -63,16 +63,11 @@ impl Clients {
         OperationCounts { in_flight: self.open.len() as u64, ..self.counts }
     }
 
-    /// The accounts by kind of operation.
-    pub(super) fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
     /// Counts an operation that was refused before it began.
     fn refused(&mut self, kind: OperationKind) {
         self.counts.issued += 1;
         self.counts.failed += 1;
-        self.metrics.ended(kind, Ending::Failed, Time(0));
+        self.metrics.ended(None, kind, Ending::Failed, Time(0));
     }
 
     /// Whether `node` coordinates an operation that waits for its answer.
@@ -320,7 +315,7 @@ impl Cluster {
         };
         *count += 1;
         let took = self.now.since(client.started);
-        self.clients.metrics.ended(client.wish.kind(), ending, took);
+        self.clients.metrics.ended(Some(client.coordinator), client.wish.kind(), ending, took);
         if let Ok(Answer::Read(report)) = &answer {
             self.clients.metrics.read_repairs += report.repaired.len() as u64;
         }
@@ -331,7 +326,7 @@ impl Cluster {
             number: id.0,
             ..self.event("answer")
         });
-        if !self.on_simulated_answer(id, ending, took) {
+        if !self.on_simulated_answer(id, &answer, ending, took) {
             self.clients.answers.insert(id, answer);
         }
         self.finish_retirement();

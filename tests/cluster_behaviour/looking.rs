@@ -122,6 +122,30 @@ fn metrics_count_each_kind_by_its_end() {
 }
 
 #[test]
+fn metrics_by_coordinator_add_up_to_those_of_the_cluster() {
+    let mut cluster = cluster_of(3, small(1));
+    let via = |node: &str| RequestOptions { via: Some(node.to_owned()), ..PLAIN };
+    cluster.put(b"a", b"1", &via("node2")).unwrap();
+    cluster.put(b"b", b"2", &via("node2")).unwrap();
+    cluster.get(b"a", &via("node3")).unwrap();
+    for node in ["node1", "node2", "node3"] {
+        cluster.kill(node).unwrap();
+    }
+    cluster.get(b"a", &PLAIN).unwrap_err();
+    let metrics = cluster.metrics();
+    let nodes: Vec<_> = metrics.nodes.iter().map(|node| (node.id.as_deref(), node.operations.len())).collect();
+    assert_eq!(nodes, [(None, 1), (Some("node2"), 1), (Some("node3"), 1)], "only what there was");
+    let [nobody, puts, gets] = [0, 1, 2].map(|node| metrics.nodes[node].operations[0]);
+    assert_eq!((nobody.name, nobody.ok, nobody.failed), ("get", 0, 1), "no node could take it");
+    assert_eq!((puts.name, puts.ok, gets.name, gets.ok), ("put", 2, "get", 1));
+    let [all_puts, all_gets, deletes] = metrics.operations[..] else { panic!("{metrics:?}") };
+    assert_eq!((all_puts.ok, all_puts.mean, all_puts.p99, all_puts.max), (2, puts.mean, puts.p99, puts.max));
+    assert_eq!((all_gets.ok, all_gets.failed, all_gets.max), (1, 1, gets.max));
+    assert_eq!((deletes.ok, deletes.failed), (0, 0));
+    assert!(cluster.check().violations.is_empty());
+}
+
+#[test]
 fn a_story_has_every_message_of_its_operation() {
     let mut cluster = cluster_of(3, small(1));
     let story = cluster.explain_put(b"apple", b"1", &PLAIN).unwrap();

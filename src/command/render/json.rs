@@ -18,7 +18,7 @@ use crate::cluster::{
 use crate::command::error::{CommandError, message, without_code};
 use crate::command::grammar::{SPECS, Spec};
 use crate::command::response::{Keyed, Response, Written};
-use crate::types::{Stamp, Time};
+use crate::types::{Level, Stamp, Time};
 
 /// The line of an answer.
 pub fn render(command: &str, response: &Response) -> Vec<u8> {
@@ -95,6 +95,7 @@ fn fill(object: Object, response: &Response) -> Object {
             .with("done", false)
             .with("clients", options.clients)
             .with("reads", options.reads)
+            .with("level", options.level.map(Level::name))
             .time("until_us", *until),
         Response::ClientsEnded(report) => look::clients(object, report),
         Response::Clock { now, event_hash } => object.time("virtual_us", *now).with("event_hash", hex(*event_hash)),

@@ -3,10 +3,12 @@
 use super::figures::{counted, grouped, lasted, percent, ratio};
 use super::tables::table;
 use super::{Look, Page};
-use crate::cluster::{ClientsReport, MetricsReport, OperationMetrics};
+use crate::cluster::{ClientsReport, MetricsReport, NodeMetrics, OperationMetrics};
+use crate::types::Time;
 
 pub(super) fn metrics(page: &mut Page, metrics: &MetricsReport, look: Look) {
     operations(page, &metrics.operations, look);
+    nodes(page, &metrics.nodes, look);
     let messages = metrics.messages;
     page.line(&format!(
         "{} between nodes: {}{} delivered, {} dropped, {} in flight",
@@ -42,17 +44,50 @@ pub(super) fn clients(page: &mut Page, report: &ClientsReport, look: Look) {
         grouped(unknown)
     ));
     operations(page, &report.operations, look);
+    match report.stale {
+        0 => page.dim("no stale reads"),
+        stale => {
+            let reads = counted(stale, "stale read");
+            page.line(&format!("{reads}: a newer version had been acknowledged before they began"));
+        }
+    }
     let each_second = ok.saturating_mul(1_000_000) / report.took.0.max(1);
     page.dim(&format!("{} a second for {}, virtual", counted(each_second, "operation"), lasted(report.took)));
+}
+
+/// The same by coordinator.
+fn nodes(page: &mut Page, nodes: &[NodeMetrics], look: Look) {
+    if nodes.is_empty() {
+        return;
+    }
+    let each = nodes.iter().flat_map(|node| node.operations.iter().map(move |kind| (&node.id, kind)));
+    let rows = each.map(|(node, kind)| {
+        let node = node.clone().unwrap_or_else(|| "-".to_owned());
+        let mut row = vec![node, kind.name.to_owned()];
+        row.extend([kind.ok, kind.failed, kind.indeterminate].map(grouped));
+        row.extend([kind.mean, kind.p50, kind.p99, kind.max].map(|time| known(kind, time)));
+        row
+    });
+    page.line("by the node that coordinated them:");
+    let header = ["node", "op", "ok", "failed", "indeterminate", "mean", "p50", "p99", "max"];
+    table(page, &header, 2, rows.collect(), look);
+    if nodes.iter().any(|node| node.id.is_none()) {
+        page.dim("-: refused before any node took them");
+    }
 }
 
 fn operations(page: &mut Page, operations: &[OperationMetrics], look: Look) {
     let rows = operations.iter().map(|kind| {
         let mut row = vec![kind.name.to_owned(), grouped(kind.ok), grouped(kind.failed), grouped(kind.indeterminate)];
         let times = [kind.mean, kind.p50, kind.p95, kind.p99, kind.max];
-        row.extend(times.map(|time| if kind.ok == 0 { "-".to_owned() } else { lasted(time) }));
+        row.extend(times.map(|time| known(kind, time)));
         row
     });
     let header = ["op", "ok", "failed", "indeterminate", "mean", "p50", "p95", "p99", "max"];
     table(page, &header, 1, rows.collect(), look);
+}
+
+/// How long operations of the kind took, if any was answered.
+fn known(kind: &OperationMetrics, time: Time) -> String {
+    if kind.ok == 0 { "-".to_owned() } else { lasted(time) }
 }

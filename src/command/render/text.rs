@@ -221,7 +221,9 @@ fn power_lost(page: &mut Page, report: &PowerLossReport, now: Time, look: Look) 
 
 fn clients_started(page: &mut Page, options: &ClientsOptions, until: Time) {
     let clients = counted(u64::try_from(options.clients).unwrap_or(u64::MAX), "client");
-    page.line(&format!("{clients} at work, {} reads, until {} of virtual time", percent(options.reads), clock(until)));
+    let level = options.level.map_or(String::new(), |level| format!(" at {}", level.name()));
+    let reads = percent(options.reads);
+    page.line(&format!("{clients} at work{level}, {reads} reads, until {} of virtual time", clock(until)));
     page.dim("they go on while commands run and with advance");
 }
 

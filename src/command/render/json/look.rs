@@ -126,6 +126,9 @@ pub(super) fn metrics(object: Object, metrics: &MetricsReport) -> Object {
         .with("in_flight", metrics.messages.in_flight);
     object
         .list("operations", &metrics.operations, operation)
+        .list("nodes", &metrics.nodes, |node| {
+            Object::new().with("id", &node.id).list("operations", &node.operations, operation)
+        })
         .with("in_flight", metrics.in_flight)
         .object("messages", messages)
         .with("read_repairs", metrics.read_repairs)
@@ -139,6 +142,7 @@ pub(super) fn clients(object: Object, report: &ClientsReport) -> Object {
         .with("done", true)
         .with("clients", report.clients)
         .list("operations", &report.operations, operation)
+        .with("stale", report.stale)
         .time("virtual_us", report.took)
 }
 
