@@ -10,7 +10,7 @@ mod rings;
 #[cfg(test)]
 mod tests;
 
-use super::ledger::MAX_FINDINGS;
+use super::ledger::{Ledger, MAX_FINDINGS};
 use super::node::Node;
 use super::report::CheckReport;
 use super::{Cluster, NodeId};
@@ -69,8 +69,13 @@ impl Cluster {
             let each: Vec<String> = faults.iter().map(ToString::to_string).collect();
             findings.notes.push(format!("faults are on: {}; heal ends them", each.join("; ")));
         }
-        if self.faults.lost_to_skew > 0 {
-            findings.notes.push(format!("acknowledged writes lost to clock skew: {}", self.faults.lost_to_skew));
+        let Ledger { lost_to_skew, lost_to_conflict, .. } = &self.ledger;
+        for (what, losses) in [("clock skew", lost_to_skew), ("conflicts", lost_to_conflict)] {
+            if losses.count > 0 {
+                findings
+                    .notes
+                    .push(format!("acknowledged writes lost to {what}: {}; metrics tells which", losses.count));
+            }
         }
         if self.ledger.is_recovered {
             findings.notes.push("what was found on disk counts as written and acknowledged".to_owned());

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use super::report::{MetricsReport, NodeMetrics, OperationMetrics};
+use super::ledger::{Losses, Told};
+use super::report::{LossesReport, LostWrite, MetricsReport, NodeMetrics, OperationMetrics, ToldWrite};
 use super::{Cluster, NodeId};
 use crate::types::Time;
 
@@ -146,9 +147,31 @@ impl Cluster {
             in_flight: stats.operations.in_flight,
             messages: self.network.counts(),
             read_repairs: metrics.read_repairs,
-            lost_to_skew: self.faults.lost_to_skew,
+            lost_to_skew: self.losses(&self.ledger.lost_to_skew),
+            lost_to_conflict: self.losses(&self.ledger.lost_to_conflict),
             cache_hits: stats.nodes.iter().map(|node| node.cache_hits).sum(),
             cache_misses: stats.nodes.iter().map(|node| node.cache_misses).sum(),
+        }
+    }
+
+    fn losses(&self, losses: &Losses) -> LossesReport {
+        let newest = losses.newest.iter().map(|loss| LostWrite {
+            key: loss.key.bytes().to_vec(),
+            lost: self.told_write(&loss.lost),
+            winner: self.told_write(&loss.winner),
+            before: loss.before(),
+            ahead: loss.ahead(),
+        });
+        LossesReport { count: losses.count, newest: newest.collect() }
+    }
+
+    fn told_write(&self, told: &Told) -> ToldWrite {
+        ToldWrite {
+            version: told.stamp,
+            is_deletion: told.is_tombstone(),
+            value: told.value.as_ref().map(|value| value.to_vec()),
+            through: self.label(told.stamp.coordinator),
+            at: told.acknowledged,
         }
     }
 }

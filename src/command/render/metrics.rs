@@ -1,9 +1,10 @@
 //! `metrics`, and what simulated clients did: operations by kind, with latencies in virtual time.
 
-use super::figures::{counted, grouped, lasted, percent, ratio};
+use super::figures::{clock, counted, grouped, lasted, percent, ratio};
 use super::tables::table;
 use super::{Look, Page};
-use crate::cluster::{ClientsReport, MetricsReport, NodeMetrics, OperationMetrics};
+use crate::cluster::{ClientsReport, LossesReport, LostWrite, MetricsReport, NodeMetrics, OperationMetrics, ToldWrite};
+use crate::command::escape;
 use crate::types::Time;
 
 pub(super) fn metrics(page: &mut Page, metrics: &MetricsReport, look: Look) {
@@ -25,11 +26,50 @@ pub(super) fn metrics(page: &mut Page, metrics: &MetricsReport, look: Look) {
         percent(ratio(metrics.cache_hits, reads)),
     ));
     page.line(&format!("{} by reads", counted(metrics.read_repairs, "write-back")));
-    if metrics.lost_to_skew > 0 {
-        page.line(&format!("acknowledged writes lost to clock skew: {}", grouped(metrics.lost_to_skew)));
-    }
+    losses(page, "clock skew", &metrics.lost_to_skew, hidden);
+    losses(page, "conflicts", &metrics.lost_to_conflict, conflicting);
     page.dim("times are virtual, of operations that were answered");
     page.dim("next: stats");
+}
+
+/// How many writes were lost, and the story of each of the last.
+fn losses(page: &mut Page, what: &str, losses: &LossesReport, story: fn(&LostWrite) -> String) {
+    if losses.count == 0 {
+        return;
+    }
+    page.line(&format!("acknowledged writes lost to {what}: {}", grouped(losses.count)));
+    let told = u64::try_from(losses.newest.len()).unwrap_or(u64::MAX);
+    if losses.count > told {
+        page.dim(&format!("{} before these", grouped(losses.count - told)));
+    }
+    losses.newest.iter().for_each(|loss| page.line(&story(loss)));
+}
+
+fn hidden(loss: &LostWrite) -> String {
+    let LostWrite { lost, winner, .. } = loss;
+    format!(
+        "{}: written through {} at {}, hidden by what {} had written {} before with a clock {} ahead",
+        escape::word(&loss.key),
+        lost.through,
+        clock(lost.at),
+        winner.through,
+        lasted(loss.before),
+        lasted(loss.ahead),
+    )
+}
+
+fn conflicting(loss: &LostWrite) -> String {
+    let LostWrite { lost, winner, .. } = loss;
+    let told = |write: &ToldWrite| format!("{} through {} at {}", written(write), write.through, clock(write.at));
+    format!("{}: {} lost to {}; neither could see the other", escape::word(&loss.key), told(lost), told(winner))
+}
+
+fn written(write: &ToldWrite) -> String {
+    match &write.value {
+        Some(value) => format!("\"{}\"", escape::shown(value)),
+        None if write.is_deletion => "a deletion".to_owned(),
+        None => "a long value".to_owned(),
+    }
 }
 
 /// What simulated clients did.
