@@ -75,6 +75,16 @@ fn clients_without_nodes_too_many_or_twice_are_refused() {
     cluster.start_clients(clients(1, 0.5)).unwrap();
 }
 
+/// Else a thousand would take minutes to play.
+#[test]
+fn however_many_they_are_they_ask_no_more_often_than_can_be_played() {
+    let mut cluster = cluster_of(3, small(1));
+    cluster.start_clients(clients(1_000, 0.5)).unwrap();
+    cluster.advance(Time::SECOND);
+    let ok: u64 = cluster.take_clients().unwrap().operations.iter().map(|kind| kind.ok).sum();
+    assert!((45_000..51_000).contains(&ok), "{ok} in half a second");
+}
+
 /// A node that was down has missed writes, and is asked again as soon as it is up: at ONE it answers alone.
 #[test]
 fn reads_at_one_can_be_stale_and_quorum_reads_never_are() {
