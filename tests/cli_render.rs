@@ -1,9 +1,9 @@
 //! Text and JSON of answers that were made by hand: every kind of answer, and what a cluster rarely gives.
 
 use kvsim::cluster::{
-    Absence, BeliefReport, CheckReport, DiskFault, EventReport, Fault, FaultReport, HealReport, LeaderBelief,
-    LeaderReport, MembersReport, NodeReport, OperationCounts, PairReport, Placement, ReadReport, RestartReport,
-    RingChangeReport, StatsReport, StatusReport, Vitality, VoterReport, WriteReport,
+    Absence, BeliefReport, ChangeUnderWay, CheckReport, DiskFault, EventReport, Fault, FaultReport, HealReport,
+    LeaderBelief, LeaderReport, MembersReport, NodeReport, OperationCounts, PairReport, Placement, ReadReport,
+    RestartReport, RingChangeReport, StatsReport, StatusReport, Vitality, VoterReport, WriteReport,
 };
 use kvsim::command::Response;
 use kvsim::command::render::{Look, json, text};
@@ -164,6 +164,10 @@ fn members(seen_by: Option<&str>) -> MembersReport {
     }
 }
 
+fn joining() -> ChangeUnderWay {
+    ChangeUnderWay { stage: "copying", percent: 43, what: "node4 joins".to_owned() }
+}
+
 fn status() -> Vec<StatusReport> {
     let node = |id: &str, vitality, phase, load_bytes| StatusReport {
         id: id.to_owned(),
@@ -173,6 +177,7 @@ fn status() -> Vec<StatusReport> {
         tokens: 128,
         owns: 0.75,
         host_id: 0xabcd,
+        is_recovering: id == "node2",
         faults: Vec::new(),
     };
     vec![
@@ -255,8 +260,8 @@ fn answers() -> Vec<(&'static str, Response)> {
         ("count", Response::Count(1)),
         ("clear", Response::ClearScreen),
         ("clear", Response::Cleared(3_000)),
-        ("nodes", Response::Nodes(stats().nodes)),
-        ("nodes", Response::Nodes(vec![])),
+        ("nodes", Response::Nodes { nodes: stats().nodes, change: Some(joining()) }),
+        ("nodes", Response::Nodes { nodes: vec![], change: None }),
         ("show", Response::Show(stats())),
         ("stats", Response::Stats(stats())),
         ("leader", Response::Leader(leader(Some("node1")))),
@@ -268,8 +273,8 @@ fn answers() -> Vec<(&'static str, Response)> {
             "members",
             Response::Members(MembersReport { members: vec![], leaders: vec![], seen_by: None, notes: vec![] }),
         ),
-        ("status", Response::Status { nodes: status(), seen_by: Some("node2".to_owned()) }),
-        ("status", Response::Status { nodes: status(), seen_by: None }),
+        ("status", Response::Status { nodes: status(), seen_by: Some("node2".to_owned()), change: None }),
+        ("status", Response::Status { nodes: status(), seen_by: None, change: Some(joining()) }),
         ("kill", Response::Killed { node: "node2".to_owned(), now: Time(412_999) }),
         (
             "restart",
@@ -300,7 +305,7 @@ fn answers() -> Vec<(&'static str, Response)> {
                 notes: vec!["node3 is down: restart node3 brings it back".to_owned()],
             }),
         ),
-        ("advance", Response::Advanced { now: Time(5_412_999) }),
+        ("advance", Response::Advanced { now: Time(5_412_999), change: None }),
         ("clock", Response::Clock { now: Time(5_412_999), event_hash: 0x1234_5678_9abc_def0 }),
         (
             "events",

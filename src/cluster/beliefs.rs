@@ -87,6 +87,7 @@ impl Cluster {
                 tokens: member.vnodes,
                 owns: owned.get(&member.id).copied().unwrap_or_default(),
                 host_id: self.home.uid(&member.label),
+                is_recovering: process.agent.membership().said(member.id).condition.recovering,
                 faults: Vec::new(),
                 id: member.label.to_string(),
             }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::account::RingAccount;
 use super::node::Node;
-use super::report::RingChangeReport;
+use super::report::{ChangeUnderWay, RingChangeReport};
 use super::{Cluster, NodeId};
 use crate::error::Error;
 use crate::protocol::agent::{Agent, ChangeId, Errand};
@@ -89,6 +89,27 @@ impl Cluster {
         let is_begun = self.topology.stage().is_some() || published != Some(Stage::Fencing);
         let stage = if is_begun { self.topology.stage() } else { published };
         Some((stage_name(stage), percent))
+    }
+
+    /// The ring change under way, for people.
+    pub fn change_under_way(&self) -> Option<ChangeUnderWay> {
+        let (stage, percent) = self.ring_change()?;
+        let running = self.changes.running.as_ref().or(self.changes.retiring.as_ref())?;
+        let what = match running.purpose {
+            Purpose::Add(node) => format!("{} joins", self.label(node)),
+            Purpose::Remove { .. } => {
+                let nodes = running.account.as_ref().map(RingAccount::nodes).unwrap_or_default();
+                let verb = if nodes.len() == 1 { "leaves" } else { "leave" };
+                format!("{} {verb}", self.labels_of(&nodes).join(", "))
+            }
+            Purpose::Clear(_) => "all data is deleted".to_owned(),
+            Purpose::Repair => "the replicas are made equal".to_owned(),
+            Purpose::Resume => "what was under way before the start goes on".to_owned(),
+            Purpose::Errand(Errand::Return(node)) => format!("{} hands over what is not its own", self.label(node)),
+            Purpose::Errand(Errand::Restore(node)) => format!("{} gets back what it lost", self.label(node)),
+            Purpose::Errand(Errand::SeatVoters) => "voters are seated".to_owned(),
+        };
+        Some(ChangeUnderWay { stage, percent, what })
     }
 
     /// What the leader of the change is at; none where it is gone, or has left it, and no other has taken it over.

@@ -11,7 +11,7 @@ mod rings;
 mod tests;
 
 use self::copies::shown;
-use super::ledger::MAX_FINDINGS;
+use super::ledger::{Ledger, MAX_FINDINGS};
 use super::node::Node;
 use super::report::CheckReport;
 use super::{Cluster, NodeId};
@@ -71,8 +71,13 @@ impl Cluster {
             let each: Vec<String> = faults.iter().map(ToString::to_string).collect();
             findings.notes.push(format!("faults are on: {}; heal ends them", each.join("; ")));
         }
-        if self.faults.lost_to_skew > 0 {
-            findings.notes.push(format!("acknowledged writes lost to clock skew: {}", self.faults.lost_to_skew));
+        let Ledger { lost_to_skew, lost_to_conflict, .. } = &self.ledger;
+        for (what, losses) in [("clock skew", lost_to_skew), ("conflicts", lost_to_conflict)] {
+            if losses.count > 0 {
+                findings
+                    .notes
+                    .push(format!("acknowledged writes lost to {what}: {}; metrics tells which", losses.count));
+            }
         }
         if self.ledger.is_recovered {
             findings.notes.push("what was found on disk counts as written and acknowledged".to_owned());
@@ -168,6 +173,14 @@ impl Cluster {
             hints.created,
             hints.ended.values().sum::<u64>() + hints.pending,
         );
+        let by_node = self.clients.metrics.sums();
+        for (what, all, sum) in [
+            ("ok", counts.ok, by_node[0]),
+            ("failed", counts.failed, by_node[1]),
+            ("indeterminate", counts.indeterminate, by_node[2]),
+        ] {
+            equal(&format!("operations {what} = their sum over the coordinators, and over none"), all, sum);
+        }
         let (mut reads, mut served) = (0, 0);
         for node in self.nodes.values() {
             let Some(process) = &node.process else { continue };

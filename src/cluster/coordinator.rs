@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::event::{About, Body, Event, TaskId};
-use super::ledger::Acknowledged;
+use super::ledger::{Acknowledged, Beginning};
 use super::requests::Written;
 use super::{Cluster, NodeId, OperationId};
 use crate::protocol::message::{Refusal, Reply, Request};
@@ -40,8 +40,8 @@ pub(super) struct Task {
     pub(super) hinted: NodeList,
     /// Stamps taken: answers to what was sent with an earlier one say nothing about the last.
     stamping: u8,
-    /// Whether a write that completed before this one began has a newer stamp.
-    is_hidden: bool,
+    /// What a write found when it began: for the ledger.
+    beginning: Option<Beginning>,
     /// Whether the client has been answered.
     pub(super) is_answered: bool,
     timer: Option<Ticket>,
@@ -166,7 +166,8 @@ impl Cluster {
         next: Option<&Need>,
     ) {
         let task = self.clients.next_task();
-        let is_hidden = entry.as_ref().is_some_and(|entry| self.ledger.has_newer(&key, entry.stamp));
+        let wanted = everybody(current, next);
+        let beginning = entry.is_some().then(|| self.beginning(&key, wanted));
         let state = Box::new(Task {
             operation,
             client,
@@ -177,16 +178,27 @@ impl Cluster {
             needed: current.need,
             epoch,
             confirmed: NodeList::NONE,
-            wanted: everybody(current, next),
+            wanted,
             hinted: NodeList::NONE,
             stamping: 0,
-            is_hidden,
+            beginning,
             is_answered: false,
             timer: None,
         });
         let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut()) else { return };
         process.tasks.insert(task, state);
         self.drive(node, task);
+    }
+
+    /// What a write of `key` finds at its `replicas`.
+    fn beginning(&self, key: &Key, replicas: NodeList) -> Beginning {
+        let holds = |node: NodeId, stamp: Stamp| {
+            let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
+            let store = process.map(|process| process.replica.store());
+            let held = store.and_then(|store| store.version(store.epoch(), key).ok()).and_then(|version| version.found);
+            held.is_some_and(|held| held >= stamp)
+        };
+        self.ledger.begins(key, replicas, self.now, holds)
     }
 
     /// Does what the machine wants until it waits.
@@ -282,12 +294,11 @@ impl Cluster {
         }
         let Some(state) = self.task(node, task) else { return };
         let (client, key) = (state.client, state.key.clone());
-        if let (Outcome::Stored { .. }, Some(entry)) = (&outcome, &state.entry) {
-            let hidden = u64::from(state.is_hidden);
+        let beginning = state.beginning.take();
+        if let (Outcome::Stored { .. }, Some(entry), Some(beginning)) = (&outcome, &state.entry, beginning) {
             let mut acknowledged = Acknowledged::new(entry, state.confirmed, state.wanted);
             acknowledged.promised = Some((state.epoch, state.level));
-            self.faults.lost_to_skew += hidden;
-            self.ledger.acknowledged(&key, acknowledged);
+            self.ledger.completes(&key, acknowledged, beginning, self.now);
         }
         self.on_client_outcome(client, node, task, outcome);
     }

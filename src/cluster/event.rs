@@ -227,14 +227,14 @@ fn reply_name(reply: &Reply) -> &'static str {
 
 fn refusal_name(refusal: &Refusal) -> &'static str {
     match refusal {
-        Refusal::Stale { .. } => "refused: stale",
-        Refusal::Behind { .. } => "refused: behind",
+        Refusal::Stale { .. } => "refused: knows a newer ring",
+        Refusal::Behind { .. } => "refused: knows an older ring",
         Refusal::NotReplica => "refused: not a replica",
         Refusal::FutureStamp { .. } => "refused: stamp of the future",
-        Refusal::BelowFloor { .. } => "refused: below the floor",
-        Refusal::Recovering => "refused: recovering",
+        Refusal::BelowFloor { .. } => "refused: cleared since",
+        Refusal::Recovering => "refused: has lost data",
         Refusal::ReadOnly => "refused: disk full",
-        Refusal::Stopped => "refused: stopped",
+        Refusal::Stopped => "refused: its log has stopped",
     }
 }
 

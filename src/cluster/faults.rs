@@ -53,8 +53,6 @@ pub(super) struct Faults {
     changed: Time,
     /// When a process last began or ended, or voters were appointed.
     pub(super) upheaval: Time,
-    /// Acknowledged writes that a write which had completed before hides (KV-10).
-    pub(super) lost_to_skew: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

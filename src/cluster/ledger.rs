@@ -1,13 +1,15 @@
 //! What clients wrote and were told: the account against which the cluster is checked. It decides nothing.
 //!
 //! Per key it keeps the newest acknowledged version with the nodes that confirmed it, and of every value ever written
-//! a hash. So it can say whether an acknowledged write is still there (KV-1) and whether a value that turns up was
-//! ever written (KV-4). It also knows what power losses have destroyed (the loss ledger of the fault contract): a write
+//! a hash. So it can say whether an acknowledged write is still there (KV-1), whether a value that turns up was
+//! ever written (KV-4), and which acknowledged writes [lost](losses) to skewed clocks and to conflicts. It also knows what power losses have destroyed (the loss ledger of the fault contract): a write
 //! is missed only while one of those that confirmed it has not lost it.
 //!
 //! Caveats: memory grows by eight bytes a write. A node that confirms a version again after it has lost it still counts
 //! as having lost it. After a reopening only what recovery found is known: the newest version of each key then counts as
 //! acknowledged.
+
+mod losses;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -15,6 +17,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::protocol::operation::NodeList;
 use crate::types::{ByToken, Entry, Epoch, Key, Level, NodeId, Replicas, Stamp, Time};
+
+pub(super) use losses::{Beginning, Losses, Told};
 
 /// The account.
 #[derive(Debug, Default)]
@@ -27,6 +31,8 @@ pub(super) struct Ledger {
     destroyed: BTreeMap<(NodeId, Key), Vec<Loss>>,
     /// Whether it began with what was found on disk.
     pub(super) is_recovered: bool,
+    pub(super) lost_to_skew: Losses,
+    pub(super) lost_to_conflict: Losses,
 }
 
 /// A node held `had` of a key, and then only `kept`.
@@ -55,6 +61,8 @@ pub(super) struct Acknowledged {
     pub(super) confirmed: NodeList,
     /// Who was to have it, the owners of both rings during a change.
     wanted: NodeList,
+    /// What is told of it should it be lost to another.
+    told: Told,
     /// At which epoch, and that so many of each ring have it. Unknown of what recovery found.
     pub(super) promised: Option<(Epoch, Level)>,
 }
@@ -62,7 +70,15 @@ pub(super) struct Acknowledged {
 impl Acknowledged {
     pub(super) fn new(entry: &Entry, confirmed: NodeList, wanted: NodeList) -> Acknowledged {
         let is_tombstone = entry.value.is_none();
-        Acknowledged { stamp: entry.stamp, is_tombstone, expires: entry.expires, confirmed, wanted, promised: None }
+        Acknowledged {
+            stamp: entry.stamp,
+            is_tombstone,
+            expires: entry.expires,
+            confirmed,
+            wanted,
+            told: Told::new(entry),
+            promised: None,
+        }
     }
 
     /// How many of `replicas`, the owners now, must hold it: all if all that were to have it confirmed it and `keeps`
@@ -114,10 +130,10 @@ impl Ledger {
         }
     }
 
-    /// Whether a client was told that a newer version than `stamp` is stored.
-    pub(super) fn has_newer(&self, key: &Key, stamp: Stamp) -> bool {
-        let acknowledged = self.keys.get(key).and_then(|account| account.acknowledged.as_ref());
-        acknowledged.is_some_and(|acknowledged| acknowledged.stamp > stamp)
+    /// The version of a key that every read beginning now should return, or a newer one.
+    pub(super) fn due(&self, key: &Key) -> Option<Stamp> {
+        let acknowledged = self.keys.get(key)?.acknowledged.as_ref()?;
+        (!self.is_destroyed(key, acknowledged)).then_some(acknowledged.stamp)
     }
 
     /// A client was given this.

@@ -1,17 +1,37 @@
-//! What operations took, by kind, and what became of them.
+//! What operations took, by coordinator and kind, and what became of them.
+//!
+//! What is told of the cluster is the sum over its coordinators. An operation that no node took, since none of the key's
+//! replicas was up or too many operations were in flight, has none and failed.
+//!
+//! Caveat: memory is one histogram a coordinator and kind, up to about 100 KB each; those of removed nodes stay.
+
+use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use super::Cluster;
-use super::report::{MetricsReport, OperationMetrics};
+use super::ledger::{Losses, Told};
+use super::report::{LossesReport, LostWrite, MetricsReport, NodeMetrics, OperationMetrics, ToldWrite};
+use super::{Cluster, NodeId};
 use crate::types::Time;
 
 /// The kinds of operation a client can ask for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum OperationKind {
     Put,
     Get,
     Delete,
+}
+
+impl OperationKind {
+    const ALL: [OperationKind; 3] = [OperationKind::Put, OperationKind::Get, OperationKind::Delete];
+
+    fn name(self) -> &'static str {
+        match self {
+            OperationKind::Put => "put",
+            OperationKind::Get => "get",
+            OperationKind::Delete => "del",
+        }
+    }
 }
 
 /// How an operation ended.
@@ -23,11 +43,10 @@ pub(super) enum Ending {
 }
 
 /// Counts and latencies since the cluster was opened.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Metrics {
-    puts: OperationAccount,
-    gets: OperationAccount,
-    deletes: OperationAccount,
+    /// By coordinator, if there was one, and kind.
+    accounts: BTreeMap<(Option<NodeId>, OperationKind), OperationAccount>,
     /// Replicas that a read brought up to date, before its answer or behind it.
     pub(super) read_repairs: u64,
 }
@@ -42,25 +61,33 @@ pub(super) struct OperationAccount {
     latencies: Histogram<u64>,
 }
 
-impl Default for Metrics {
-    fn default() -> Metrics {
-        Metrics {
-            puts: OperationAccount::new(),
-            gets: OperationAccount::new(),
-            deletes: OperationAccount::new(),
-            read_repairs: 0,
-        }
-    }
-}
-
 impl Metrics {
-    pub(super) fn ended(&mut self, kind: OperationKind, ending: Ending, took: Time) {
-        let account = match kind {
-            OperationKind::Put => &mut self.puts,
-            OperationKind::Get => &mut self.gets,
-            OperationKind::Delete => &mut self.deletes,
-        };
-        account.ended(ending, took);
+    pub(super) fn ended(&mut self, coordinator: Option<NodeId>, kind: OperationKind, ending: Ending, took: Time) {
+        self.accounts.entry((coordinator, kind)).or_insert_with(OperationAccount::new).ended(ending, took);
+    }
+
+    /// Ok, failed and indeterminate operations of all coordinators, and of none (STAT-1).
+    pub(super) fn sums(&self) -> [u64; 3] {
+        let sum = |count: fn(&OperationAccount) -> u64| self.accounts.values().map(count).sum();
+        [sum(|account| account.ok), sum(|account| account.failed), sum(|account| account.indeterminate)]
+    }
+
+    /// One kind, whoever coordinated it.
+    fn of_cluster(&self, kind: OperationKind) -> OperationMetrics {
+        let mut all = OperationAccount::new();
+        let own = self.accounts.iter().filter(|((_, other), _)| *other == kind);
+        own.for_each(|(_, account)| all.add(account));
+        all.report(kind.name())
+    }
+
+    /// Every coordinator, ascending, with the kinds of operation that it has seen to; first what none has.
+    fn by_node(&self, label: impl Fn(NodeId) -> String) -> Vec<NodeMetrics> {
+        let mut nodes: BTreeMap<Option<NodeId>, Vec<OperationMetrics>> = BTreeMap::new();
+        for ((node, kind), account) in &self.accounts {
+            nodes.entry(*node).or_default().push(account.report(kind.name()));
+        }
+        let named = nodes.into_iter().map(|(node, operations)| NodeMetrics { id: node.map(&label), operations });
+        named.collect()
     }
 }
 
@@ -81,6 +108,14 @@ impl OperationAccount {
             Ending::Failed => self.failed += 1,
             Ending::Indeterminate => self.indeterminate += 1,
         }
+    }
+
+    fn add(&mut self, other: &OperationAccount) {
+        self.ok += other.ok;
+        self.failed += other.failed;
+        self.indeterminate += other.indeterminate;
+        // It grows as far as the other has.
+        let _ = self.latencies.add(&other.latencies);
     }
 
     pub(super) fn report(&self, name: &'static str) -> OperationMetrics {
@@ -104,17 +139,40 @@ impl Cluster {
     /// Counts and virtual latencies of operations, and the accounts of messages, caches and read repair, since the
     /// cluster was opened.
     pub fn metrics(&self) -> MetricsReport {
-        let metrics = self.clients.metrics();
+        let metrics = &self.clients.metrics;
         let stats = self.stats();
         MetricsReport {
-            operations: vec![metrics.puts.report("put"), metrics.gets.report("get"), metrics.deletes.report("del")],
+            operations: OperationKind::ALL.map(|kind| metrics.of_cluster(kind)).to_vec(),
+            nodes: metrics.by_node(|node| self.label(node)),
             in_flight: stats.operations.in_flight,
             messages: self.network.counts(),
             read_repairs: metrics.read_repairs,
             hints: self.hint_counts(),
-            lost_to_skew: self.faults.lost_to_skew,
+            lost_to_skew: self.losses(&self.ledger.lost_to_skew),
+            lost_to_conflict: self.losses(&self.ledger.lost_to_conflict),
             cache_hits: stats.nodes.iter().map(|node| node.cache_hits).sum(),
             cache_misses: stats.nodes.iter().map(|node| node.cache_misses).sum(),
+        }
+    }
+
+    fn losses(&self, losses: &Losses) -> LossesReport {
+        let newest = losses.newest.iter().map(|loss| LostWrite {
+            key: loss.key.bytes().to_vec(),
+            lost: self.told_write(&loss.lost),
+            winner: self.told_write(&loss.winner),
+            before: loss.before(),
+            ahead: loss.ahead(),
+        });
+        LossesReport { count: losses.count, newest: newest.collect() }
+    }
+
+    fn told_write(&self, told: &Told) -> ToldWrite {
+        ToldWrite {
+            version: told.stamp,
+            is_deletion: told.is_tombstone(),
+            value: told.value.as_ref().map(|value| value.to_vec()),
+            through: self.label(told.stamp.coordinator),
+            at: told.acknowledged,
         }
     }
 }

@@ -23,6 +23,7 @@ impl Cluster {
                     tokens: node.tokens,
                     owns: effective.get(&id).copied().unwrap_or_default(),
                     host_id: self.home.uid(&node.id),
+                    is_recovering: node.state == "recovering",
                     faults: node.faults,
                     id: node.id,
                 })

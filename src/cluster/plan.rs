@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::account::{RingAccount, tokens};
 use super::look::{Holdings, balance};
-use super::report::{PairReport, PlannedMember, RingChangeReport, RingPlan};
+use super::report::{PairReport, PlannedMember, PlannedTraffic, RingChangeReport, RingPlan};
 use super::{Cluster, NodeId};
 use crate::error::Error;
 use crate::protocol::ring_change::Change;
@@ -130,6 +130,34 @@ impl Cluster {
             .collect();
         members.sort_by(|one, other| one.id.cmp(&other.id));
         members
+    }
+}
+
+impl RingPlan {
+    /// Bytes of keys and values that would move.
+    pub fn bytes(&self) -> u64 {
+        self.change.pairs.iter().map(|pair| pair.bytes).sum()
+    }
+
+    /// Who would send the most bytes, the first by label of several; none where nothing would move.
+    pub fn busiest_sender(&self) -> Option<PlannedTraffic> {
+        self.busiest(|pair| &pair.from)
+    }
+
+    /// Who would receive the most bytes, likewise.
+    pub fn busiest_receiver(&self) -> Option<PlannedTraffic> {
+        self.busiest(|pair| &pair.to)
+    }
+
+    fn busiest(&self, node: fn(&PairReport) -> &str) -> Option<PlannedTraffic> {
+        let mut traffic: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for pair in &self.change.pairs {
+            let sum = traffic.entry(node(pair)).or_default();
+            *sum = (sum.0 + pair.bytes, sum.1 + pair.keys);
+        }
+        // Of equally busy ones the last is taken: so the first by label comes last.
+        let busiest = traffic.into_iter().rev().max_by_key(|(_, sum)| *sum);
+        busiest.map(|(id, (bytes, keys))| PlannedTraffic { id: id.to_owned(), keys, bytes })
     }
 }
 

@@ -2,13 +2,13 @@
 
 mod beliefs;
 mod faults;
+mod metrics;
 
 pub use beliefs::*;
 pub use faults::*;
+pub use metrics::*;
 
 use crate::error::Error;
-use crate::protocol::hints::HintCounts;
-use crate::sim::network::MessageCounts;
 use crate::types::{Epoch, Stamp, Time};
 
 /// What opening found.
@@ -110,6 +110,17 @@ pub struct RingChangeReport {
     pub took: Time,
 }
 
+/// A ring change that is under way.
+#[derive(Clone, Debug)]
+pub struct ChangeUnderWay {
+    /// `fencing`, `copying`, `reading both`, `retiring` or `settled`.
+    pub stage: &'static str,
+    /// How far it has come.
+    pub percent: u8,
+    /// What it is for: `node4 joins`.
+    pub what: String,
+}
+
 /// One donor and one receiver of a ring change.
 #[derive(Clone, Debug)]
 pub struct PairReport {
@@ -173,72 +184,6 @@ pub enum MessageEnd {
     Lost(Time),
 }
 
-/// What simulated clients are to do.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct ClientsOptions {
-    /// How many, 1 to [`MAX_CLIENTS`](super::MAX_CLIENTS).
-    pub clients: usize,
-    /// The part of their operations that are reads, 0 to 1.
-    pub reads: f64,
-    /// How long they go on, in virtual time.
-    pub duration: Time,
-}
-
-/// What simulated clients did.
-#[derive(Clone, Debug)]
-pub struct ClientsReport {
-    /// How many there were.
-    pub clients: usize,
-    /// How long they took, in virtual time: until the last of them had its last answer.
-    pub took: Time,
-    /// `put` and `get`.
-    pub operations: Vec<OperationMetrics>,
-}
-
-/// Operations, messages and caches in figures, since the cluster was opened.
-#[derive(Clone, Debug)]
-pub struct MetricsReport {
-    /// `put`, `get`, `del`.
-    pub operations: Vec<OperationMetrics>,
-    /// Operations not answered yet.
-    pub in_flight: u64,
-    /// What became of the messages between nodes.
-    pub messages: MessageCounts,
-    /// Replicas that a read brought up to date, before its answer or behind it.
-    pub read_repairs: u64,
-    /// Versions kept for replicas that did not get them.
-    pub hints: HintCounts,
-    /// Acknowledged writes that a write which had completed before hides: clocks were wrong.
-    pub lost_to_skew: u64,
-    /// Reads of values answered by a node's cache.
-    pub cache_hits: u64,
-    /// Reads of values answered by a log, or that found none.
-    pub cache_misses: u64,
-}
-
-/// One kind of operation in figures. Times are virtual, of operations that were answered.
-#[derive(Clone, Copy, Debug)]
-pub struct OperationMetrics {
-    /// Its name at the prompt.
-    pub name: &'static str,
-    /// Answered.
-    pub ok: u64,
-    /// E201.
-    pub failed: u64,
-    /// E202.
-    pub indeterminate: u64,
-    /// The mean.
-    pub mean: Time,
-    /// The median, within 0.1 %, as all quantiles.
-    pub p50: Time,
-    /// 95 of 100 took at most this.
-    pub p95: Time,
-    /// 99 of 100 took at most this.
-    pub p99: Time,
-    /// The longest.
-    pub max: Time,
-}
-
 /// A change of the ring that was only planned.
 #[derive(Clone, Debug)]
 pub struct RingPlan {
@@ -255,6 +200,17 @@ pub struct RingPlan {
     pub balance_before: (f64, f64),
     /// The same with the new ring.
     pub balance_after: (f64, f64),
+}
+
+/// What a node would send or receive in a plan, to and from all others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PlannedTraffic {
+    /// Its label.
+    pub id: String,
+    /// Keys.
+    pub keys: u64,
+    /// Bytes of keys and values.
+    pub bytes: u64,
 }
 
 /// A member in a plan.
@@ -287,6 +243,8 @@ pub struct StatusReport {
     pub owns: f64,
     /// The number in every header of its log.
     pub host_id: u64,
+    /// Whether it has lost data and answers no reads before it has them back, by its own account.
+    pub is_recovering: bool,
     /// The faults that concern it alone.
     pub faults: Vec<Fault>,
 }

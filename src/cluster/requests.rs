@@ -21,7 +21,7 @@ pub(super) struct Clients {
     open: BTreeMap<OperationId, Client>,
     answers: BTreeMap<OperationId, Result<Answer, Error>>,
     counts: OperationCounts,
-    metrics: Metrics,
+    pub(super) metrics: Metrics,
     /// The accounts of hints that nodes kept which are gone.
     pub(super) hints_of_gone: HintCounts,
     next_operation: u64,
@@ -71,16 +71,11 @@ impl Clients {
         self.metrics.read_repairs += 1;
     }
 
-    /// The accounts by kind of operation.
-    pub(super) fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
     /// Counts an operation that was refused before it began.
     fn refused(&mut self, kind: OperationKind) {
         self.counts.issued += 1;
         self.counts.failed += 1;
-        self.metrics.ended(kind, Ending::Failed, Time(0));
+        self.metrics.ended(None, kind, Ending::Failed, Time(0));
     }
 
     /// Whether `node` coordinates an operation that waits for its answer.
@@ -330,7 +325,7 @@ impl Cluster {
         *count += 1;
         let took = self.now.since(client.started);
         self.watch_answered(id, client.coordinator, took);
-        self.clients.metrics.ended(client.wish.kind(), ending, took);
+        self.clients.metrics.ended(Some(client.coordinator), client.wish.kind(), ending, took);
         self.note(TraceEvent {
             node: Some(client.coordinator),
             what,
@@ -338,7 +333,7 @@ impl Cluster {
             number: id.0,
             ..self.event("answer")
         });
-        if !self.on_simulated_answer(id, ending, took) {
+        if !self.on_simulated_answer(id, &answer, ending, took) {
             self.clients.answers.insert(id, answer);
         }
         self.finish_retirement();

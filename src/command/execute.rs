@@ -56,12 +56,13 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
         Command::ClearScreen => Response::ClearScreen,
         Command::ClearData { confirmed: false } => return Err(UsageError::NotConfirmed.into()),
         Command::ClearData { confirmed: true } => Response::Cleared(cluster.clear_data()?),
-        Command::Nodes => Response::Nodes(cluster.nodes()),
+        Command::Nodes => Response::Nodes { nodes: cluster.nodes(), change: cluster.change_under_way() },
         Command::Show => Response::Show(cluster.stats()),
         Command::Stats => Response::Stats(cluster.stats()),
         Command::Status { seen_by } => {
             let status = seen_by.as_deref().map_or_else(|| Ok(cluster.status()), |by| cluster.status_seen_by(by));
-            Response::Status { nodes: status?, seen_by }
+            let change = cluster.change_under_way().filter(|_| seen_by.is_none());
+            Response::Status { nodes: status?, seen_by, change }
         }
         Command::Members { seen_by } => Response::Members(cluster.beliefs(seen_by.as_deref())?),
         Command::Leader => Response::Leader(cluster.leader()),
@@ -139,7 +140,7 @@ fn advance(cluster: &mut Cluster, duration: Time) -> Result<Response, CommandErr
         let holds = format!(" at virtual time {}: what was due until then has happened", clock(cluster.now()));
         return Err(CommandError::Stopped { command: "advance", holds });
     }
-    Ok(Response::Advanced { now: cluster.now() })
+    Ok(Response::Advanced { now: cluster.now(), change: cluster.change_under_way() })
 }
 
 fn step(cluster: &mut Cluster, count: u64) -> Response {

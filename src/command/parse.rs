@@ -175,7 +175,7 @@ pub enum Command {
         /// How far.
         duration: Time,
     },
-    /// `clients N [--mix R/W] [--for D]`
+    /// `clients N [--mix R/W] [--for D] [--consistency L]`
     Clients(ClientsOptions),
     /// `clock`
     Clock,

@@ -2,9 +2,9 @@
 
 use super::grammar::Spec;
 use crate::cluster::{
-    CheckReport, ClientsOptions, ClientsReport, EventReport, Explanation, FaultReport, HealReport, LeaderReport,
-    MembersReport, MetricsReport, NodeReport, Placement, PowerLossReport, ReadReport, RepairReport, RestartReport,
-    RingChangeReport, RingPlan, RingReport, StatsReport, StatusReport, WriteReport,
+    ChangeUnderWay, CheckReport, ClientsOptions, ClientsReport, EventReport, Explanation, FaultReport, HealReport,
+    LeaderReport, MembersReport, MetricsReport, NodeReport, Placement, PowerLossReport, ReadReport, RepairReport,
+    RestartReport, RingChangeReport, RingPlan, RingReport, StatsReport, StatusReport, WriteReport,
 };
 use crate::error::Error;
 use crate::types::{Level, Time};
@@ -64,7 +64,12 @@ pub enum Response {
     /// Of `clear --data`: how many keys there were.
     Cleared(u64),
     /// Of `nodes`.
-    Nodes(Vec<NodeReport>),
+    Nodes {
+        /// The nodes.
+        nodes: Vec<NodeReport>,
+        /// The ring change under way.
+        change: Option<ChangeUnderWay>,
+    },
     /// Of `show`.
     Show(StatsReport),
     /// Of `stats`.
@@ -75,6 +80,8 @@ pub enum Response {
         nodes: Vec<StatusReport>,
         /// The node that sees them so; none where it is how they are.
         seen_by: Option<String>,
+        /// The ring change under way; none where a node was asked.
+        change: Option<ChangeUnderWay>,
     },
     /// Of `members`.
     Members(MembersReport),
@@ -113,6 +120,8 @@ pub enum Response {
     Advanced {
         /// Virtual time.
         now: Time,
+        /// The ring change that is under way by then.
+        change: Option<ChangeUnderWay>,
     },
     /// Of `step`.
     Stepped {

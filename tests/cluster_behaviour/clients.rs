@@ -1,7 +1,7 @@
 //! Simulated clients.
 
 use kvsim::cluster::{ClientsOptions, RequestOptions};
-use kvsim::types::Time;
+use kvsim::types::{Level, Time};
 
 use crate::workload::assert_sound;
 use crate::{cluster_of, small};
@@ -9,7 +9,7 @@ use crate::{cluster_of, small};
 const HALF_A_SECOND: Time = Time(500_000);
 
 fn clients(clients: usize, reads: f64) -> ClientsOptions {
-    ClientsOptions { clients, reads, duration: HALF_A_SECOND }
+    ClientsOptions { clients, reads, level: None, duration: HALF_A_SECOND }
 }
 
 #[test]
@@ -73,6 +73,33 @@ fn clients_without_nodes_too_many_or_twice_are_refused() {
     cluster.put(b"apple", b"1", &RequestOptions::default()).unwrap();
     cluster.advance(Time::SECOND);
     cluster.start_clients(clients(1, 0.5)).unwrap();
+}
+
+/// Else a thousand would take minutes to play.
+#[test]
+fn however_many_they_are_they_ask_no_more_often_than_can_be_played() {
+    let mut cluster = cluster_of(3, small(1));
+    cluster.start_clients(clients(1_000, 0.5)).unwrap();
+    cluster.advance(Time::SECOND);
+    let ok: u64 = cluster.take_clients().unwrap().operations.iter().map(|kind| kind.ok).sum();
+    assert!((45_000..51_000).contains(&ok), "{ok} in half a second");
+}
+
+/// A node that was down has missed writes, and is asked again as soon as it is up: at ONE it answers alone.
+#[test]
+fn reads_at_one_can_be_stale_and_quorum_reads_never_are() {
+    let stale = |level| {
+        let mut cluster = cluster_of(3, small(1));
+        cluster.start_clients(ClientsOptions { level: Some(level), ..clients(50, 0.5) }).unwrap();
+        cluster.advance(Time(100_000));
+        cluster.kill("node2").unwrap();
+        cluster.advance(Time(100_000));
+        cluster.restart("node2").unwrap();
+        cluster.advance(Time(2_000_000));
+        cluster.take_clients().unwrap().stale
+    };
+    assert!(stale(Level::One) > 0);
+    assert_eq!(stale(Level::Quorum), 0);
 }
 
 #[test]

@@ -37,6 +37,51 @@ fn a_plan_says_what_the_change_then_does_and_changes_nothing() {
     assert!((leaving.balance_after.0 - after.0).abs() < 1e-9 && (leaving.balance_after.1 - after.1).abs() < 1e-9);
 }
 
+/// While nobody writes, what is planned is what is done: by pair, in keys and bytes, and no more than has to be. Where there
+/// are fewer nodes than copies the joiner merges from all, and the plan names another donor than the first to send.
+#[test]
+fn plans_come_true_whatever_the_seed() {
+    for seed in 1..=8 {
+        let mut cluster = cluster_of(3 + (seed % 3) as u32, small(seed));
+        for key in 0..200_u64 {
+            let value = "x".repeat((key * seed % 50) as usize);
+            cluster.put(format!("key{key}").as_bytes(), value.as_bytes(), &at(Level::All)).unwrap();
+        }
+        let weight = if seed % 2 == 0 { 1.0 } else { 2.5 };
+        let plan = cluster.plan_add_node("joiner", weight).unwrap();
+        let added = cluster.add_node("joiner", weight).unwrap();
+        let told = |report: &kvsim::cluster::RingChangeReport| format!("{:?}", report.pairs);
+        assert_eq!(told(&plan.change), told(&added), "seed {seed}");
+        assert_eq!((plan.change.copied, added.copied), (added.minimum, added.minimum), "seed {seed}");
+        assert_eq!(plan.bytes(), added.pairs.iter().map(|pair| pair.bytes).sum::<u64>());
+        let receiver = plan.busiest_receiver().unwrap();
+        assert_eq!((&*receiver.id, receiver.keys, receiver.bytes), ("joiner", added.copied, plan.bytes()));
+        let sender = plan.busiest_sender().unwrap();
+        let most = added.pairs.iter().max_by_key(|pair| pair.bytes).unwrap();
+        assert_eq!((&*sender.id, sender.bytes), (&*most.from, most.bytes));
+        let stats = cluster.stats();
+        assert!((plan.balance_after.1 - stats.max_over_mean).abs() < 1e-9, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_change_under_way_says_what_it_is_and_how_far_it_has_come() {
+    let mut cluster = cluster_of(3, small(1));
+    fill(&mut cluster, 100);
+    assert!(cluster.change_under_way().is_none());
+    cluster.start_add_node("node4", 1.0).unwrap();
+    let mut seen = Vec::new();
+    while let Some(change) = cluster.change_under_way() {
+        assert_eq!(change.what, "node4 joins");
+        if seen.last().is_none_or(|(stage, _)| *stage != change.stage) {
+            seen.push((change.stage, change.percent));
+        }
+        assert!(cluster.step());
+    }
+    assert!(seen.iter().any(|(stage, percent)| *stage == "copying" && *percent < 100), "{seen:?}");
+    assert!(seen.is_sorted_by_key(|(_, percent)| *percent), "{seen:?}");
+}
+
 #[test]
 fn a_plan_names_every_member_and_its_share_before_and_after() {
     let mut cluster = cluster_of(3, small(1));
@@ -119,6 +164,30 @@ fn metrics_count_each_kind_by_its_end() {
     assert!(deleted.mean.0.abs_diff(took.0) * 1_000 <= took.0 && deleted.max >= took, "{deleted:?} {took:?}");
     let messages = metrics.messages;
     assert_eq!(messages.sent, messages.delivered + messages.dropped + messages.in_flight);
+}
+
+#[test]
+fn metrics_by_coordinator_add_up_to_those_of_the_cluster() {
+    let mut cluster = cluster_of(3, small(1));
+    let via = |node: &str| RequestOptions { via: Some(node.to_owned()), ..PLAIN };
+    cluster.put(b"a", b"1", &via("node2")).unwrap();
+    cluster.put(b"b", b"2", &via("node2")).unwrap();
+    cluster.get(b"a", &via("node3")).unwrap();
+    for node in ["node1", "node2", "node3"] {
+        cluster.kill(node).unwrap();
+    }
+    cluster.get(b"a", &PLAIN).unwrap_err();
+    let metrics = cluster.metrics();
+    let nodes: Vec<_> = metrics.nodes.iter().map(|node| (node.id.as_deref(), node.operations.len())).collect();
+    assert_eq!(nodes, [(None, 1), (Some("node2"), 1), (Some("node3"), 1)], "only what there was");
+    let [nobody, puts, gets] = [0, 1, 2].map(|node| metrics.nodes[node].operations[0]);
+    assert_eq!((nobody.name, nobody.ok, nobody.failed), ("get", 0, 1), "no node could take it");
+    assert_eq!((puts.name, puts.ok, gets.name, gets.ok), ("put", 2, "get", 1));
+    let [all_puts, all_gets, deletes] = metrics.operations[..] else { panic!("{metrics:?}") };
+    assert_eq!((all_puts.ok, all_puts.mean, all_puts.p99, all_puts.max), (2, puts.mean, puts.p99, puts.max));
+    assert_eq!((all_gets.ok, all_gets.failed, all_gets.max), (1, 1, gets.max));
+    assert_eq!((deletes.ok, deletes.failed), (0, 0));
+    assert!(cluster.check().violations.is_empty());
 }
 
 #[test]

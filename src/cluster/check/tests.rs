@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::cluster::ledger::Acknowledged;
+use crate::cluster::metrics::{Ending, OperationKind};
 use crate::cluster::{Backing, ClusterConfig, RequestOptions};
 use crate::protocol::election::Ballot;
 use crate::protocol::message::Request;
@@ -158,6 +159,9 @@ fn accounts_that_do_not_add_up() {
     let mut cluster = self::cluster();
     cluster.nodes.get_mut(&NodeId(1)).unwrap().process.as_mut().unwrap().values_read += 1;
     assert_eq!(found(&mut cluster), ["STAT-1"], "a read that no store has seen");
+    let mut cluster = self::cluster();
+    cluster.clients.metrics.ended(Some(NodeId(1)), OperationKind::Get, Ending::Ok, Time(1));
+    assert_eq!(found(&mut cluster), ["STAT-1"], "an operation of one node and not of the cluster");
 }
 
 #[test]

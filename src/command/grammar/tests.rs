@@ -112,3 +112,14 @@ fn several_nodes_are_removed_by_force_only() {
     assert!(parsed("removenode a").is_ok());
     assert!(parsed("removenode a b").unwrap_err().to_string().contains("--force is needed"));
 }
+
+#[test]
+fn events_names_every_kind_there_is() {
+    let flag = find("events").and_then(|spec| spec.flag("--kind")).unwrap();
+    let (_, named) = flag.summary.split_once(": ").unwrap();
+    let mut named: Vec<&str> = named.split([',', ';']).map(str::trim).collect();
+    let mut kinds: Vec<&str> = crate::cluster::EVENT_KINDS.iter().map(|(kind, _)| *kind).collect();
+    named.sort_unstable();
+    kinds.sort_unstable();
+    assert_eq!(named, kinds);
+}

@@ -4,10 +4,11 @@ use super::tables::{nodes, table};
 use super::text::notes;
 use super::{Look, Page};
 use crate::cluster::{Absence, BeliefReport, LeaderBelief, LeaderReport, MembersReport};
+use crate::types::Epoch;
 
 pub(super) fn leader(page: &mut Page, report: &LeaderReport, look: Look) {
     if report.voters.is_empty() {
-        return nodes(page, &[], look);
+        return nodes(page, &[], None, look);
     }
     let (term, epoch) = (report.term, report.epoch.0);
     match &report.leader {
@@ -59,7 +60,8 @@ pub(super) fn members(page: &mut Page, report: &MembersReport, look: Look) {
 
 fn one_view(page: &mut Page, report: &MembersReport, observer: &LeaderBelief, look: Look) {
     page.line(&format!("{} {}", observer.node, takes(observer)));
-    let rows = report.members.iter().map(|belief| row(belief, belief.state, belief.phi, belief.incarnation));
+    let rows =
+        report.members.iter().map(|belief| row(belief, belief.state, belief.phi, belief.incarnation, belief.epoch));
     table(page, &["member", "state", "phi", "incarnation", "epoch"], 2, rows.collect(), look);
     page.dim(&format!("next: status --as {}", observer.node));
 }
@@ -78,10 +80,11 @@ fn all_views(page: &mut Page, report: &MembersReport, look: Look) {
         let agreeing = || views.iter().filter(|view| view.state == common.state);
         let phi = agreeing().map(|view| view.phi).fold(0.0, f64::max);
         let incarnation = views.iter().map(|view| view.incarnation).max().unwrap_or_default();
+        let epoch = views.iter().map(|view| view.epoch).max().unwrap_or_default();
         let others = views.iter().filter(|view| view.as_seen_by != view.id).count();
         let is_disputed = agreeing().filter(|view| view.as_seen_by != view.id).count() * 2 <= others && others > 0;
         let state = if is_disputed { "disputed" } else { common.state };
-        rows.push(row(common, state, phi, incarnation));
+        rows.push(row(common, state, phi, incarnation, epoch));
         otherwise(views, common.state, &mut dissent);
     }
     table(page, &["member", "state", "highest phi", "incarnation", "epoch"], 2, rows, look);
@@ -97,8 +100,8 @@ fn all_views(page: &mut Page, report: &MembersReport, look: Look) {
     page.dim("next: leader");
 }
 
-fn row(belief: &BeliefReport, state: &str, phi: f64, incarnation: u64) -> Vec<String> {
-    vec![belief.id.clone(), state.to_owned(), format!("{phi:.1}"), incarnation.to_string(), belief.epoch.0.to_string()]
+fn row(belief: &BeliefReport, state: &str, phi: f64, incarnation: u64, epoch: Epoch) -> Vec<String> {
+    vec![belief.id.clone(), state.to_owned(), format!("{phi:.1}"), incarnation.to_string(), epoch.0.to_string()]
 }
 
 /// The view that most have; of equally many the gravest. What a member says of itself counts only where nobody else

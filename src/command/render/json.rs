@@ -18,7 +18,7 @@ use crate::cluster::{
 use crate::command::error::{CommandError, message, without_code};
 use crate::command::grammar::{SPECS, Spec};
 use crate::command::response::{Keyed, Response, Written};
-use crate::types::{Stamp, Time};
+use crate::types::{Level, Stamp, Time};
 
 /// The line of an answer.
 pub fn render(command: &str, response: &Response) -> Vec<u8> {
@@ -69,12 +69,14 @@ fn fill(object: Object, response: &Response) -> Object {
         Response::Count(count) => object.with("count", *count),
         Response::ClearScreen | Response::Exit => object,
         Response::Cleared(count) => object.with("cleared", *count),
-        Response::Nodes(nodes) => object.list("nodes", nodes, |node| {
+        Response::Nodes { nodes, change } => look::under_way(object, change.as_ref()).list("nodes", nodes, |node| {
             let each = Object::new().with("id", &node.id).with("state", node.state).with("tokens", node.tokens);
             each.with("faults", faults::each(&node.faults))
         }),
         Response::Show(report) | Response::Stats(report) => stats(object, report),
-        Response::Status { nodes, seen_by } => look::status(object, nodes, seen_by.as_deref()),
+        Response::Status { nodes, seen_by, change } => {
+            look::status(look::under_way(object, change.as_ref()), nodes, seen_by.as_deref())
+        }
         Response::Members(report) => beliefs::members(object, report),
         Response::Leader(report) => beliefs::leader(object, report),
         Response::Ring { ring, tokens } => look::ring(object, ring, *tokens),
@@ -88,13 +90,14 @@ fn fill(object: Object, response: &Response) -> Object {
         Response::Restarted(report) => object.with("node", &report.node).with("records", report.records),
         Response::Faulted(report) => faults::faulted(object, report),
         Response::Healed(report) => faults::healed(object, report),
-        Response::Advanced { now } => object.time("virtual_us", *now),
+        Response::Advanced { now, change } => look::under_way(object.time("virtual_us", *now), change.as_ref()),
         Response::Stepped { events, now } => object.list("events", events, event).time("virtual_us", *now),
         Response::WentBack { undone, now } => object.with("undone", undone).time("virtual_us", *now),
         Response::ClientsStarted { options, until } => object
             .with("done", false)
             .with("clients", options.clients)
             .with("reads", options.reads)
+            .with("level", options.level.map(Level::name))
             .time("until_us", *until),
         Response::ClientsEnded(report) => look::clients(object, report),
         Response::Clock { now, event_hash } => object.time("virtual_us", *now).with("event_hash", hex(*event_hash)),

@@ -1,14 +1,20 @@
 //! `status` and `ring`: who owns how much. Each ends with the one to look at next.
 
 use super::figures::{bytes, counted, grouped, percent};
-use super::tables::{nodes, table};
+use super::tables::{nodes, table, under_way};
 use super::{Look, Page};
-use crate::cluster::{Fault, RingReport, StatusReport, Vitality};
+use crate::cluster::{ChangeUnderWay, Fault, RingReport, StatusReport, Vitality};
 
 /// As `nodetool status` does, without its data centers; as the node `seen_by` sees it, if one was asked.
-pub(super) fn status(page: &mut Page, status: &[StatusReport], seen_by: Option<&str>, look: Look) {
+pub(super) fn status(
+    page: &mut Page,
+    status: &[StatusReport],
+    seen_by: Option<&str>,
+    change: Option<&ChangeUnderWay>,
+    look: Look,
+) {
     if status.is_empty() {
-        return nodes(page, &[], look);
+        return nodes(page, &[], None, look);
     }
     seen_by.into_iter().for_each(|node| page.line(&format!("as {node} sees it")));
     page.line(if seen_by.is_some() { "Status=Up/Down/?unknown" } else { "Status=Up/Down" });
@@ -26,10 +32,14 @@ pub(super) fn status(page: &mut Page, status: &[StatusReport], seen_by: Option<&
     });
     let header = ["--", "Node", "Load", "Tokens", "Owns (effective)", "Host ID"];
     table(page, &header, 2, rows.collect(), look);
-    for node in status.iter().filter(|node| !node.faults.is_empty()) {
-        let faults: Vec<String> = node.faults.iter().map(Fault::short).collect();
-        page.line(&format!("{}: {}", node.id, faults.join(", ")));
+    for node in status {
+        let recovering = node.is_recovering.then(|| "recovering, answers no reads yet".to_owned());
+        let ailing: Vec<String> = recovering.into_iter().chain(node.faults.iter().map(Fault::short)).collect();
+        if !ailing.is_empty() {
+            page.line(&format!("{}: {}", node.id, ailing.join(", ")));
+        }
     }
+    under_way(page, change);
     match seen_by {
         Some(node) => page.dim(&format!("next: members --as {node}")),
         None => page.dim("next: ring"),
@@ -47,7 +57,7 @@ fn letter(vitality: Vitality) -> char {
 /// The shares, and the ring drawn as a strip; or every token.
 pub(super) fn ring(page: &mut Page, ring: &RingReport, tokens: bool, look: Look) {
     if ring.owners.is_empty() {
-        return nodes(page, &[], look);
+        return nodes(page, &[], None, look);
     }
     if tokens {
         for token in &ring.tokens {

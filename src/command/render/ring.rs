@@ -3,7 +3,7 @@
 use super::figures::{bytes, counted, grouped, lasted, percent, ratio};
 use super::tables::table;
 use super::{Look, Page};
-use crate::cluster::{PairReport, RepairReport, RingChangeReport, RingPlan};
+use crate::cluster::{PairReport, PlannedTraffic, RepairReport, RingChangeReport, RingPlan};
 
 pub(super) fn added(page: &mut Page, report: &RingChangeReport) {
     page.lead(&format!("Node added: {} ({})", report.nodes.join(", "), counted(u64::from(report.tokens), "token")));
@@ -34,12 +34,22 @@ pub(super) fn planned(page: &mut Page, plan: &RingPlan, look: Look) {
     figures(page, &plan.change, "would move");
     if plan.change.copies > 0 {
         page.line(&format!("at least {} have to move", grouped(plan.change.minimum)));
+        if let (Some(sender), Some(receiver)) = (plan.busiest_sender(), plan.busiest_receiver()) {
+            page.line(&format!("{} in all", bytes(plan.bytes())));
+            page.line(&format!("busiest sender {}", traffic(&sender)));
+            page.line(&format!("busiest receiver {}", traffic(&receiver)));
+        }
         let (before, after) = (plan.balance_before, plan.balance_after);
         page.line(&format!("balance: coefficient of variation {:.3}, then {:.3}", before.0, after.0));
+        page.line(&format!("fullest {:.3} of the mean, then {:.3}", before.1, after.1));
     }
     let change = if plan.joins { "addnode" } else { "removenode" };
     let force = if plan.is_forced { " --force" } else { "" };
     page.dim(&format!("nothing was changed; {change} {}{force} does it", plan.change.nodes.join(" ")));
+}
+
+fn traffic(node: &PlannedTraffic) -> String {
+    format!("{}: {}, {}", node.id, counted(node.keys, "key"), bytes(node.bytes))
 }
 
 pub(super) fn repaired(page: &mut Page, report: &RepairReport) {

@@ -23,6 +23,14 @@ pub(super) fn explained(page: &mut Page, key: &[u8], put: Option<&[u8]>, story: 
         page.line(&format!("{node} was not asked: {} takes it for dead", story.coordinator));
     }
     outcome(page, story);
+    let is_asked = |node: &&String| {
+        story.messages.iter().any(|message| message.to == **node) || story.taken_for_dead.contains(node)
+    };
+    let not_asked: Vec<&str> =
+        story.placement.replicas.iter().filter(|node| !is_asked(node)).map(String::as_str).collect();
+    if !not_asked.is_empty() {
+        page.dim(&format!("not asked: {}", not_asked.join(" ")));
+    }
     let late = story.messages.iter().filter(|message| message.end == MessageEnd::OnItsWay).count();
     if late > 0 {
         page.dim("what is still on its way goes on with the next command, or with advance");

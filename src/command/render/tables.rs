@@ -5,9 +5,9 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use super::figures::{bytes, counted, grouped, percent, ratio, shares};
 use super::text::notes;
 use super::{Look, Page};
-use crate::cluster::{Fault, NodeReport, StatsReport};
+use crate::cluster::{ChangeUnderWay, Fault, NodeReport, StatsReport};
 
-pub(super) fn nodes(page: &mut Page, nodes: &[NodeReport], look: Look) {
+pub(super) fn nodes(page: &mut Page, nodes: &[NodeReport], change: Option<&ChangeUnderWay>, look: Look) {
     if nodes.is_empty() {
         page.line("no nodes");
         page.dim("next: addnode node1");
@@ -15,13 +15,21 @@ pub(super) fn nodes(page: &mut Page, nodes: &[NodeReport], look: Look) {
     }
     let rows = nodes.iter().map(|node| vec![node.id.clone(), state(node), grouped(node.tokens.into())]);
     table(page, &["node", "state", "tokens"], 2, rows.collect(), look);
+    under_way(page, change);
     page.dim("next: show");
+}
+
+/// How far a ring change has come.
+pub(super) fn under_way(page: &mut Page, change: Option<&ChangeUnderWay>) {
+    if let Some(ChangeUnderWay { stage, percent, what }) = change {
+        page.line(&format!("ring change: {stage}, {percent} %: {what}"));
+    }
 }
 
 /// A bar a node, as long as the copies it holds beside the fullest one's.
 pub(super) fn show(page: &mut Page, stats: &StatsReport, look: Look) {
     if stats.nodes.is_empty() {
-        return nodes(page, &[], look);
+        return nodes(page, &[], None, look);
     }
     let fullest = stats.nodes.iter().map(|node| node.keys).max().unwrap_or(0);
     let shares = shares(&stats.nodes.iter().map(|node| node.share).collect::<Vec<_>>());
@@ -72,7 +80,7 @@ fn filled(keys: u64, fullest: u64, width: usize) -> usize {
 
 pub(super) fn stats(page: &mut Page, stats: &StatsReport, look: Look) {
     if stats.nodes.is_empty() {
-        return nodes(page, &[], look);
+        return nodes(page, &[], None, look);
     }
     let shares = shares(&stats.nodes.iter().map(|node| node.share).collect::<Vec<_>>());
     let rows = std::iter::zip(&stats.nodes, shares).map(|(node, share)| {

@@ -3,7 +3,10 @@
 use super::figures::{bytes, clock, counted, grouped, lasted, percent};
 use super::page::flow;
 use super::{Page, beliefs, faults, metrics, ownership, ring, story, tables};
-use crate::cluster::{CheckReport, ClientsOptions, EventReport, Placement, PowerLossReport, ReadReport, WriteReport};
+use crate::cluster::{
+    ChangeUnderWay, CheckReport, ClientsOptions, EventReport, Placement, PowerLossReport, ReadReport, RestartReport,
+    WriteReport,
+};
 use crate::command::error::{CommandError, without_code};
 use crate::command::response::{Keyed, Loaded, Response, Written};
 use crate::command::{escape, help};
@@ -57,22 +60,22 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::ClearScreen if look.terminal => page.clear_screen(),
         Response::ClearScreen => {}
         Response::Cleared(count) => page.line(&format!("cleared {}", counted(*count, "key"))),
-        Response::Nodes(nodes) => tables::nodes(&mut page, nodes, look),
+        Response::Nodes { nodes, change } => tables::nodes(&mut page, nodes, change.as_ref(), look),
         Response::Show(stats) => tables::show(&mut page, stats, look),
         Response::Stats(stats) => tables::stats(&mut page, stats, look),
-        Response::Status { nodes, seen_by } => ownership::status(&mut page, nodes, seen_by.as_deref(), look),
+        Response::Status { nodes, seen_by, change } => {
+            ownership::status(&mut page, nodes, seen_by.as_deref(), change.as_ref(), look);
+        }
         Response::Members(report) => beliefs::members(&mut page, report, look),
         Response::Leader(report) => beliefs::leader(&mut page, report, look),
         Response::Ring { ring, tokens } => ownership::ring(&mut page, ring, *tokens, look),
         Response::Metrics(report) => metrics::metrics(&mut page, report, look),
         Response::Killed { node, now } => killed(&mut page, node, *now, look),
         Response::PowerLost { report, now } => power_lost(&mut page, report, *now, look),
-        Response::Restarted(report) => {
-            page.lead(&format!("{} is up: {} recovered from its log", report.node, counted(report.records, "record")));
-        }
+        Response::Restarted(report) => restarted(&mut page, report),
         Response::Faulted(report) => faults::faulted(&mut page, report, look),
         Response::Healed(report) => faults::healed(&mut page, report),
-        Response::Advanced { now } => page.line(&format!("virtual time {}", clock(*now))),
+        Response::Advanced { now, change } => advanced(&mut page, *now, change.as_ref()),
         Response::Stepped { events, now } => stepped(&mut page, events, *now),
         Response::WentBack { undone, now } => went_back(&mut page, undone, *now),
         Response::ClientsStarted { options, until } => clients_started(&mut page, options, *until),
@@ -219,9 +222,20 @@ fn power_lost(page: &mut Page, report: &PowerLossReport, now: Time, look: Look) 
     }
 }
 
+fn restarted(page: &mut Page, report: &RestartReport) {
+    page.lead(&format!("{} is up: {} recovered from its log", report.node, counted(report.records, "record")));
+}
+
+fn advanced(page: &mut Page, now: Time, change: Option<&ChangeUnderWay>) {
+    page.line(&format!("virtual time {}", clock(now)));
+    tables::under_way(page, change);
+}
+
 fn clients_started(page: &mut Page, options: &ClientsOptions, until: Time) {
     let clients = counted(u64::try_from(options.clients).unwrap_or(u64::MAX), "client");
-    page.line(&format!("{clients} at work, {} reads, until {} of virtual time", percent(options.reads), clock(until)));
+    let level = options.level.map_or(String::new(), |level| format!(" at {}", level.name()));
+    let reads = percent(options.reads);
+    page.line(&format!("{clients} at work{level}, {reads} reads, until {} of virtual time", clock(until)));
     page.dim("they go on while commands run and with advance");
 }
 

@@ -182,6 +182,6 @@ pub(super) const CHECK: Spec = Spec {
 
 /// Those of the control plane, of changes of the ring, of processes and faults, of operations, of messages, of disks.
 const EVENT_KINDS_NAMED: &str = "only of this kind: meet, suspect, refuted, dead, return, raise, left, removed, elect, \
-                                 depose; stage, change, add, remove, serve, stop; open, kill, restart, fault, heal; \
+                                 depose; stage, change, add, remove, stop; open, kill, restart, fault, heal; \
                                  start, answer, replan, hint; send, deliver, local, drop, cut, duplicate; \
                                  commit, upkeep";

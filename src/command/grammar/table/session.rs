@@ -120,13 +120,15 @@ pub(super) const CLIENTS: Spec = Spec {
             value: Some(Argument { name: "D", kind: Kind::Lifetime, optional: false }),
             summary: "how long in virtual time, 1s unless told otherwise",
         },
+        super::CONSISTENCY,
     ],
-    summary: "Sets N simulated clients to work at once while the next commands go on; tells at their end how it went.",
+    summary: "Sets N simulated clients to work at once while the next commands go on; tells at their end how it went, and how \
+              many reads were stale.",
     example: "addnode node4; clients 50 --mix 90/10 --for 2s",
     build: |given| {
         let clients = usize::try_from(given.count()?).unwrap_or(usize::MAX);
         let (reads, duration) = (given.mix().unwrap_or(0.5), given.flag_duration("--for").unwrap_or(Time::SECOND));
-        Ok(Command::Clients(ClientsOptions { clients, reads, duration }))
+        Ok(Command::Clients(ClientsOptions { clients, reads, level: given.request().level, duration }))
     },
 };
 

@@ -2,8 +2,9 @@
 
 use super::{Object, faults, hex, pair, ring_change};
 use crate::cluster::{
-    Answer, ClientsReport, Explanation, Message, MessageEnd, MetricsReport, OperationMetrics, PlannedMember,
-    RepairReport, RingPlan, RingReport, StatusReport, Vitality,
+    Answer, ChangeUnderWay, ClientsReport, Explanation, LostWrite, Message, MessageEnd, MetricsReport,
+    OperationMetrics, PlannedMember, PlannedTraffic, RepairReport, RingPlan, RingReport, StatusReport, ToldWrite,
+    Vitality,
 };
 use crate::command::error::message;
 use crate::protocol::hints::{HintCounts, HintEnd};
@@ -12,8 +13,18 @@ pub(super) fn planned(object: Object, plan: &RingPlan) -> Object {
     let balance = |(cv, max_over_mean): (f64, f64)| Object::new().with("cv", cv).with("max_over_mean", max_over_mean);
     ring_change(object.with("change", if plan.joins { "addnode" } else { "removenode" }), &plan.change)
         .list("members", &plan.members, member)
+        .with("bytes", plan.bytes())
+        .object("busiest_sender", traffic(plan.busiest_sender()))
+        .object("busiest_receiver", traffic(plan.busiest_receiver()))
         .object("balance_before", balance(plan.balance_before))
         .object("balance_after", balance(plan.balance_after))
+}
+
+/// Empty where nothing would move.
+fn traffic(node: Option<PlannedTraffic>) -> Object {
+    node.into_iter().fold(Object::new(), |object, node| {
+        object.with("id", node.id).with("keys", node.keys).with("bytes", node.bytes)
+    })
 }
 
 fn member(member: &PlannedMember) -> Object {
@@ -91,7 +102,16 @@ pub(super) fn status(object: Object, status: &[StatusReport], seen_by: Option<&s
             .with("tokens", node.tokens)
             .with("owns", node.owns)
             .with("host_id", hex(node.host_id))
+            .with("recovering", node.is_recovering)
             .with("faults", faults::each(&node.faults))
+    })
+}
+
+/// The ring change under way; nothing where there is none.
+pub(super) fn under_way(object: Object, change: Option<&ChangeUnderWay>) -> Object {
+    change.into_iter().fold(object, |object, change| {
+        let told = Object::new().with("stage", change.stage).with("percent", change.percent);
+        object.object("ring_change", told.with("what", &change.what))
     })
 }
 
@@ -129,11 +149,17 @@ pub(super) fn metrics(object: Object, metrics: &MetricsReport) -> Object {
         .with("in_flight", metrics.messages.in_flight);
     object
         .list("operations", &metrics.operations, operation)
+        .list("nodes", &metrics.nodes, |node| {
+            Object::new().with("id", &node.id).list("operations", &node.operations, operation)
+        })
         .with("in_flight", metrics.in_flight)
         .object("messages", messages)
         .with("read_repairs", metrics.read_repairs)
         .object("hints", hints(&metrics.hints))
-        .with("lost_to_skew", metrics.lost_to_skew)
+        .with("lost_to_skew", metrics.lost_to_skew.count)
+        .list("skewed", &metrics.lost_to_skew.newest, lost_write)
+        .with("lost_to_conflict", metrics.lost_to_conflict.count)
+        .list("conflicts", &metrics.lost_to_conflict.newest, lost_write)
         .with("cache_hits", metrics.cache_hits)
         .with("cache_misses", metrics.cache_misses)
 }
@@ -145,11 +171,29 @@ fn hints(counts: &HintCounts) -> Object {
     ended.with("pending", counts.pending)
 }
 
+fn lost_write(loss: &LostWrite) -> Object {
+    let told = |write: &ToldWrite| {
+        let object = Object::new().with("version", write.version.to_string());
+        let object = match &write.value {
+            Some(value) => object.bytes("value", value),
+            None => object.with("value", serde_json::Value::Null),
+        };
+        object.with("deletion", write.is_deletion).with("through", &write.through).time("virtual_us", write.at)
+    };
+    Object::new()
+        .bytes("key", &loss.key)
+        .object("lost", told(&loss.lost))
+        .object("winner", told(&loss.winner))
+        .time("before_us", loss.before)
+        .time("ahead_us", loss.ahead)
+}
+
 pub(super) fn clients(object: Object, report: &ClientsReport) -> Object {
     object
         .with("done", true)
         .with("clients", report.clients)
         .list("operations", &report.operations, operation)
+        .with("stale", report.stale)
         .time("virtual_us", report.took)
 }
 
