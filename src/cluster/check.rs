@@ -47,6 +47,7 @@ impl Cluster {
         self.check_copies(&mut findings);
         self.check_accounts(&mut findings);
         self.check_hints(&mut findings);
+        self.check_answers(&mut findings);
         self.check_planes(&mut findings);
         let Findings { checked, violations, notes } = findings;
         CheckReport { checked, violations, notes }
@@ -137,6 +138,18 @@ impl Cluster {
             }
         }
         findings.add("HINT-2", hints, violations);
+    }
+
+    /// KV-3, KV-10 and KV-11: what clients were told, as judged when they were; and what else was found on the way.
+    fn check_answers(&self, findings: &mut Findings) {
+        let (found, others): (Vec<String>, Vec<String>) =
+            self.violations.iter().cloned().partition(|told| told.starts_with("KV-3 "));
+        findings.add("KV-3", self.values.reads, found);
+        let lost = self.ledger.lost_to_skew.count;
+        let what = || format!("KV-10 {lost} acknowledged writes are hidden by older ones, and no clock was ever wrong");
+        let is_wrong = lost > 0 && !self.faults.were_clocks_wrong;
+        findings.add("KV-10", self.ledger.writes, is_wrong.then(what).into_iter().collect());
+        findings.add("KV-11", self.values.answers, others);
     }
 
     /// STAT-1: what is counted in one place equals what is counted in another.

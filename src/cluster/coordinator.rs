@@ -33,7 +33,7 @@ pub(super) struct Task {
     /// The epoch that it was last planned with.
     epoch: Epoch,
     /// Who confirmed the write, late answers included: for the ledger.
-    confirmed: NodeList,
+    pub(super) confirmed: NodeList,
     /// Who is to have the write, the owners of both rings during a change: for the ledger.
     wanted: NodeList,
     /// For whom a hint was kept.
@@ -288,7 +288,10 @@ impl Cluster {
         let Some(state) = self.task(node, task) else { return };
         state.is_answered = true;
         match outcome {
-            Outcome::Stored { .. } => self.watch_acknowledged(node, task),
+            Outcome::Stored { .. } => {
+                self.watch_acknowledged(node, task);
+                self.watch_stored(node, task);
+            }
             Outcome::Failed(_) => self.watch_failed(node, task),
             Outcome::Found { .. } | Outcome::Indeterminate(_) => {}
         }

@@ -46,6 +46,8 @@ pub(super) struct Faults {
     slow: BTreeMap<NodeId, f64>,
     /// In microseconds.
     skew: BTreeMap<NodeId, i64>,
+    /// Whether any clock ever was.
+    pub(super) were_clocks_wrong: bool,
     disks: BTreeMap<NodeId, DiskFault>,
     paused: BTreeMap<NodeId, Waiting>,
     doomed: BTreeMap<NodeId, Doom>,
@@ -166,6 +168,7 @@ impl Cluster {
         self.check_process(id, is_on)?;
         if is_on {
             self.faults.skew.insert(id, us);
+            self.faults.were_clocks_wrong = true;
         } else {
             self.faults.skew.remove(&id);
         }

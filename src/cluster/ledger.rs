@@ -27,6 +27,8 @@ pub(super) struct Ledger {
     /// Reads that returned what nobody wrote.
     unwritten_reads: Vec<String>,
     reads: u64,
+    /// Writes that clients were told are stored.
+    pub(super) writes: u64,
     /// What power losses took from a node, by key.
     destroyed: BTreeMap<(NodeId, Key), Vec<Loss>>,
     /// Whether it began with what was found on disk.

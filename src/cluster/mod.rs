@@ -64,6 +64,7 @@ use crate::error::Error;
 use crate::protocol::agent::AgentOptions;
 use crate::protocol::hints::HintOptions;
 use crate::protocol::hlc::HybridClock;
+use crate::sim::checkers::values::Values;
 use crate::sim::latency::Latency;
 use crate::sim::network::Network;
 use crate::sim::queue::EventQueue;
@@ -222,6 +223,10 @@ pub struct Cluster {
     /// The newest time that the logs hold a clock record of.
     clock_noted: Time,
     stop: Stop,
+    /// Judges what clients are told.
+    values: Values,
+    /// What judges have found on the way. At most [`MAX_FINDINGS`](ledger::MAX_FINDINGS): more say nothing new.
+    violations: Vec<String>,
     /// Judges every event, in tests.
     watch: Option<Box<Watch>>,
 }
@@ -264,6 +269,8 @@ impl Cluster {
             clock_noted: Time(0),
             streams,
             stop: Stop::default(),
+            values: Values::default(),
+            violations: Vec::new(),
             watch: None,
             home,
             config,

@@ -24,7 +24,6 @@ use crate::sim::checkers::Finding;
 use crate::sim::checkers::election::{Elections, Held, Promised, led};
 use crate::sim::checkers::membership::{Believed, Facts, Memberships};
 use crate::sim::checkers::moves::{Acknowledged, Dropped, Moves};
-use crate::sim::checkers::values::Values;
 use crate::sim::latency::Latency;
 use crate::storage::store::Store;
 use crate::topology::{Stage, Topology};
@@ -36,9 +35,6 @@ pub(super) struct Watch {
     pub(super) elections: Elections,
     pub(super) memberships: Memberships,
     pub(super) moves: Moves,
-    pub(super) values: Values,
-    /// At most [`MAX_FINDINGS`]: more say nothing new.
-    pub(super) violations: Vec<String>,
     /// What each voter's disk was seen to have accepted.
     accepted: BTreeMap<NodeId, (u64, Epoch)>,
     /// What a quorum of the old owners held when the copying of the change under way began.
@@ -79,8 +75,8 @@ impl Cluster {
     fn convict(&mut self, findings: impl IntoIterator<Item = Finding>) {
         for finding in findings {
             let told = format!("{} (at {} us)", finding.told(|node| self.label(node)), self.now.0);
-            if let Some(watch) = self.watch.as_mut().filter(|watch| watch.violations.len() < MAX_FINDINGS) {
-                watch.violations.push(told);
+            if self.violations.len() < MAX_FINDINGS {
+                self.violations.push(told);
             }
         }
     }
@@ -347,7 +343,6 @@ impl Cluster {
         }
         self.watch = Some(watch);
         self.convict(found);
-        self.watch_stored(node, task);
     }
 
     fn judge_acknowledged(&self, moves: &mut Moves, coordinator: NodeId, task: &Task) -> Vec<Finding> {

@@ -81,7 +81,6 @@ const LEAVING: Chapter = Chapter {
         Again(FILL),
         Say("What the leaving node holds goes to those who come next on the ring. It serves until they have it."),
         Type("removenode node2"),
-        Type("count"),
         Type("check"),
     ],
     taught: "Every key has its three copies before the old one is dropped.",

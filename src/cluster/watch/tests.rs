@@ -29,8 +29,7 @@ fn cluster() -> Cluster {
 
 /// The invariants that the observer, and nobody else, has found violated.
 fn caught(cluster: &Cluster) -> Vec<&str> {
-    let violations = &cluster.watch.as_ref().unwrap().violations;
-    violations.iter().filter_map(|violation| violation.split(' ').next()).collect()
+    cluster.violations.iter().filter_map(|violation| violation.split(' ').next()).collect()
 }
 
 fn sent(cluster: &mut Cluster, from: NodeId, message: Message) {

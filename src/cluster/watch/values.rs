@@ -1,8 +1,8 @@
-//! What the observer tells the judge of values: at the answers to clients, and at each merge into a replica.
+//! What is told to the judge of values: the answers to clients, and, where an observer watches, what replicas hold then
+//! and what each merge makes of it.
 
 use super::super::event::TaskId;
 use super::super::{Cluster, NodeId, OperationId};
-use super::Watch;
 use crate::protocol::message::Request;
 use crate::sim::checkers::Finding;
 use crate::sim::checkers::values::{Stored, Values};
@@ -10,34 +10,32 @@ use crate::types::{Key, Level, Stamp, Time};
 
 impl Cluster {
     fn judge(&mut self, judge: impl FnOnce(&Cluster, &mut Values) -> Option<Finding>) {
-        let Some(mut watch) = self.watch.take() else { return };
-        let found = judge(self, &mut watch.values);
-        self.watch = Some(watch);
+        let mut values = std::mem::take(&mut self.values);
+        let found = judge(self, &mut values);
+        self.values = values;
         self.convict(found);
     }
 
     /// A coordinator is about to tell its client that a write is stored.
     pub(in crate::cluster) fn watch_stored(&mut self, node: NodeId, task: TaskId) {
-        let Some(mut watch) = self.watch.take() else { return };
-        let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
-        let mut found = None;
-        if let Some(task) = process.and_then(|process| process.tasks.get(&task))
-            && let Some((stamp, level, epoch)) = task.write()
-        {
-            let Watch { values, moves, .. } = &mut *watch;
-            let write = Stored { coordinator: node, key: &task.key, stamp, level };
+        let Some(task) = self.task(node, task) else { return };
+        let (Some((stamp, level, epoch)), key, confirmed) = (task.write(), task.key.clone(), task.confirmed) else {
+            return;
+        };
+        self.judge(|cluster, values| {
+            let write = Stored { coordinator: node, key: &key, stamp, level };
             // Who is down, or has lost data, or is past the epoch, is believed what it said.
             let holds = |node: NodeId| {
-                let up = self.nodes.get(&node).and_then(|node| node.process.as_ref()).map(|process| &process.replica);
-                let here = up.filter(|up| up.topology().epoch() == epoch && !up.is_recovering());
+                let up = cluster.nodes.get(&node).and_then(|node| node.process.as_ref());
+                let is_here =
+                    up.is_some_and(|up| up.replica.topology().epoch() == epoch && !up.replica.is_recovering());
                 // Where a newer version has come since, the record of this one was in the log before it.
                 let durable = |(held, is_written)| held > stamp || held == stamp && is_written;
-                task.has_confirmed(node) && here.is_none_or(|_| self.held_of(node, &task.key).is_some_and(durable))
+                confirmed.contains(node) && (!is_here || cluster.held_of(node, &key).is_some_and(durable))
             };
-            found = values.on_stored(&write, moves.owners(epoch, task.key.token()).as_ref(), holds);
-        }
-        self.watch = Some(watch);
-        self.convict(found);
+            let owners = cluster.watch.as_ref().and_then(|watch| watch.moves.owners(epoch, key.token()));
+            values.on_stored(&write, owners.as_ref(), holds)
+        });
     }
 
     /// The version of a key that a node holds, and whether it is in its log.
@@ -49,9 +47,7 @@ impl Cluster {
 
     /// A client asks for a key.
     pub(in crate::cluster) fn watch_asked(&mut self, operation: OperationId, key: &Key, level: Level) {
-        if let Some(watch) = &mut self.watch {
-            watch.values.on_asked(operation.0, key, level);
-        }
+        self.values.on_asked(operation.0, key, level);
     }
 
     /// A client is about to be told what was found.
@@ -85,13 +81,15 @@ impl Cluster {
         // A network that repeats messages leaves one case open: see the operation's page.
         let Some((key, stamp)) = written.filter(|_| self.network.counts().duplicated == 0) else { return };
         self.judge(|cluster, values| {
-            let holds = |node: &&NodeId| cluster.held_of(**node, &key).is_some_and(|(held, _)| held == stamp);
+            let holds = |node: &&NodeId| {
+                cluster.is_watched() && cluster.held_of(**node, &key).is_some_and(|held| held.0 == stamp)
+            };
             let holders: Vec<NodeId> = cluster.nodes.keys().filter(holds).copied().collect();
             values.on_failed(node, stamp, &holders)
         });
     }
 
-    /// What a node holds of the key that it is about to be given.
+    /// What a node holds of the keys that it is about to be given.
     pub(in crate::cluster) fn watch_merging(&self, node: NodeId, request: &Request) -> Vec<(Key, Option<Stamp>)> {
         let keys: Vec<&Key> = match request {
             _ if self.watch.is_none() => Vec::new(),
@@ -102,7 +100,7 @@ impl Cluster {
         keys.into_iter().map(|key| (key.clone(), self.held_of(node, key).map(|(held, _)| held))).collect()
     }
 
-    /// It was given it.
+    /// It was given them.
     pub(in crate::cluster) fn watch_merged(&mut self, node: NodeId, before: Vec<(Key, Option<Stamp>)>) {
         for (key, before) in before {
             self.judge(|cluster, values| {

@@ -2,21 +2,21 @@
 //!
 //! Levels below a majority promise less, and are judged only where that is promised too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Finding;
 use super::moves::needed;
-use crate::types::{Key, Level, NodeId, Replicas, Stamp, Time};
+use crate::types::{ByToken, Key, Level, NodeId, Replicas, Stamp, Time};
 
 /// What was promised so far.
 #[derive(Debug, Default)]
 pub struct Values {
     /// The newest version of each key that a majority was said to have.
-    settled: BTreeMap<Key, Stamp>,
+    settled: HashMap<Key, Stamp, ByToken<0>>,
     /// Reads under way at a majority: what they must find at least.
     bounds: BTreeMap<u64, Stamp>,
-    /// Versions that no replica may have.
-    failed: BTreeSet<Stamp>,
+    /// Versions that no replica may have: of puts that have failed.
+    pub failed: BTreeSet<Stamp>,
     /// Acknowledged writes judged (KV-2).
     pub writes: u64,
     /// Reads judged (KV-3).
@@ -41,8 +41,8 @@ pub struct Stored<'a> {
 }
 
 impl Values {
-    /// KV-2: enough of the key's `owners` hold the write as durably as was promised. `holds` says who does. Without owners,
-    /// while the ring changes, others judge that.
+    /// KV-2: enough of the key's `owners` hold the write as durably as was promised. `holds` says who does. Without owners it
+    /// is not judged: while the ring changes others do that, and where nobody looks at the replicas nobody does.
     pub fn on_stored(
         &mut self,
         write: &Stored<'_>,
