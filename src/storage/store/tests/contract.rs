@@ -75,15 +75,19 @@ fn raising_the_epoch_discards_clears_and_is_remembered() {
 }
 
 #[test]
-fn a_version_below_the_floor_is_refused_only_for_a_key_not_held() {
+fn below_the_floor_a_put_is_refused_and_what_a_replica_brings_only_for_a_key_not_held() {
     let disk = MemoryDisk::new();
     let (store, _) = open(&disk, 4_096);
     put(&store, 1, &entry(10));
     let ranges = [TokenRange { first: key(1).token(), last: key(1).token() }, TokenRange::ALL];
     let [narrow, all] = ranges;
-    let position = store.raise_floor(all, stamp(20)).unwrap();
-    assert_eq!(store.raise_floor(narrow, stamp(15)).unwrap(), position, "a lower one is ignored");
-    assert!(matches!(put(&store, 1, &entry(11)), Applied::Yes { known: true, .. }));
+    let position = store.raise_floor(store.epoch(), &[all], stamp(20)).unwrap();
+    assert_eq!(store.raise_floor(store.epoch(), &[narrow], stamp(15)).unwrap(), position, "a lower one is ignored");
+    assert!(matches!(store.put(Epoch(0), &key(1), &entry(11)), Err(StoreRefusal::BelowFloor(_))));
+    assert!(matches!(put(&store, 1, &entry(10)), Applied::No { .. }), "it changes nothing");
+    let absorbed = store.absorb(Epoch(0), &key(1), &entry(11)).unwrap();
+    assert!(matches!(absorbed, Applied::Yes { known: true, .. }));
+    assert!(matches!(store.absorb(Epoch(0), &key(2), &entry(20)), Err(StoreRefusal::BelowFloor(_))));
     for (time, refused) in [(19, true), (20, true), (21, false)] {
         let put = store.put(Epoch(0), &key(2), &entry(time));
         assert_eq!(matches!(put, Err(StoreRefusal::BelowFloor(floor)) if floor == stamp(20)), refused, "{time}");
@@ -98,7 +102,7 @@ fn a_version_below_the_floor_is_refused_only_for_a_key_not_held() {
 #[test]
 fn a_discarded_range_takes_back_what_its_next_owners_hold() {
     let (store, _) = open(&MemoryDisk::new(), 4_096);
-    store.raise_floor(TokenRange::ALL, stamp(20)).unwrap();
+    store.raise_floor(store.epoch(), &[TokenRange::ALL], stamp(20)).unwrap();
     store.raise_epoch(Epoch(1), b"", &[], stamp(5)).unwrap();
     store.discard(Epoch(1), &[TokenRange::ALL]).unwrap();
     assert!(matches!(put(&store, 1, &entry(10)), Applied::Yes { .. }), "the floor went with the range");
@@ -270,7 +274,7 @@ fn verify_names_what_is_wrong() {
         let (store, _) = open(&MemoryDisk::new(), 4_096);
         put(&store, 1, &entry(10));
         put(&store, 2, &tombstone(11));
-        store.raise_floor(upper_half(), stamp(5)).unwrap();
+        store.raise_floor(store.epoch(), &[upper_half()], stamp(5)).unwrap();
         store.raise_epoch(Epoch(1), b"one", &[], Stamp::ZERO).unwrap();
         assert_sound(&store);
         damage(&store);
@@ -327,8 +331,8 @@ proptest! {
         let best: Vec<_> = best.into_iter().collect();
         prop_assert_eq!(contents(&one), best.clone());
         prop_assert_eq!(contents(&other), best);
-        prop_assert_eq!(one.digest(upper_half()), other.digest(upper_half()));
-        prop_assert_eq!(one.digest(TokenRange::ALL), other.digest(TokenRange::ALL));
+        prop_assert_eq!(one.digests(&[[upper_half()]]), other.digests(&[[upper_half()]]));
+        prop_assert_eq!(one.digests(&[[TokenRange::ALL]]), other.digests(&[[TokenRange::ALL]]));
         assert_sound(&one);
         assert_sound(&other);
     }
