@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::account::RingAccount;
 use super::node::Node;
+use super::repair::versions;
 use super::report::RingChangeReport;
 use super::{Cluster, NodeId};
 use crate::error::Error;
@@ -255,12 +256,19 @@ impl Cluster {
         if let Ended::Complete(moved) = &mut ended {
             moved.add_earlier(std::mem::take(&mut running.moved_before));
         }
+        let number = match &ended {
+            Ended::Complete(moved) if matches!(running.purpose, Purpose::Repair | Purpose::Errand(Errand::Repair)) => {
+                self.repairs.count(moved);
+                versions(moved)
+            }
+            _ => self.topology.epoch().0,
+        };
         let (what, node) = (outcome(running.purpose, &ended), Some(running.leader));
         let peer = match running.purpose {
             Purpose::Errand(Errand::Return(node) | Errand::Restore(node)) => Some(node),
             _ => None,
         };
-        self.note(TraceEvent { node, what, peer, number: self.topology.epoch().0, ..self.event("change") });
+        self.note(TraceEvent { node, what, peer, number, ..self.event("change") });
         match (running.purpose, &ended) {
             (Purpose::Add(_), Ended::Complete(moved)) => {
                 let took = self.now.since(running.started);
@@ -349,11 +357,14 @@ fn outcome(purpose: Purpose, ended: &Ended) -> &'static str {
         Purpose::Errand(Errand::Return(_)) => ("has handed over", "could not hand over"),
         Purpose::Errand(Errand::Restore(_)) => ("has got back what it lost", "could not get back what it lost"),
         Purpose::Errand(Errand::SeatVoters) => ("voters seated", "voters not seated"),
-        Purpose::Repair => ("repair complete", "repair called off"),
+        Purpose::Repair | Purpose::Errand(Errand::Repair) => (REPAIRED, "repair called off"),
         Purpose::Resume => ("resumed change complete", "resumed change called off"),
     };
     if is_complete { complete } else { called_off }
 }
+
+/// What a repair has done that is complete, for the trace.
+pub(super) const REPAIRED: &str = "repaired";
 
 /// What the next leader does with a change, for the trace.
 pub(super) const TAKEN_OVER: &str = "taken over";

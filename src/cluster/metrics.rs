@@ -111,6 +111,7 @@ impl Cluster {
             in_flight: stats.operations.in_flight,
             messages: self.network.counts(),
             read_repairs: metrics.read_repairs,
+            repairs: self.repairs,
             lost_to_skew: self.faults.lost_to_skew,
             cache_hits: stats.nodes.iter().map(|node| node.cache_hits).sum(),
             cache_misses: stats.nodes.iter().map(|node| node.cache_misses).sum(),

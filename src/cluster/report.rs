@@ -7,6 +7,7 @@ pub use beliefs::*;
 pub use faults::*;
 
 use crate::error::Error;
+use crate::protocol::ring_change::Compared;
 use crate::sim::network::MessageCounts;
 use crate::types::{Epoch, Stamp, Time};
 
@@ -199,6 +200,8 @@ pub struct MetricsReport {
     pub messages: MessageCounts,
     /// Replicas that a read brought up to date before it was answered.
     pub read_repairs: u64,
+    /// What passes of repair have done.
+    pub repairs: RepairCounts,
     /// Acknowledged writes that a write which had completed before hides: clocks were wrong.
     pub lost_to_skew: u64,
     /// Reads of values answered by a node's cache.
@@ -324,8 +327,25 @@ pub struct RepairReport {
     pub pairs: Vec<PairReport>,
     /// Nodes that did not answer.
     pub left_out: Vec<String>,
+    /// What it took to find that out, and how many tombstones may be dropped now.
+    pub compared: Compared,
     /// How long it took, in virtual time.
     pub took: Time,
+}
+
+/// What passes of repair have done, those of leaders too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RepairCounts {
+    /// Those that were completed.
+    pub passes: u64,
+    /// Digests asked of replicas.
+    pub digests: u64,
+    /// Versions that were news to the replica they were brought to, tombstones too.
+    pub versions_streamed: u64,
+    /// Bytes of keys and values among them.
+    pub bytes_streamed: u64,
+    /// Tombstones that replicas may drop since.
+    pub tombstones_collectable: u64,
 }
 
 /// A node whose power failed.

@@ -4,6 +4,7 @@ use super::figures::{bytes, counted, grouped, lasted, percent, ratio};
 use super::tables::table;
 use super::{Look, Page};
 use crate::cluster::{PairReport, RepairReport, RingChangeReport, RingPlan};
+use crate::protocol::ring_change::Compared;
 
 pub(super) fn added(page: &mut Page, report: &RingChangeReport) {
     page.lead(&format!("Node added: {} ({})", report.nodes.join(", "), counted(u64::from(report.tokens), "token")));
@@ -49,6 +50,11 @@ pub(super) fn repaired(page: &mut Page, report: &RepairReport) {
         _ => page.lead(&format!("repaired {}", counted(repaired, "version"))),
     }
     pairs(page, &report.pairs, "version");
+    let Compared { groups, digests, tombstones } = report.compared;
+    page.line(&format!("compared {} of ranges by {}", counted(groups, "group"), counted(digests, "digest")));
+    if tombstones > 0 {
+        page.line(&format!("{} may be dropped: every replica has it", counted(tombstones, "tombstone")));
+    }
     if !report.left_out.is_empty() {
         page.line(&format!("without {}: no answer", report.left_out.join(" ")));
     }

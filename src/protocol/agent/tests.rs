@@ -9,6 +9,7 @@ use super::*;
 use crate::protocol::message::{Reply, Request};
 use crate::protocol::ring_change::{Change, RingChange};
 use crate::ring::Member;
+use crate::storage::store::RangeDigest;
 use crate::topology::Stage;
 use crate::types::Epoch;
 
@@ -168,8 +169,9 @@ fn founded(nodes: u32) -> Topology {
 fn empty_replica(request: Request) -> Reply {
     match request {
         Request::Fence { topology } => Reply::Fenced { epoch: topology.epoch(), recovering: false },
-        Request::Page { values: true, .. } => Reply::Page { entries: Vec::new(), more: false },
+        Request::Page { values: true, .. } => Reply::Page { entries: Vec::new(), more: false, floors: Vec::new() },
         Request::Page { .. } => Reply::Versions { versions: Vec::new(), more: false },
+        Request::Digest { groups, .. } => Reply::Digests { digests: vec![RangeDigest::default(); groups.len()] },
         _ => Reply::Done,
     }
 }

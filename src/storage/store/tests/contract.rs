@@ -111,6 +111,77 @@ fn a_discarded_range_takes_back_what_its_next_owners_hold() {
 }
 
 #[test]
+fn a_promise_refuses_what_is_new_and_takes_what_replicas_hold() {
+    let disk = MemoryDisk::new();
+    let (store, _) = open(&disk, 4_096);
+    put(&store, 1, &entry(10));
+    store.promise(Epoch(0), &[TokenRange::ALL], stamp(20)).unwrap();
+    let position = store.promise(Epoch(0), &[upper_half()], stamp(15)).unwrap();
+    assert_eq!(store.promise(Epoch(0), &[TokenRange::ALL], stamp(20)).unwrap(), position, "it is promised already");
+    assert!(matches!(store.promise(Epoch(1), &[TokenRange::ALL], stamp(30)), Err(StoreRefusal::Epoch(_))));
+    store.sync().unwrap();
+    for store in [store, open(&disk.after_power_loss(), 4_096).0] {
+        for (number, time) in [(1, 11), (2, 20)] {
+            let refused = store.put(Epoch(0), &key(number), &entry(time));
+            assert!(matches!(refused, Err(StoreRefusal::BelowFloor(upto)) if upto == stamp(20)), "{refused:?}");
+        }
+        assert!(matches!(put(&store, 1, &entry(10)), Applied::No { .. }), "it changes nothing");
+        assert!(matches!(store.absorb(Epoch(0), &key(2), &entry(12)), Ok(Applied::Yes { .. })));
+        assert!(matches!(put(&store, 3, &entry(21)), Applied::Yes { .. }));
+        assert_sound(&store);
+    }
+}
+
+#[test]
+fn a_tombstone_below_its_floor_is_told_to_nobody() {
+    let (store, _) = open(&MemoryDisk::new(), 4_096);
+    put(&store, 1, &tombstone(10));
+    put(&store, 2, &tombstone(30));
+    let before = store.digests(&[[TokenRange::ALL]])[0];
+    assert_eq!((before.versions, before.tombstones), (2, 2));
+    store.raise_floor(Epoch(0), &[TokenRange::ALL], stamp(20)).unwrap();
+    let after = store.digests(&[[TokenRange::ALL]])[0];
+    assert_eq!((after.versions, after.tombstones), (1, 1));
+    assert_eq!((get(&store, 1), get(&store, 2)), (None, Some(tombstone(30))));
+    assert_eq!(store.version(Epoch(0), &key(1)).unwrap().found, None);
+    assert_eq!(store.versions(&[TokenRange::ALL], None, 9).0, [(key(2), stamp(30))]);
+    assert!(!store.lacks(Epoch(0), &key(1), stamp(10)).unwrap().found, "it was deleted for good");
+    assert!(store.lacks(Epoch(0), &key(1), stamp(21)).unwrap().found);
+    assert!(matches!(store.absorb(Epoch(0), &key(1), &entry(15)), Err(StoreRefusal::BelowFloor(_))));
+    assert_eq!(store.stats().tombstones, 2, "it is there until a merge");
+    assert_sound(&store);
+}
+
+#[test]
+fn who_inherits_floors_drops_what_the_donor_would_have_refused() {
+    let (donor, _) = open(&MemoryDisk::new(), 4_096);
+    donor.raise_floor(Epoch(0), &[upper_half()], stamp(20)).unwrap();
+    donor.promise(Epoch(0), &[TokenRange::ALL], stamp(30)).unwrap();
+    let floors = donor.floors(&[TokenRange::ALL]);
+    let (heir, _) = open(&MemoryDisk::new(), 4_096);
+    let number = (0..).find(|number| upper_half().contains(key(*number).token())).unwrap();
+    put(&heir, number, &entry(19));
+    let other = (0..).find(|other| !upper_half().contains(key(*other).token())).unwrap();
+    put(&heir, other, &entry(19));
+    heir.inherit(Epoch(0), &floors).unwrap();
+    assert_eq!((get(&heir, number), get(&heir, other)), (None, Some(entry(19))), "there is no floor below it");
+    for number in [number, other] {
+        assert!(matches!(heir.put(Epoch(0), &key(number), &entry(30)), Err(StoreRefusal::BelowFloor(_))));
+    }
+    // What the donor holds comes behind, and a repetition leaves it.
+    heir.absorb(Epoch(0), &key(number), &entry(18)).unwrap();
+    heir.inherit(Epoch(0), &floors).unwrap();
+    assert_eq!(get(&heir, number), Some(entry(18)));
+    assert!(heir.holds_any(&[upper_half()]));
+    heir.discard(Epoch(0), &[TokenRange::ALL]).unwrap();
+    assert!(
+        !heir.holds_any(&[TokenRange::ALL]) && heir.floors(&[TokenRange::ALL]).is_empty(),
+        "they go with the range"
+    );
+    assert_sound(&heir);
+}
+
+#[test]
 fn a_discard_of_nothing_writes_nothing_and_waits_for_the_discard_before() {
     let (store, _) = open(&MemoryDisk::new(), 4_096);
     put(&store, 1, &entry(10));
