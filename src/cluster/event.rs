@@ -6,8 +6,7 @@ use super::OperationId;
 use crate::protocol::agent::{self, ChangeId};
 use crate::protocol::election;
 use crate::protocol::message::{Origin, Refusal, Reply, Request};
-use crate::storage::store::{RangeDigest, RangeFloor};
-use crate::types::{Entry, Key, NodeId, Stamp, TokenRange};
+use crate::types::{Entry, Key, NodeId, RangeDigest, RangeFloor, Stamp, TokenRange};
 
 /// Marks the number of a message that belongs to no client's operation.
 pub(super) const NO_OPERATION: u64 = 1 << 63;

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 
 use super::{Durability, Replica};
 use crate::protocol::message::{PAGE_BYTES, PAGE_KEYS, Refusal, Reply};
-use crate::storage::store::{Applied, RangeFloor, StoreRefusal};
-use crate::types::{Entry, Epoch, Key, Stamp, Time, TokenRange};
+use crate::storage::store::{Applied, StoreRefusal};
+use crate::types::{Entry, Epoch, Key, RangeFloor, Stamp, Time, TokenRange};
 
 impl Replica {
     pub(super) fn page(

@@ -6,9 +6,8 @@
 
 use std::sync::Arc;
 
-use crate::storage::store::{RangeDigest, RangeFloor};
 use crate::topology::Topology;
-use crate::types::{Entry, Epoch, Key, Stamp, TokenRange};
+use crate::types::{Entry, Epoch, Key, RangeDigest, RangeFloor, Stamp, TokenRange};
 
 /// What a replica is asked.
 #[derive(Clone, Debug)]

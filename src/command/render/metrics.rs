@@ -26,7 +26,7 @@ pub(super) fn metrics(page: &mut Page, metrics: &MetricsReport, look: Look) {
     let repairs = metrics.repairs;
     if repairs.passes > 0 {
         page.line(&format!(
-            "{}: {} ({}) brought to replicas that lacked them, {} may be dropped",
+            "{}: {} ({}) brought to replicas that lacked them, {} may go",
             counted(repairs.passes, "repair"),
             counted(repairs.versions_streamed, "version"),
             bytes(repairs.bytes_streamed),

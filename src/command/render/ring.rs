@@ -50,15 +50,20 @@ pub(super) fn repaired(page: &mut Page, report: &RepairReport) {
         _ => page.lead(&format!("repaired {}", counted(repaired, "version"))),
     }
     pairs(page, &report.pairs, "version");
-    let Compared { groups, digests, tombstones } = report.compared;
-    page.line(&format!("compared {} of ranges by {}", counted(groups, "group"), counted(digests, "digest")));
-    if tombstones > 0 {
-        page.line(&format!("{} may be dropped: every replica has it", counted(tombstones, "tombstone")));
-    }
     if !report.left_out.is_empty() {
         page.line(&format!("without {}: no answer", report.left_out.join(" ")));
     }
-    page.dim(&format!("{} virtual", lasted(report.took)));
+    let Compared { groups, digests, tombstones } = report.compared;
+    let collectable = match tombstones {
+        0 => String::new(),
+        _ => format!("; {} may go", counted(tombstones, "tombstone")),
+    };
+    page.dim(&format!(
+        "compared {} of ranges by {}{collectable}; {} virtual",
+        counted(groups, "group"),
+        counted(digests, "digest"),
+        lasted(report.took)
+    ));
 }
 
 fn figures(page: &mut Page, report: &RingChangeReport, verb: &str) {

@@ -9,9 +9,8 @@ use super::*;
 use crate::protocol::message::{Reply, Request};
 use crate::protocol::ring_change::{Change, RingChange};
 use crate::ring::Member;
-use crate::storage::store::RangeDigest;
 use crate::topology::Stage;
-use crate::types::Epoch;
+use crate::types::{Epoch, RangeDigest};
 
 /// Agents, what is on its way to them, and what happened, in order.
 struct World {

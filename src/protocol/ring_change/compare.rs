@@ -21,9 +21,8 @@ use std::sync::Arc;
 
 use super::{Phase, RingChange, plan};
 use crate::protocol::message::Request;
-use crate::storage::store::RangeDigest;
 use crate::topology::Topology;
-use crate::types::{NodeId, Stamp, Time, Token, TokenRange};
+use crate::types::{NodeId, RangeDigest, Stamp, Time, Token, TokenRange};
 
 /// What a repair has found out about the owners.
 #[derive(Debug)]

@@ -7,9 +7,8 @@ use super::plan::{self, Missing};
 use super::stream::{Next, Stream};
 use super::{Ended, Goal, MAX_STREAMS, PairMoved, Phase, RingChange, Streams, next_record};
 use crate::protocol::message::{Reply, Request};
-use crate::storage::store::RangeFloor;
 use crate::topology::{Stage, Topology, TopologyRecord};
-use crate::types::{Entry, Key, NodeId, TokenRange};
+use crate::types::{Entry, Key, NodeId, RangeFloor, TokenRange};
 
 impl RingChange {
     /// Goes to the next phase if this one is complete. Returns whether anything changed.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::PairMoved;
 use crate::protocol::message::{Reply, Request};
-use crate::storage::store::RangeFloor;
-use crate::types::{Entry, Epoch, Key, NodeId, TokenRange};
+use crate::types::{Entry, Epoch, Key, NodeId, RangeFloor, TokenRange};
 
 /// What a stream sends.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -32,8 +32,7 @@ use super::log::{Location, Log, LogIdentity, LogOptions, LogPosition, Recovered}
 use super::lru::{Cache, Place};
 use super::record::{Body, Record};
 use super::table::{Locked, Shard, Slot, Table};
-pub use super::table::{RangeDigest, RangeFloor};
-use crate::types::{Entry, Epoch, Key, Stamp, Time, TokenRange, Value};
+use crate::types::{Entry, Epoch, Key, RangeDigest, RangeFloor, Stamp, Time, TokenRange, Value};
 use control::Control;
 use merge::Merging;
 

@@ -3,27 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{Shard, Table, clip};
-use crate::types::{Key, Stamp, TokenRange};
-
-/// What a replica holds of some ranges: equal for equal sets of (key, stamp). Tombstones at or below the floor do not
-/// count, for replicas drop them at different times.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct RangeDigest {
-    /// Keys held, as a value or as a tombstone.
-    pub versions: u64,
-    /// Those with a tombstone: they stay until the floor is raised to them.
-    pub tombstones: u64,
-    /// The sum of a hash of each version's key and stamp.
-    pub sum: u64,
-}
-
-impl RangeDigest {
-    pub(super) fn add(&mut self, other: RangeDigest) {
-        self.versions += other.versions;
-        self.tombstones += other.tombstones;
-        self.sum = self.sum.wrapping_add(other.sum);
-    }
-}
+use crate::types::{Key, RangeDigest, Stamp, TokenRange};
 
 impl Table {
     /// What is held of each group of ranges; the ranges of all groups are disjoint. O(keys of the shards that they cut).

@@ -74,17 +74,6 @@ impl Floors {
     }
 }
 
-/// What a range must not be given without.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RangeFloor {
-    /// The range.
-    pub range: TokenRange,
-    /// Versions at or below this of keys that are not held are refused.
-    pub floor: Stamp,
-    /// Puts and hints at or below this that would change anything are refused; at least the floor.
-    pub promised: Stamp,
-}
-
 /// The tokens that both ranges hold.
 pub(in crate::storage) fn clip(one: TokenRange, other: TokenRange) -> Option<TokenRange> {
     let both = TokenRange { first: one.first.max(other.first), last: one.last.min(other.last) };

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::types::NodeId;
+use crate::types::{NodeId, RangeDigest};
 
 fn key(number: u16) -> Key {
     Key::new(number.to_be_bytes().as_slice()).unwrap()

@@ -121,7 +121,7 @@ fn an_errand_leaves_an_operators_change_alone() {
 
 #[test]
 fn a_leader_repairs_once_a_minute_when_nothing_else_is_to_be_seen_to() {
-    let mut world = World::new(3);
+    let mut world = World::new(5);
     let leader = world.leader();
     let elected = world.now;
     let every = AgentOptions::default().repair_every;
