@@ -575,9 +575,10 @@ fn repair_makes_owners_equal_and_what_was_deleted_does_not_come_back() {
         }
         (world.random, world.lost, world.twice) = (seed, 20, 20);
         let Ended::Complete(moved) = world.change(Change::Repair) else { panic!("seed {seed}") };
-        assert!(moved.left_out.is_empty(), "seed {seed}: {moved:?}");
-        assert!(moved.compared.tombstones > 0, "seed {seed}: {moved:?}");
         (world.lost, world.twice) = (0, 0);
+        // Who did not answer in time has not raised its floor: the next pass has it do so.
+        let Ended::Complete(next) = world.change(Change::Repair) else { panic!("seed {seed}") };
+        assert!(moved.compared.tombstones + next.compared.tombstones > 0, "seed {seed}: {moved:?}, {next:?}");
         let Ended::Complete(again) = world.change(Change::Repair) else { panic!("seed {seed}") };
         assert_eq!((again.pairs.len(), again.compared.tombstones), (0, 0), "seed {seed}: {again:?}");
         assert_eq!(again.compared.digests, 3 * again.compared.groups);
