@@ -9,6 +9,7 @@
 //! Between the raise of an epoch and the sync that makes it durable every reply waits for that sync.
 
 mod leftovers;
+mod transfer;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,13 +19,13 @@ use arc_swap::ArcSwap;
 use self::leftovers::{dropped_ranges, has_missed};
 use crate::protocol::hlc::MAX_AHEAD;
 use crate::protocol::membership::Condition;
-use crate::protocol::message::{PAGE_BYTES, PAGE_KEYS, Refusal, Reply, Request};
+use crate::protocol::message::{Origin, Refusal, Reply, Request};
 use crate::storage::StorageError;
 use crate::storage::disk::Disk;
 use crate::storage::log::{LogIdentity, LogPosition};
 use crate::storage::store::{Applied, Restored, Store, StoreOptions, StoreRefusal};
 use crate::topology::{Decoded, Topology};
-use crate::types::{Entry, Epoch, Key, NodeId, Stamp, Time, TokenRange};
+use crate::types::{Entry, Epoch, Key, NodeId, Time, TokenRange};
 
 /// A reply that may leave once its durability is reached.
 #[derive(Debug)]
@@ -160,7 +161,8 @@ impl Replica {
         let topology = self.topology.load();
         let has_strays = || {
             let foreign: Vec<TokenRange> = topology.foreign_ranges(self.id).collect();
-            !foreign.is_empty() && !self.store.versions(&foreign, None, 1).0.is_empty()
+            // A floor counts as well: it would refuse what the range's owners hold, should the node gain it again.
+            self.store.holds_any(&foreign)
         };
         self.owing.store(topology.stage().is_some() || has_strays(), Ordering::Release);
     }
@@ -173,18 +175,18 @@ impl Replica {
     /// Applies and buffers `request`; no I/O but reads. `now` judges stamps of the future and expiry.
     pub fn stage(&self, now: Time, request: &Request) -> Result<Staged, Refusal> {
         let (reply, durability) = match request {
-            Request::Put { epoch, key, entry, .. } => self.put(now, *epoch, key, entry)?,
+            Request::Put { epoch, key, entry, origin } => self.put(now, *epoch, key, entry, *origin)?,
             Request::Get { epoch, key } => self.get(*epoch, key)?,
             Request::Version { epoch, key } => self.version(*epoch, key)?,
             Request::Fence { topology } => self.fence(topology)?,
             Request::Page { epoch, ranges, after, values } => self.page(*epoch, ranges, after.as_ref(), *values)?,
             Request::Entries { epoch, keys } => self.entries(*epoch, keys)?,
-            Request::Absorb { epoch, entries } => self.absorb(now, *epoch, entries)?,
+            Request::Absorb { epoch, floors, entries } => self.absorb(now, *epoch, floors, entries)?,
             Request::Confirm { epoch, versions } => self.confirm(*epoch, versions)?,
-            Request::Sync { epoch } => {
-                self.check_epoch(*epoch)?;
-                (Reply::Done, Durability::Synced)
-            }
+            Request::Sync { epoch, floors } => self.sync(*epoch, floors)?,
+            Request::Digest { epoch, groups } => self.digest(*epoch, groups)?,
+            Request::Promise { epoch, ranges, stamp } => self.promise(*epoch, ranges, *stamp)?,
+            Request::RaiseFloor { epoch, ranges, stamp } => self.raise_floor(*epoch, ranges, *stamp)?,
             Request::Restored { epoch } => self.restored(*epoch)?,
             Request::Discard { epoch, ranges } => self.discard(*epoch, ranges)?,
         };
@@ -220,13 +222,24 @@ impl Replica {
         }
     }
 
-    fn put(&self, now: Time, epoch: Epoch, key: &Key, entry: &Entry) -> Result<(Reply, Durability), Refusal> {
+    fn put(
+        &self,
+        now: Time,
+        epoch: Epoch,
+        key: &Key,
+        entry: &Entry,
+        origin: Origin,
+    ) -> Result<(Reply, Durability), Refusal> {
         self.check_replica(epoch, key)?;
         let ahead = entry.stamp.time.since(now);
         if ahead > MAX_AHEAD {
             return Err(Refusal::FutureStamp { ahead_us: ahead.0 });
         }
-        match self.store.put(epoch, key, entry).map_err(|refusal| self.refusal(epoch, refusal))? {
+        let applied = match origin {
+            Origin::Client | Origin::Hint => self.store.put(epoch, key, entry),
+            Origin::ReadRepair => self.store.absorb(epoch, key, entry),
+        };
+        match applied.map_err(|refusal| self.refusal(epoch, refusal))? {
             Applied::Yes { position, .. } => Ok((Reply::Stored { newer: None }, Durability::Policy(position))),
             Applied::No { held, staged } => {
                 let newer = (held > entry.stamp).then_some(held);
@@ -274,97 +287,6 @@ impl Replica {
             self.look_for_strays();
         }
         Ok(())
-    }
-
-    fn page(
-        &self,
-        epoch: Epoch,
-        ranges: &[TokenRange],
-        after: Option<&Key>,
-        values: bool,
-    ) -> Result<(Reply, Durability), Refusal> {
-        self.check_epoch(epoch)?;
-        if values && self.is_recovering() {
-            return Err(Refusal::Recovering);
-        }
-        let reply = if values {
-            let page = self.store.entries(ranges, after, PAGE_KEYS, PAGE_BYTES);
-            let (entries, more) = page.map_err(|error| self.refusal(epoch, StoreRefusal::Log(error)))?;
-            Reply::Page { entries, more }
-        } else {
-            let (versions, more) = self.store.versions(ranges, after, PAGE_KEYS);
-            Reply::Versions { versions, more }
-        };
-        Ok((reply, Durability::None))
-    }
-
-    fn entries(&self, epoch: Epoch, keys: &[Key]) -> Result<(Reply, Durability), Refusal> {
-        self.check_epoch(epoch)?;
-        let mut entries = Vec::with_capacity(keys.len());
-        for key in keys {
-            let held = self.store.peek(key).map_err(|error| self.refusal(epoch, StoreRefusal::Log(error)))?;
-            entries.extend(held.map(|entry| (key.clone(), entry)));
-        }
-        Ok((Reply::Page { entries, more: false }, Durability::None))
-    }
-
-    fn absorb(&self, now: Time, epoch: Epoch, entries: &[(Key, Entry)]) -> Result<(Reply, Durability), Refusal> {
-        let (mut arrived, mut fresh, mut bytes, mut fresh_bytes, mut applied) = (0, 0, 0, 0, 0);
-        let mut durability = Durability::None;
-        for (key, entry) in entries {
-            self.check_replica(epoch, key)?;
-            let known = match self.store.put(epoch, key, entry) {
-                Ok(Applied::Yes { position, known }) => {
-                    durability = durability.max(Durability::Policy(position));
-                    applied += 1;
-                    known
-                }
-                Ok(Applied::No { staged, .. }) => {
-                    durability = durability.max(staged.map_or(Durability::None, Durability::Policy));
-                    true
-                }
-                // Deleted here for good since the donor last heard of it.
-                Err(StoreRefusal::BelowFloor(_)) => continue,
-                Err(refusal) => return Err(self.refusal(epoch, refusal)),
-            };
-            if let Some(value) = entry.visible(now) {
-                let size = (key.bytes().len() + value.len()) as u64;
-                (arrived, bytes) = (arrived + 1, bytes + size);
-                if !known {
-                    (fresh, fresh_bytes) = (fresh + 1, fresh_bytes + size);
-                }
-            }
-        }
-        Ok((Reply::Absorbed { arrived, fresh, bytes, fresh_bytes, applied }, durability))
-    }
-
-    fn confirm(&self, epoch: Epoch, versions: &[(Key, Stamp)]) -> Result<(Reply, Durability), Refusal> {
-        let mut keys = Vec::new();
-        let mut durability = Durability::None;
-        for (key, stamp) in versions {
-            let held = self.store.version(epoch, key).map_err(|refusal| self.refusal(epoch, refusal))?;
-            durability = durability.max(held.staged.map_or(Durability::None, Durability::Policy));
-            if held.found.is_none_or(|held| held < *stamp) {
-                keys.push(key.clone());
-            }
-        }
-        Ok((Reply::Missing { keys }, durability))
-    }
-
-    fn restored(&self, epoch: Epoch) -> Result<(Reply, Durability), Refusal> {
-        self.check_epoch(epoch)?;
-        self.store.set_recovering(false).map_err(|refusal| self.refusal(epoch, refusal))?;
-        self.recovering.store(false, Ordering::Release);
-        Ok((Reply::Done, Durability::Synced))
-    }
-
-    fn discard(&self, epoch: Epoch, ranges: &[TokenRange]) -> Result<(Reply, Durability), Refusal> {
-        self.check_epoch(epoch)?;
-        self.store.discard(epoch, ranges).map_err(|refusal| self.refusal(epoch, refusal))?;
-        if self.is_owing() && self.topology.load().stage().is_none() {
-            self.look_for_strays();
-        }
-        Ok((Reply::Done, Durability::Synced))
     }
 
     fn check_epoch(&self, epoch: Epoch) -> Result<(), Refusal> {

@@ -42,6 +42,38 @@ impl TokenRange {
     }
 }
 
+/// What a replica holds of some ranges: equal for equal sets of (key, stamp). Tombstones at or below the floor do not
+/// count, for replicas drop them at different times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RangeDigest {
+    /// Keys held, as a value or as a tombstone.
+    pub versions: u64,
+    /// Those with a tombstone: they stay until the floor is raised to them.
+    pub tombstones: u64,
+    /// The sum of a hash of each version's key and stamp.
+    pub sum: u64,
+}
+
+impl RangeDigest {
+    /// Counts what is held of other ranges.
+    pub fn add(&mut self, other: RangeDigest) {
+        self.versions += other.versions;
+        self.tombstones += other.tombstones;
+        self.sum = self.sum.wrapping_add(other.sum);
+    }
+}
+
+/// What a range must not be given without.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RangeFloor {
+    /// The range.
+    pub range: TokenRange,
+    /// Versions at or below this of keys that are not held are refused.
+    pub floor: Stamp,
+    /// Puts and hints at or below this that would change anything are refused; at least the floor.
+    pub promised: Stamp,
+}
+
 /// The number of a topology. Each stage of a ring change has its own; a replica refuses requests of an older one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Epoch(pub u64);

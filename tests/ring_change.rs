@@ -173,6 +173,12 @@ impl World {
         }
     }
 
+    /// One replica is asked to take a version.
+    fn ask(&self, node: NodeId, key: &Key, entry: Entry, origin: Origin) -> Result<Reply, Refusal> {
+        let request = Request::Put { epoch: self.topology.epoch(), key: key.clone(), entry, origin };
+        self.deliver(node, &request).unwrap()
+    }
+
     fn held(&self, node: NodeId, key: &Key) -> Option<Entry> {
         self.replicas[&node].store().peek(key).unwrap()
     }
@@ -551,4 +557,63 @@ fn a_reply_that_must_be_synced_says_so() {
     assert_eq!(replica.stage(world.now, &read).unwrap().durability, Durability::Synced);
     replica.commit(Durability::Synced).unwrap();
     assert_eq!(replica.stage(world.now, &read).unwrap().durability, Durability::None);
+}
+
+/// REP-2, and KV-7 as far as replicas go: a version that was deleted for good is refused by every owner, also by one that
+/// came to own it since.
+#[test]
+fn repair_makes_owners_equal_and_what_was_deleted_does_not_come_back() {
+    for seed in 0..20 {
+        let mut world = World::with_nodes(3, 4);
+        world.write(0..200, 1);
+        let deleted = Entry { value: None, ..entry(2) };
+        for (n, key) in (0..60).map(|n| (n, key(n))) {
+            let owners = world.topology.replicas(key.token());
+            for node in owners.as_slice().iter().skip(n as usize % 3) {
+                world.ask(*node, &key, deleted.clone(), Origin::Client).unwrap();
+            }
+        }
+        (world.random, world.lost, world.twice) = (seed, 20, 20);
+        let Ended::Complete(moved) = world.change(Change::Repair) else { panic!("seed {seed}") };
+        (world.lost, world.twice) = (0, 0);
+        // Who did not answer in time has not raised its floor: the next pass has it do so.
+        let Ended::Complete(next) = world.change(Change::Repair) else { panic!("seed {seed}") };
+        assert!(moved.compared.tombstones + next.compared.tombstones > 0, "seed {seed}: {moved:?}, {next:?}");
+        let Ended::Complete(again) = world.change(Change::Repair) else { panic!("seed {seed}") };
+        assert_eq!((again.pairs.len(), again.compared.tombstones), (0, 0), "seed {seed}: {again:?}");
+        assert_eq!(again.compared.digests, 3 * again.compared.groups);
+        world.grow();
+        world.shrink(NodeId(1));
+        for n in 0..60 {
+            for node in world.topology.replicas(key(n).token()).as_slice() {
+                for origin in [Origin::Client, Origin::Hint, Origin::ReadRepair] {
+                    let refused = world.ask(*node, &key(n), entry(1), origin);
+                    assert!(matches!(refused, Err(Refusal::BelowFloor { .. })), "seed {seed}: {node:?} {refused:?}");
+                }
+                assert_eq!(world.held(*node, &key(n)), None);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_floor_is_raised_where_an_owner_is_away() {
+    let mut world = World::with_nodes(3, 3);
+    let deleted = Entry { value: None, ..entry(2) };
+    world.write(0..5, 1);
+    for node in [1, 2].map(NodeId) {
+        world.ask(node, &key(0), deleted.clone(), Origin::Client).unwrap();
+    }
+    world.down.insert(NodeId(3));
+    let Ended::Complete(moved) = world.change(Change::Repair) else { panic!("not complete") };
+    assert_eq!((moved.left_out.len(), moved.compared.tombstones), (1, 0));
+    world.down.clear();
+    let Ended::Complete(moved) = world.change(Change::Repair) else { panic!("not complete") };
+    assert_eq!((copied(&moved), moved.compared.tombstones), (1, 1), "one of the two brings it to node 3");
+    // A leader of an older epoch raises nothing.
+    let (epoch, ranges) = (world.topology.epoch(), Arc::from([TokenRange::ALL]));
+    world.grow();
+    let stamp = entry(900).stamp;
+    let late = world.deliver(NodeId(1), &Request::RaiseFloor { epoch, ranges, stamp });
+    assert!(matches!(late, Some(Err(Refusal::Stale { .. }))), "{late:?}");
 }

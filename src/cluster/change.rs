@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::account::RingAccount;
 use super::node::Node;
+use super::repair::versions;
 use super::report::{ChangeUnderWay, RingChangeReport};
 use super::{Cluster, NodeId};
 use crate::error::Error;
@@ -103,7 +104,7 @@ impl Cluster {
                 format!("{} {verb}", self.labels_of(&nodes).join(", "))
             }
             Purpose::Clear(_) => "all data is deleted".to_owned(),
-            Purpose::Repair => "the replicas are made equal".to_owned(),
+            Purpose::Repair | Purpose::Errand(Errand::Repair) => "the replicas are made equal".to_owned(),
             Purpose::Resume => "what was under way before the start goes on".to_owned(),
             Purpose::Errand(Errand::Return(node)) => format!("{} hands over what is not its own", self.label(node)),
             Purpose::Errand(Errand::Restore(node)) => format!("{} gets back what it lost", self.label(node)),
@@ -276,12 +277,19 @@ impl Cluster {
         if let Ended::Complete(moved) = &mut ended {
             moved.add_earlier(std::mem::take(&mut running.moved_before));
         }
+        let number = match &ended {
+            Ended::Complete(moved) if matches!(running.purpose, Purpose::Repair | Purpose::Errand(Errand::Repair)) => {
+                self.repairs.count(moved);
+                versions(moved)
+            }
+            _ => self.topology.epoch().0,
+        };
         let (what, node) = (outcome(running.purpose, &ended), Some(running.leader));
         let peer = match running.purpose {
             Purpose::Errand(Errand::Return(node) | Errand::Restore(node)) => Some(node),
             _ => None,
         };
-        self.note(TraceEvent { node, what, peer, number: self.topology.epoch().0, ..self.event("change") });
+        self.note(TraceEvent { node, what, peer, number, ..self.event("change") });
         match (running.purpose, &ended) {
             (Purpose::Add(_), Ended::Complete(moved)) => {
                 let took = self.now.since(running.started);
@@ -370,11 +378,14 @@ fn outcome(purpose: Purpose, ended: &Ended) -> &'static str {
         Purpose::Errand(Errand::Return(_)) => ("has handed over", "could not hand over"),
         Purpose::Errand(Errand::Restore(_)) => ("has got back what it lost", "could not get back what it lost"),
         Purpose::Errand(Errand::SeatVoters) => ("voters seated", "voters not seated"),
-        Purpose::Repair => ("repair complete", "repair called off"),
+        Purpose::Repair | Purpose::Errand(Errand::Repair) => (REPAIRED, "repair called off"),
         Purpose::Resume => ("resumed change complete", "resumed change called off"),
     };
     if is_complete { complete } else { called_off }
 }
+
+/// What a repair has done that is complete, for the trace.
+pub(super) const REPAIRED: &str = "repaired";
 
 /// What the next leader does with a change, for the trace.
 pub(super) const TAKEN_OVER: &str = "taken over";

@@ -37,7 +37,7 @@ impl Findings {
 }
 
 impl Cluster {
-    /// Every invariant, now: RING, FILE-1, WAL-3, CACHE-1, MOVE, STAT-1, HINT, KV-1, KV-4, ELECT, MEM.
+    /// Every invariant, now: RING, FILE-1, WAL-3, CACHE-1, MOVE, STAT-1, HINT, KV, ELECT, MEM.
     pub fn check(&mut self) -> CheckReport {
         let mut findings = Findings::default();
         self.note_limits(&mut findings);

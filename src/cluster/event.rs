@@ -6,7 +6,7 @@ use super::OperationId;
 use crate::protocol::agent::{self, ChangeId};
 use crate::protocol::election;
 use crate::protocol::message::{Origin, Refusal, Reply, Request};
-use crate::types::{Entry, Key, NodeId, Stamp, TokenRange};
+use crate::types::{Entry, Key, NodeId, RangeDigest, RangeFloor, Stamp, TokenRange};
 
 /// Marks the number of a message that belongs to no client's operation.
 pub(super) const NO_OPERATION: u64 = 1 << 63;
@@ -206,6 +206,9 @@ fn request_name(request: &Request) -> &'static str {
         Request::Absorb { .. } => "absorb",
         Request::Confirm { .. } => "confirm",
         Request::Sync { .. } => "sync",
+        Request::Digest { .. } => "digest",
+        Request::Promise { .. } => "promise",
+        Request::RaiseFloor { .. } => "raise floor",
         Request::Restored { .. } => "restored",
         Request::Discard { .. } => "discard",
     }
@@ -221,6 +224,7 @@ fn reply_name(reply: &Reply) -> &'static str {
         Reply::Versions { .. } => "versions",
         Reply::Absorbed { .. } => "absorbed",
         Reply::Missing { .. } => "missing keys",
+        Reply::Digests { .. } => "digests",
         Reply::Done => "done",
     }
 }
@@ -272,19 +276,21 @@ fn request_digest(request: &Request) -> u64 {
     match request {
         Request::Put { epoch, entry, origin, .. } => Digest(epoch.0).entry(entry).number(*origin as u64).0,
         Request::Get { epoch, .. } | Request::Version { epoch, .. } => epoch.0,
-        Request::Sync { epoch } | Request::Restored { epoch } => epoch.0,
+        Request::Restored { epoch } => epoch.0,
+        Request::Sync { epoch, floors } => digest_floors(epoch.0, floors),
+        Request::Digest { epoch, groups } => groups.iter().fold(Digest(epoch.0), |digest, of| digest.ranges(of)).0,
+        Request::Promise { epoch, ranges, stamp } | Request::RaiseFloor { epoch, ranges, stamp } => {
+            Digest(epoch.0).ranges(ranges).stamp(stamp).0
+        }
         Request::Fence { topology } => topology.epoch().0,
         Request::Page { epoch, ranges, after, values } => {
             let start = Digest(epoch.0).number(u64::from(*values)).number(ranges.len() as u64);
             after.iter().fold(start, Digest::key).0
         }
         Request::Entries { epoch, keys } => keys.iter().fold(Digest(epoch.0), Digest::key).0,
-        Request::Absorb { epoch, entries } => digest_entries(epoch.0, entries),
+        Request::Absorb { epoch, floors, entries } => digest_entries(digest_floors(epoch.0, floors), entries),
         Request::Confirm { epoch, versions } => digest_versions(epoch.0, versions),
-        Request::Discard { epoch, ranges } => {
-            let digest = |digest: Digest, range: &TokenRange| digest.number(range.first.0);
-            ranges.iter().fold(Digest(epoch.0), digest).0
-        }
+        Request::Discard { epoch, ranges } => Digest(epoch.0).ranges(ranges).0,
     }
 }
 
@@ -293,12 +299,17 @@ fn reply_digest(reply: &Reply) -> u64 {
         Reply::Stored { newer: stamp } | Reply::Version { stamp } => stamp.iter().fold(Digest(0), Digest::stamp).0,
         Reply::Value { entry } => entry.iter().fold(Digest(0), Digest::entry).0,
         Reply::Fenced { epoch, .. } => epoch.0,
-        Reply::Page { entries, more } => digest_entries(u64::from(*more), entries),
+        Reply::Page { entries, more, floors } => digest_entries(digest_floors(u64::from(*more), floors), entries),
         Reply::Versions { versions, more } => digest_versions(u64::from(*more), versions),
         Reply::Absorbed { arrived, fresh, bytes, fresh_bytes, applied } => {
             Digest(*arrived).number(*fresh).number(*bytes).number(*fresh_bytes).number(*applied).0
         }
         Reply::Missing { keys } => keys.iter().fold(Digest(0), Digest::key).0,
+        Reply::Digests { digests } => {
+            let each =
+                |digest: Digest, of: &RangeDigest| digest.number(of.versions).number(of.tombstones).number(of.sum);
+            digests.iter().fold(Digest(0), each).0
+        }
         Reply::Done => 0,
     }
 }
@@ -317,6 +328,11 @@ fn digest_entries(start: u64, entries: &[(Key, Entry)]) -> u64 {
     entries.iter().fold(Digest(start), |digest, (key, entry)| digest.key(key).entry(entry)).0
 }
 
+fn digest_floors(start: u64, floors: &[RangeFloor]) -> u64 {
+    let each = |digest: Digest, of: &RangeFloor| digest.ranges(&[of.range]).stamp(&of.floor).stamp(&of.promised);
+    floors.iter().fold(Digest(start), each).0
+}
+
 fn digest_versions(start: u64, versions: &[(Key, Stamp)]) -> u64 {
     versions.iter().fold(Digest(start), |digest, (key, stamp)| digest.key(key).stamp(stamp)).0
 }
@@ -332,6 +348,10 @@ impl Digest {
 
     fn bytes(self, bytes: &[u8]) -> Digest {
         Digest(xxh3_64_with_seed(bytes, self.0))
+    }
+
+    fn ranges(self, ranges: &[TokenRange]) -> Digest {
+        ranges.iter().fold(self, |digest, range| digest.number(range.first.0))
     }
 
     fn key(self, key: &Key) -> Digest {

@@ -4,7 +4,7 @@
 //! or gets: `node3  suspect  node1 phi 8.1`.
 
 use super::Cluster;
-use super::change::TAKEN_OVER;
+use super::change::{REPAIRED, TAKEN_OVER};
 use super::event::NO_OPERATION;
 use super::report::EventReport;
 use crate::sim::trace::TraceEvent;
@@ -94,6 +94,9 @@ fn numbered(event: &TraceEvent) -> Option<String> {
         "refuted" | "return" => Some(format!("incarnation {number}")),
         "raise" => Some(format!("its own incarnation to {number}")),
         "commit" => Some(format!("for {number} {}", if number == 1 { "reply" } else { "replies" })),
+        "change" if event.what == REPAIRED => {
+            Some(format!("{number} {}", if number == 1 { "version" } else { "versions" }))
+        }
         "stage" | "change" | "replan" => Some(format!("epoch {number}")),
         "add" => Some(format!("{number} tokens")),
         "restart" => Some(format!("{number} {}", if number == 1 { "record" } else { "records" })),

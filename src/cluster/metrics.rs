@@ -147,6 +147,7 @@ impl Cluster {
             in_flight: stats.operations.in_flight,
             messages: self.network.counts(),
             read_repairs: metrics.read_repairs,
+            repairs: self.repairs,
             hints: self.hint_counts(),
             lost_to_skew: self.losses(&self.ledger.lost_to_skew),
             lost_to_conflict: self.losses(&self.ledger.lost_to_conflict),

@@ -213,6 +213,8 @@ pub struct Cluster {
     /// A clock that has seen every stamp: the observer's.
     clock: HybridClock,
     changes: Changes,
+    /// What passes of repair have done since the cluster was opened.
+    repairs: RepairCounts,
     faults: Faults,
     clients: Clients,
     ledger: Ledger,
@@ -269,6 +271,7 @@ impl Cluster {
             clock_noted: Time(0),
             streams,
             stop: Stop::default(),
+            repairs: RepairCounts::default(),
             values: Values::default(),
             violations: Vec::new(),
             watch: None,

@@ -1,16 +1,17 @@
-//! One pass of repair on demand: the replicas of every range are made equal.
+//! One pass of repair on demand: the replicas of every range are made equal. And what all passes have done, those too that a
+//! leader began by itself.
 
 use super::change::Purpose;
-use super::report::RepairReport;
+use super::report::{RepairCounts, RepairReport};
 use super::{Cluster, NodeId};
 use crate::error::Error;
 use crate::protocol::ring_change::{Change, Ended, Moved};
 use crate::types::Time;
 
 impl Cluster {
-    /// Has the replicas of every range tell each other of their versions until all hold the newest of each key. Nodes
-    /// that do not answer are left out and named. O(keys x copies squared) stamps travel, and only the versions that
-    /// are missing somewhere.
+    /// Has the replicas of every range compared, and tell each other of their versions where they differ, until all hold
+    /// the newest of each key. Nodes that do not answer are left out and named. Tombstones that all replicas of a range
+    /// have may be dropped after it. A few digests travel for each version that is missing somewhere, and the versions.
     ///
     /// E135 without nodes; E136 when none of them answers; E301 while the ring changes.
     pub fn repair(&mut self) -> Result<RepairReport, Error> {
@@ -36,7 +37,24 @@ impl Cluster {
         RepairReport {
             pairs: self.pair_reports(moved).into_iter().filter(|pair| pair.keys > 0).collect(),
             left_out: self.labels_of(&left_out),
+            compared: moved.compared,
             took: self.now.since(started),
         }
     }
+}
+
+impl RepairCounts {
+    /// A pass is complete.
+    pub(super) fn count(&mut self, moved: &Moved) {
+        self.passes += 1;
+        self.digests += moved.compared.digests;
+        self.versions_streamed += versions(moved);
+        self.bytes_streamed += moved.pairs.values().map(|pair| pair.bytes).sum::<u64>();
+        self.tombstones_collectable += moved.compared.tombstones;
+    }
+}
+
+/// How many versions were news to the nodes that a repair brought them to.
+pub(super) fn versions(moved: &Moved) -> u64 {
+    moved.pairs.values().map(|pair| pair.keys).sum()
 }

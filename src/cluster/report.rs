@@ -9,6 +9,7 @@ pub use faults::*;
 pub use metrics::*;
 
 use crate::error::Error;
+use crate::protocol::ring_change::Compared;
 use crate::types::{Epoch, Stamp, Time};
 
 /// What opening found.
@@ -291,8 +292,25 @@ pub struct RepairReport {
     pub pairs: Vec<PairReport>,
     /// Nodes that did not answer.
     pub left_out: Vec<String>,
+    /// What it took to find that out, and how many tombstones may be dropped now.
+    pub compared: Compared,
     /// How long it took, in virtual time.
     pub took: Time,
+}
+
+/// What passes of repair have done, those of leaders too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RepairCounts {
+    /// Those that were completed.
+    pub passes: u64,
+    /// Digests asked of replicas.
+    pub digests: u64,
+    /// Versions that were news to the replica they were brought to, tombstones too.
+    pub versions_streamed: u64,
+    /// Bytes of keys and values among them.
+    pub bytes_streamed: u64,
+    /// Tombstones that replicas may drop since.
+    pub tombstones_collectable: u64,
 }
 
 /// A node whose power failed.

@@ -84,7 +84,7 @@ impl Cluster {
                 let until = format!("{} answers", self.label(*silent));
                 Some(only_writes(&self.label(node), &until, "nobody else knows what it lacks"))
             }
-            (Errand::Return(_) | Errand::SeatVoters, _) => None,
+            (Errand::Return(_) | Errand::SeatVoters | Errand::Repair, _) => None,
         }
     }
 

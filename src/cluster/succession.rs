@@ -73,6 +73,10 @@ impl Cluster {
             let what = stage_name(topology.stage());
             self.note(TraceEvent { node: Some(node), what, number: topology.epoch().0, ..self.event("stage") });
             let before = std::mem::replace(&mut self.topology, Arc::clone(topology));
+            if before.record().voters != topology.record().voters {
+                // One of those that went may have led.
+                self.faults.upheaval = self.now;
+            }
             self.doom(before.stage(), topology.stage());
         }
     }

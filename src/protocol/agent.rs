@@ -125,12 +125,24 @@ pub struct Outbox {
 }
 
 /// How patient an agent is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct AgentOptions {
     /// Gossip and failure detection.
     pub membership: MembershipOptions,
     /// Elections.
     pub election: ElectionOptions,
+    /// Between two passes of repair that a leader begins by itself.
+    pub repair_every: Time,
+}
+
+impl Default for AgentOptions {
+    fn default() -> AgentOptions {
+        AgentOptions {
+            membership: MembershipOptions::default(),
+            election: ElectionOptions::default(),
+            repair_every: Time(60 * Time::SECOND.0),
+        }
+    }
 }
 
 impl AgentOptions {
@@ -166,6 +178,9 @@ pub struct Agent {
     leads_since: Option<u64>,
     /// Errands that it does not begin again yet.
     rests: errands::Rests,
+    /// When it begins a repair as the leader, and how long after the last.
+    repair_at: Time,
+    repair_every: Time,
 }
 
 impl Agent {
@@ -188,8 +203,19 @@ impl Agent {
         let mut membership = Membership::new(me, label, incarnation, known, options.membership, now);
         membership.set_epoch(adopted.epoch());
         let election = Election::new(me, ballot, Arc::clone(&adopted), options.election, now, random);
-        let rests = errands::Rests::new();
-        Agent { me, membership, election, adopted, fetch_at: now, led: None, changes_led: 0, leads_since: None, rests }
+        Agent {
+            me,
+            membership,
+            election,
+            adopted,
+            fetch_at: now,
+            led: None,
+            changes_led: 0,
+            leads_since: None,
+            rests: errands::Rests::new(),
+            repair_at: now,
+            repair_every: options.repair_every,
+        }
     }
 
     /// When [`Agent::on_time`] wants to be called at the latest.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::topology::Topology;
-use crate::types::{Entry, Epoch, Key, Stamp, TokenRange};
+use crate::types::{Entry, Epoch, Key, RangeDigest, RangeFloor, Stamp, TokenRange};
 
 /// What a replica is asked.
 #[derive(Clone, Debug)]
@@ -71,6 +71,8 @@ pub enum Request {
     Absorb {
         /// The leader's epoch, exactly.
         epoch: Epoch,
+        /// With the first page of a range: what the donor has promised of it, which the receiver promises first.
+        floors: Vec<RangeFloor>,
         /// A page.
         entries: Vec<(Key, Entry)>,
     },
@@ -87,6 +89,37 @@ pub enum Request {
     Sync {
         /// The leader's epoch, exactly.
         epoch: Epoch,
+        /// Of ranges that are complete now: the donors' floors. Before, they would have refused the donors' values.
+        floors: Vec<RangeFloor>,
+    },
+    /// From the leader to every owner, to compare them without their versions: the sums of what is held. Lost: sent again.
+    Digest {
+        /// The leader's epoch, exactly.
+        epoch: Epoch,
+        /// Lists of ranges, each ascending; no two share any. A digest of each is wanted.
+        groups: Vec<Arc<[TokenRange]>>,
+    },
+    /// From the leader to every owner, before it compares them to raise a floor: take nothing from a client, and no hint, at
+    /// or below this, unless it changes nothing. Lost: sent again. A promise without the floor is harmless: no clock is
+    /// behind it for long.
+    Promise {
+        /// The leader's epoch, exactly.
+        epoch: Epoch,
+        /// Ascending, disjoint.
+        ranges: Arc<[TokenRange]>,
+        /// Up to where.
+        stamp: Stamp,
+    },
+    /// From the leader to every owner, once all of them have promised, are equal, and have synced: what is not held at or
+    /// below this was deleted, and tombstones may go. Lost: sent again; one owner without it is harmless, and gets the
+    /// next.
+    RaiseFloor {
+        /// The leader's epoch, exactly.
+        epoch: Epoch,
+        /// Ascending, disjoint.
+        ranges: Arc<[TokenRange]>,
+        /// The floor.
+        stamp: Stamp,
     },
     /// From the leader to a replica that was recovering, once its ranges are merged: answer reads again. Lost: sent
     /// again.
@@ -152,6 +185,8 @@ pub enum Reply {
         entries: Vec<(Key, Entry)>,
         /// Whether more follow after the last.
         more: bool,
+        /// With a first page: the floors of the ranges, without which nobody must be given them.
+        floors: Vec<RangeFloor>,
     },
     /// To `Page` without values.
     Versions {
@@ -178,7 +213,12 @@ pub enum Reply {
         /// In the order asked.
         keys: Vec<Key>,
     },
-    /// To `Sync`, `Restored` and `Discard`: done, durably.
+    /// To `Digest`. What is counted has been committed.
+    Digests {
+        /// In the order asked.
+        digests: Vec<RangeDigest>,
+    },
+    /// To `Sync`, `Restored`, `Discard`, `Promise` and `RaiseFloor`: done, durably.
     Done,
 }
 
@@ -202,10 +242,10 @@ pub enum Refusal {
         /// By how many microseconds.
         ahead_us: u64,
     },
-    /// The version is at or below the range's floor and the key is not held: it may have been deleted since. A put
-    /// takes a new stamp above the floor.
+    /// The version is at or below the range's floor and the key is not held: it may have been deleted since. Or it is new,
+    /// and at or below what the replica has promised to take. A put takes a new stamp above that.
     BelowFloor {
-        /// The floor.
+        /// The floor, or the promise.
         floor: Stamp,
     },
     /// The node lost data it had acknowledged and has not merged it back: it takes writes, but answers no reads.

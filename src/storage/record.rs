@@ -1,4 +1,4 @@
-//! The bytes of a record and of a segment's header. Pinned by vectors in the tests: a change is a new format version.
+//! The bytes of a record, and of a segment's [header](SegmentHeader). Pinned by vectors in the tests: a change is a new format version.
 //!
 //! All numbers are little-endian. A record is
 //!
@@ -16,11 +16,15 @@
 //! of this file. Decoding takes any bytes: it checks the length against its limit and against the bytes there are,
 //! then the checksum, and only then allocates.
 
+mod header;
+
 use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::types::{Entry, Epoch, Key, MAX_VALUE_CAP, NodeId, Stamp, Time, Token, TokenRange};
+
+pub use header::{FORMAT_VERSION, HEADER_BYTES, HeaderFlaw, SegmentHeader};
 
 /// What a record says.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,6 +48,13 @@ pub enum Body {
         /// The range.
         range: TokenRange,
         /// The floor.
+        stamp: Stamp,
+    },
+    /// Puts and hints at or below `stamp` that would change something are refused in this range from here on.
+    Promise {
+        /// The range.
+        range: TokenRange,
+        /// Up to where.
         stamp: Stamp,
     },
     /// The node adopted this topology (its encoding) and with it the record's epoch.
@@ -96,10 +107,6 @@ pub struct Record {
 pub const MAX_RECORD_BYTES: usize = 2 * MAX_VALUE_CAP;
 /// Bytes of a record before its body.
 pub const FRAME_BYTES: usize = 37;
-/// Bytes of a segment's header.
-pub const HEADER_BYTES: usize = 64;
-/// The format version that this code writes, and the newest it reads.
-pub const FORMAT_VERSION: u32 = 1;
 
 /// The seed of every checksum in one segment of one node's log.
 pub fn seed(uid: u64, first_sequence: u64) -> u64 {
@@ -115,7 +122,7 @@ pub fn encoded_len(body: &Body) -> usize {
                 STAMP_BYTES + 1 + expires + 2 + key.bytes().len() + entry.value.as_deref().map_or(0, <[u8]>::len)
             }
             Body::Discard { ranges, .. } => STAMP_BYTES + RANGE_BYTES * ranges.len(),
-            Body::Floor { .. } => RANGE_BYTES + STAMP_BYTES,
+            Body::Floor { .. } | Body::Promise { .. } => RANGE_BYTES + STAMP_BYTES,
             Body::Topology { encoded } => encoded.len(),
             Body::Clock { .. } => 8,
             Body::Recovering { .. } => 1,
@@ -222,92 +229,12 @@ impl Frame {
     /// Whether the type is one there is, and what was synced comes before the record: a cheap test that random bytes
     /// rarely pass.
     pub(super) fn is_plausible(&self) -> bool {
-        (KIND_VERSION..=KIND_INCARNATION).contains(&self.kind) && self.synced < self.sequence
+        (KIND_VERSION..=KIND_PROMISE).contains(&self.kind) && self.synced < self.sequence
     }
 
     /// Whether the checksum is that of `record`, all of its bytes.
     pub(super) fn matches(&self, record: &[u8], seed: u64) -> bool {
         record.get(CHECKSUM_BYTES..).is_some_and(|rest| xxh3_64_with_seed(rest, seed) == self.checksum)
-    }
-}
-
-/// What the first bytes of a segment say.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SegmentHeader {
-    /// The node whose log it is.
-    pub uid: u64,
-    /// The sequence number of its first record, also in the file's name.
-    pub first_sequence: u64,
-    /// The node's epoch when the segment was created.
-    pub epoch: Epoch,
-    /// The last sequence number of the segment before; 0 in the first.
-    pub previous_last: u64,
-    /// In a merged segment the last sequence number that it covers; some before it may be left out. `None` in a
-    /// segment as it was appended.
-    pub merged_upto: Option<u64>,
-}
-
-/// Why bytes are no header.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum HeaderFlaw {
-    /// They do not begin as a kvsim log does.
-    Foreign,
-    /// Written by a newer version, this one.
-    Newer(u32),
-    /// Cut off, or not what was written.
-    Damaged,
-}
-
-impl SegmentHeader {
-    /// The header's bytes.
-    pub fn encode(&self) -> [u8; HEADER_BYTES] {
-        let mut bytes = Vec::with_capacity(HEADER_BYTES);
-        bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-        bytes.extend_from_slice(&[0; 4]);
-        let upto = self.merged_upto.unwrap_or(NOT_MERGED);
-        for number in [self.uid, self.first_sequence, self.epoch.0, self.previous_last, upto] {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        bytes.extend_from_slice(&xxh3_64_with_seed(&bytes, HEADER_SEED).to_le_bytes());
-        let mut header = [0; HEADER_BYTES];
-        header.copy_from_slice(&bytes);
-        header
-    }
-
-    /// Reads a header from the first bytes of a file.
-    pub fn decode(bytes: &[u8]) -> Result<SegmentHeader, HeaderFlaw> {
-        if !bytes.starts_with(&MAGIC) {
-            return Err(if bytes.len() < MAGIC.len() && MAGIC.starts_with(bytes) {
-                HeaderFlaw::Damaged
-            } else {
-                HeaderFlaw::Foreign
-            });
-        }
-        let mut reader = Reader(bytes.get(MAGIC.len()..).unwrap_or_default());
-        match reader.u32().ok_or(HeaderFlaw::Damaged)? {
-            newer if newer > FORMAT_VERSION => Err(HeaderFlaw::Newer(newer)),
-            _ => Self::decode_current(bytes, reader).ok_or(HeaderFlaw::Damaged),
-        }
-    }
-
-    /// The rest of a header of the current version, behind magic and version.
-    fn decode_current(bytes: &[u8], mut reader: Reader<'_>) -> Option<SegmentHeader> {
-        let checked = bytes.get(..HEADER_BYTES - CHECKSUM_BYTES)?;
-        reader.u32()?;
-        let header = SegmentHeader {
-            uid: reader.u64()?,
-            first_sequence: reader.u64()?,
-            epoch: Epoch(reader.u64()?),
-            previous_last: reader.u64()?,
-            merged_upto: Some(reader.u64()?).filter(|upto| *upto != NOT_MERGED),
-        };
-        (xxh3_64_with_seed(checked, HEADER_SEED) == reader.u64()? && header.is_consistent()).then_some(header)
-    }
-
-    fn is_consistent(&self) -> bool {
-        self.previous_last.checked_add(1) == Some(self.first_sequence)
-            && self.merged_upto.is_none_or(|upto| upto >= self.first_sequence)
     }
 }
 
@@ -333,6 +260,11 @@ fn encode_body(buffer: &mut Vec<u8>, body: &Body) {
         }
         Body::Floor { range, stamp } => {
             buffer.push(KIND_FLOOR);
+            encode_range(buffer, *range);
+            encode_stamp(buffer, *stamp);
+        }
+        Body::Promise { range, stamp } => {
+            buffer.push(KIND_PROMISE);
             encode_range(buffer, *range);
             encode_stamp(buffer, *stamp);
         }
@@ -385,6 +317,7 @@ fn decode_body(kind: u8, bytes: &[u8]) -> Option<Body> {
             Body::Discard { ranges, upto }
         }
         KIND_FLOOR => Body::Floor { range: reader.range()?, stamp: reader.stamp()? },
+        KIND_PROMISE => Body::Promise { range: reader.range()?, stamp: reader.stamp()? },
         KIND_TOPOLOGY => Body::Topology { encoded: reader.rest().to_vec() },
         KIND_CLOCK => Body::Clock { time: Time(reader.u64()?) },
         KIND_RECOVERING => Body::Recovering { recovering: reader.flag()? },
@@ -458,13 +391,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The first bytes of every segment.
-const MAGIC: [u8; 8] = *b"kvsimlog";
-/// Seeds the header's checksum, so that a run of zeros is no header.
-const HEADER_SEED: u64 = u64::from_le_bytes(MAGIC);
-/// Stands for "not merged" where a header gives the last sequence number covered; no record has the number 0.
-const NOT_MERGED: u64 = 0;
-
 const CHECKSUM_BYTES: usize = 8;
 const STAMP_BYTES: usize = 16;
 const RANGE_BYTES: usize = 16;
@@ -478,6 +404,7 @@ const KIND_RECOVERING: u8 = 6;
 const KIND_BOOT: u8 = 7;
 const KIND_BALLOT: u8 = 8;
 const KIND_INCARNATION: u8 = 9;
+const KIND_PROMISE: u8 = 10;
 
 /// Stands for no boot at all.
 const NO_BOOT: u128 = 0;

@@ -4,10 +4,13 @@
 //! walks the tokens in order. Within a shard keys lie by their tokens' low bits, because nearly every call looks one key
 //! up; a page puts them in (token, key) order. A shard keeps beside its keys what would be expensive to count again: keys and
 //! tombstones, the sum of its versions' digests, the bytes of live records in each log segment, and the floors of its
-//! tokens. A digest of a range takes whole shards at their sum and walks only the two at its edges.
+//! tokens. A digest of ranges takes whole shards at their sum and walks only those that they cut.
 //!
 //! A lookup mostly waits for cold memory, so it is made to touch little: one cache line of its shard, and mostly one of
 //! the shard's map (see `slots`).
+//!
+//! A tombstone at or below its floor is *droppable*: every replica has it, and each drops it when it comes to a merge. Until
+//! then nobody is told of it, so that replicas that have dropped it and replicas that have not are alike.
 //!
 //! Caveats: the table holds every key in memory, its values nowhere. A page or a digest over several shards locks
 //! them one by one: it is exact for each shard, not for one moment. Nothing here does I/O.
@@ -16,17 +19,17 @@ use std::collections::BTreeMap;
 use std::mem::offset_of;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
-
 use super::log::Location;
 use super::lru::Place;
 use super::prefetch::prefetch;
-use crate::types::{Entry, Key, Stamp, Time, Token, TokenRange, Value};
+use crate::types::{Entry, Key, RangeFloor, Stamp, Time, Token, TokenRange, Value};
+pub(super) use digest::digest_of;
 use floors::Floors;
 pub(super) use floors::clip;
 use hint::{Hint, Hinted};
 use slots::{Bucket, Slots};
 
+mod digest;
 mod floors;
 mod hint;
 mod slots;
@@ -116,7 +119,7 @@ impl Table {
     }
 
     /// At most `limit` versions in `ranges` (ascending, disjoint) after the key `after`, in (token, key) order, and
-    /// whether more follow. O(keys of the shards it takes), however many ranges there are.
+    /// whether more follow; droppable tombstones are left out. O(keys of the shards it takes), however many ranges there are.
     pub(super) fn page(&self, ranges: &[TokenRange], after: Option<&Key>, limit: usize) -> (Vec<(Key, Slot)>, bool) {
         let mut page = Vec::new();
         let first = after.map_or(Token(0), Key::token);
@@ -134,18 +137,6 @@ impl Table {
             }
         }
         (page, false)
-    }
-
-    /// The sum of the digests of the versions in `range`: equal for equal sets of (key, stamp).
-    pub(super) fn digest(&self, range: TokenRange) -> u64 {
-        let digests = self.parts(range).map(|(index, part)| {
-            let shard = self.lock_shard(index);
-            if part == self.bounds(index) {
-                return shard.digest;
-            }
-            shard.within(part).fold(0, |sum: u64, (key, slot)| sum.wrapping_add(digest_of(key, slot.stamp)))
-        });
-        digests.fold(0, u64::wrapping_add)
     }
 
     /// Bytes of live records in each log segment that has any, over all shards.
@@ -183,10 +174,14 @@ pub(super) struct Shard {
     pub(super) reads: u64,
     slots: Slots,
     tombstones: u64,
-    digest: u64,
+    /// Tombstones that are droppable.
+    droppable: u64,
+    /// The sum over versions that are not droppable.
+    sum: u64,
     /// By segment, ascending; none is zero.
     usage: Vec<(u32, Usage)>,
     floors: Floors,
+    promised: Floors,
     cleared: Floors,
 }
 
@@ -220,14 +215,26 @@ impl Shard {
             reads: 0,
             slots: Slots::new(hinted),
             tombstones: 0,
-            digest: 0,
+            droppable: 0,
+            sum: 0,
             usage: Vec::new(),
             floors: Floors::default(),
+            promised: Floors::default(),
             cleared: Floors::default(),
         }
     }
 
-    /// The newest version of `key`.
+    /// The newest version of `key`, unless it is droppable.
+    pub(super) fn held(&self, key: &Key) -> Option<Slot> {
+        self.get(key).filter(|slot| !self.is_droppable(key, slot))
+    }
+
+    /// Whether a merge of the oldest segments drops what `slot` says of `key`: a tombstone at or below its floor.
+    pub(super) fn is_droppable(&self, key: &Key, slot: &Slot) -> bool {
+        slot.tombstone && slot.stamp <= self.floor(key.token())
+    }
+
+    /// The newest version of `key`, whatever it is.
     pub(super) fn get(&self, key: &Key) -> Option<Slot> {
         self.slots.get(key)
     }
@@ -260,8 +267,8 @@ impl Shard {
     }
 
     /// Forgets what is held of `range` with a stamp at or below `upto`, and returns it in the order of its keys.
-    /// Everything (`Stamp::MAX`) is what a node does that loses the range: its floors go too, for they were the
-    /// range's. Less is a clearing: it stays a floor for good.
+    /// Everything (`Stamp::MAX`) is what a node does that loses the range: its floors and promises go too, for they were
+    /// the range's. Less is a clearing: it stays a floor for good.
     pub(super) fn discard(&mut self, range: TokenRange, upto: Stamp) -> Vec<(Key, Slot)> {
         let doomed = self.within(range).filter(|(_, slot)| slot.stamp <= upto);
         let mut doomed: Vec<(Key, Slot)> = doomed.map(|(key, slot)| (key.clone(), slot)).collect();
@@ -271,7 +278,10 @@ impl Shard {
         }
         // No tombstone is left whose place among the droppable ones these floors could change.
         match upto {
-            Stamp::MAX => self.floors.forget(range),
+            Stamp::MAX => {
+                self.floors.forget(range);
+                self.promised.forget(range);
+            }
             upto => self.cleared.raise(range, upto),
         }
         doomed
@@ -289,7 +299,10 @@ impl Shard {
             let range = ranges.get(ranges.partition_point(|range| range.last < key.token()));
             range.is_some_and(|range| range.contains(key.token())) && after.is_none_or(|after| key > after)
         };
-        let mut found: Vec<_> = self.slots.buckets().filter(|bucket| is_wanted(bucket.key())).collect();
+        let is_lasting =
+            |bucket: &&Bucket| self.droppable == 0 || !self.is_droppable(bucket.key(), &self.slots.slot(bucket));
+        let mut found: Vec<_> =
+            self.slots.buckets().filter(|bucket| is_wanted(bucket.key())).filter(is_lasting).collect();
         if limit < found.len() {
             found.select_nth_unstable_by(limit, |one, other| one.key().cmp(other.key()));
             found.truncate(limit);
@@ -301,6 +314,39 @@ impl Shard {
     /// Versions at or below this are refused for a key of this token that is not held.
     pub(super) fn floor(&self, token: Token) -> Stamp {
         self.floors.at(token).max(self.cleared.at(token))
+    }
+
+    /// New versions at or below this are refused of those who may bring what no other replica has.
+    pub(super) fn bound(&self, token: Token) -> Stamp {
+        self.floor(token).max(self.promised.at(token))
+    }
+
+    /// What was promised in `range`: pieces that cover it, ascending, at zero where a floor covers the promise.
+    pub(super) fn promises(&self, range: TokenRange) -> Vec<(TokenRange, Stamp)> {
+        let above = |(piece, promised): (TokenRange, Stamp)| {
+            let floors = self.floors.pieces(piece).into_iter();
+            floors.map(move |(part, floor)| (part, if floor >= promised { Stamp::ZERO } else { promised }))
+        };
+        self.promised.pieces(range).into_iter().flat_map(above).collect()
+    }
+
+    /// [`Shard::bound`] in `range`: pieces that cover it, ascending.
+    pub(super) fn bounds(&self, range: TokenRange) -> Vec<(TokenRange, Stamp)> {
+        let promised = self.promised.pieces(range).into_iter();
+        promised
+            .flat_map(|(piece, _)| self.floors.pieces(piece))
+            .map(|(part, _)| (part, self.bound(part.first)))
+            .collect()
+    }
+
+    /// What goes with `range` to its next owner: pieces, ascending, those without floor or promise left out.
+    pub(super) fn range_floors(&self, range: TokenRange) -> Vec<RangeFloor> {
+        let promised = self.promised.pieces(range).into_iter();
+        let pieces = promised.flat_map(|(piece, promised)| {
+            let floors = self.floors.pieces(piece).into_iter();
+            floors.map(move |(range, floor)| RangeFloor { range, floor, promised: promised.max(floor) })
+        });
+        pieces.filter(|piece| piece.promised > Stamp::ZERO).collect()
     }
 
     /// The floors that were raised in `range`: pieces that cover it, ascending.
@@ -327,13 +373,15 @@ impl Shard {
         }
     }
 
+    /// Promises `range` up to `upto`, where it is not promised further already.
+    pub(super) fn promise(&mut self, range: TokenRange, upto: Stamp) {
+        self.promised.raise(range, upto);
+    }
+
     /// Whether [`Shard::discard`] would change anything.
     pub(super) fn would_discard(&self, range: TokenRange, upto: Stamp) -> bool {
         match upto {
-            Stamp::MAX => {
-                self.within(range).next().is_some()
-                    || self.floors.pieces(range).iter().any(|(_, floor)| *floor > Stamp::ZERO)
-            }
+            Stamp::MAX => self.within(range).next().is_some() || !self.range_floors(range).is_empty(),
             upto => self.cleared.pieces(range).iter().any(|(_, cleared)| *cleared < upto),
         }
     }
@@ -348,11 +396,6 @@ impl Shard {
         self.tombstones
     }
 
-    /// The digest of the whole shard.
-    pub(super) fn digest(&self) -> u64 {
-        self.digest
-    }
-
     /// Bytes of live records, by segment.
     pub(super) fn usage(&self) -> BTreeMap<u32, Usage> {
         self.usage.iter().copied().collect()
@@ -360,8 +403,11 @@ impl Shard {
 
     fn count(&mut self, key: &Key, slot: Slot) {
         self.tombstones += u64::from(slot.tombstone);
-        self.digest = self.digest.wrapping_add(digest_of(key, slot.stamp));
         let usage = self.usage_of(key, slot);
+        match self.is_droppable(key, &slot) {
+            true => self.droppable += 1,
+            false => self.sum = self.sum.wrapping_add(digest_of(key, slot.stamp)),
+        }
         match self.usage.binary_search_by_key(&slot.at.segment, |(segment, _)| *segment) {
             Ok(index) => self.usage[index].1.add(usage),
             Err(index) => self.usage.insert(index, (slot.at.segment, usage)),
@@ -370,8 +416,11 @@ impl Shard {
 
     fn uncount(&mut self, key: &Key, slot: Slot) {
         self.tombstones -= u64::from(slot.tombstone);
-        self.digest = self.digest.wrapping_sub(digest_of(key, slot.stamp));
         let usage = self.usage_of(key, slot);
+        match self.is_droppable(key, &slot) {
+            true => self.droppable -= 1,
+            false => self.sum = self.sum.wrapping_sub(digest_of(key, slot.stamp)),
+        }
         if let Ok(index) = self.usage.binary_search_by_key(&slot.at.segment, |(segment, _)| *segment) {
             self.usage[index].1.subtract(usage);
             if self.usage[index].1 == Usage::default() {
@@ -382,7 +431,7 @@ impl Shard {
 
     fn usage_of(&self, key: &Key, slot: Slot) -> Usage {
         let bytes = u64::from(slot.at.length);
-        if slot.tombstone && slot.stamp <= self.floor(key.token()) {
+        if self.is_droppable(key, &slot) {
             return Usage { kept: 0, droppable: bytes };
         }
         Usage { kept: bytes, droppable: 0 }
@@ -393,13 +442,3 @@ impl Shard {
 const LINE: usize = 64;
 /// More would only cost memory: each shard is some hundred bytes when empty.
 const MAX_SHARDS: usize = 65_536;
-
-/// One version's part of a digest; its key is told by its token. A sum of these does not depend on order, and a version can be taken out again.
-pub(super) fn digest_of(key: &Key, stamp: Stamp) -> u64 {
-    let Stamp { time, coordinator, counter } = stamp;
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&time.0.to_le_bytes());
-    bytes[8..12].copy_from_slice(&coordinator.0.to_le_bytes());
-    bytes[12..].copy_from_slice(&counter.to_le_bytes());
-    xxh3_64_with_seed(&bytes, key.token().0)
-}

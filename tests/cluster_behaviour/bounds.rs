@@ -9,6 +9,8 @@ use kvsim::protocol::membership::MembershipOptions;
 use kvsim::sim::rng::Rng;
 use kvsim::types::Time;
 
+use crate::{cluster_of, small};
+
 fn cluster(nodes: usize, seed: u64) -> Cluster {
     let config = ClusterConfig { seed, nodes, vnodes: 2, ..ClusterConfig::default() };
     Cluster::open(config, Backing::Memory).unwrap().0
@@ -121,4 +123,21 @@ fn of_a_hundred_nodes_ten_die_at_once() {
     let back = told(&cluster, "return", returned);
     assert!(back.len() >= 90 * 10, "{}", back.len());
     assert!(cluster.check().violations.is_empty());
+}
+
+/// A node that dies again, before its return has been heard of for long, is missed as soon as any other: the observer judges.
+#[test]
+fn who_dies_again_soon_after_a_return_is_missed_in_time() {
+    for seed in 1..=5 {
+        let mut cluster = cluster_of(4, small(seed));
+        for _ in 0..3 {
+            cluster.kill("node4").unwrap();
+            cluster.advance(Time(100 * Time::SECOND.0));
+            cluster.restart("node4").unwrap();
+            cluster.advance(Time(150_000));
+        }
+        cluster.kill("node4").unwrap();
+        cluster.advance(Time(20 * Time::SECOND.0));
+        assert_eq!(cluster.check().violations, Vec::<String>::new(), "seed {seed}");
+    }
 }

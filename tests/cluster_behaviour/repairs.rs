@@ -1,7 +1,8 @@
-//! Repair on demand.
+//! Repair on demand, and by the leader itself.
 
-use kvsim::cluster::RequestOptions;
+use kvsim::cluster::{ClusterConfig, RequestOptions};
 use kvsim::error::Error;
+use kvsim::protocol::hints::HintOptions;
 use kvsim::types::{Level, Time};
 
 use crate::workload::assert_sound;
@@ -52,4 +53,133 @@ fn who_does_not_answer_is_left_out_and_named() {
     cluster.kill("node2").unwrap();
     assert!(matches!(cluster.repair(), Err(Error::NodeDown { .. })));
     assert!(matches!(cluster_of(0, small(1)).repair(), Err(Error::NoNodes)));
+}
+
+#[test]
+fn a_tombstone_goes_when_every_replica_has_it_and_not_before() {
+    let mut cluster = cluster_of(4, small(1));
+    fill(&mut cluster, 100);
+    cluster.kill("node2").unwrap();
+    for number in 0..20 {
+        cluster.delete(format!("key{number}").as_bytes(), &PLAIN).unwrap();
+    }
+    let with_node2 = |cluster: &kvsim::cluster::Cluster, number: &u32| {
+        cluster.locate(format!("key{number}").as_bytes()).unwrap().replicas.contains(&"node2".to_owned())
+    };
+    let held_back = (0..20).filter(|number| with_node2(&cluster, number)).count() as u64;
+    cluster.advance(Time::SECOND);
+    let report = cluster.repair().unwrap();
+    assert_eq!((report.compared.tombstones, report.pairs.len()), (20 - held_back, 0), "{report:?}");
+    cluster.restart("node2").unwrap();
+    let report = cluster.repair().unwrap();
+    let repaired: u64 = report.pairs.iter().map(|pair| pair.keys).sum();
+    assert_eq!((report.compared.tombstones, repaired), (held_back, held_back), "{report:?}");
+    let report = cluster.repair().unwrap();
+    assert_eq!((report.compared.tombstones, report.pairs.len()), (0, 0), "{report:?}");
+    let groups = report.compared.groups;
+    assert_eq!(report.compared.digests, 3 * groups, "equal replicas cost a digest each");
+    for number in 0..20 {
+        let read = cluster.get(format!("key{number}").as_bytes(), &at(Level::All)).unwrap();
+        assert!(read.value.is_none() && read.version.is_none(), "nobody is told of it any more: {read:?}");
+    }
+    assert_sound(&mut cluster);
+}
+
+#[test]
+fn a_leader_repairs_once_a_minute() {
+    // Without hints nobody else brings node3 what it misses.
+    let hints = HintOptions { most: 0, ..HintOptions::default() };
+    let mut cluster = cluster_of(3, ClusterConfig { hints, ..small(1) });
+    fill(&mut cluster, 50);
+    cluster.kill("node3").unwrap();
+    cluster.put(b"key1", b"newer", &PLAIN).unwrap();
+    cluster.delete(b"key2", &PLAIN).unwrap();
+    cluster.advance(Time::SECOND);
+    cluster.restart("node3").unwrap();
+    cluster.advance(Time(61 * Time::SECOND.0));
+    let counts = cluster.metrics().repairs;
+    assert!(counts.passes >= 1 && counts.versions_streamed == 2 && counts.tombstones_collectable == 1, "{counts:?}");
+    assert!(cluster.repair().unwrap().pairs.is_empty());
+    assert_eq!(cluster.metrics().repairs.passes, counts.passes + 1);
+    // A command waits for a pass under way.
+    cluster.advance(Time(60 * Time::SECOND.0));
+    cluster.add_node("node4", 1.0).unwrap();
+    assert_sound(&mut cluster);
+}
+
+/// A node that gains a range takes its floor over: a version that was deleted there for good does not come back through it.
+#[test]
+fn a_floor_goes_with_its_range() {
+    let mut cluster = cluster_of(3, small(1));
+    fill(&mut cluster, 60);
+    for number in 0..30 {
+        cluster.delete(format!("key{number}").as_bytes(), &PLAIN).unwrap();
+    }
+    assert_eq!(cluster.repair().unwrap().compared.tombstones, 30);
+    cluster.add_node("node4", 1.0).unwrap();
+    let report = cluster.repair().unwrap();
+    assert_eq!((report.pairs.len(), report.compared.tombstones), (0, 0), "{report:?}");
+    cluster.remove_node("node1", false).unwrap();
+    cluster.kill("node2").unwrap();
+    cluster.remove_node("node2", true).unwrap();
+    let report = cluster.repair().unwrap();
+    assert_eq!((report.pairs.len(), report.compared.tombstones), (0, 0), "{report:?}");
+    assert_sound(&mut cluster);
+}
+
+/// KV-7 and REP-2 through faults: nodes away, partitions, power losses, joins and removals, repairs in between.
+#[test]
+fn what_was_deleted_at_quorum_stays_deleted() {
+    for seed in 1..=8 {
+        let mut cluster = cluster_of(4, small(seed));
+        let mut dice = seed;
+        let mut roll = move |sides: u64| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (dice >> 33) % sides
+        };
+        fill(&mut cluster, 40);
+        let mut deleted = std::collections::BTreeSet::new();
+        let mut joined = 4;
+        for round in 0..6 {
+            let away = format!("node{}", 2 + roll(3));
+            let is_away = match roll(3) {
+                0 => cluster.kill(&away).is_ok(),
+                1 => cluster.power_loss(&away).is_ok(),
+                _ => false,
+            };
+            for _ in 0..8 {
+                let key = format!("key{}", roll(40));
+                if roll(3) == 0 {
+                    if cluster.put(key.as_bytes(), b"again", &PLAIN).is_ok() {
+                        deleted.remove(&key);
+                    }
+                } else if cluster.delete(key.as_bytes(), &PLAIN).is_ok() {
+                    deleted.insert(key);
+                }
+            }
+            cluster.advance(Time(roll(150) * Time::SECOND.0));
+            if is_away {
+                cluster.restart(&away).unwrap();
+            }
+            if round == 2 {
+                joined += 1;
+                cluster.add_node(&format!("node{joined}"), 1.0).unwrap();
+            }
+            if round == 4 {
+                cluster.remove_node("node1", false).unwrap();
+            }
+            if roll(2) == 0 {
+                cluster.repair().unwrap();
+            }
+            for key in &deleted {
+                let read = cluster.get(key.as_bytes(), &at(Level::Quorum)).unwrap();
+                assert!(read.value.is_none(), "seed {seed}: {key} is back in round {round}");
+            }
+        }
+        cluster.advance(Time(5 * Time::SECOND.0));
+        cluster.repair().unwrap();
+        let again = cluster.repair().unwrap();
+        assert!(again.pairs.is_empty() && again.left_out.is_empty(), "seed {seed}: {again:?}");
+        assert_sound(&mut cluster);
+    }
 }

@@ -20,7 +20,11 @@ fn keys(count: u32) -> Vec<Key> {
 fn absorb(keys: &[Key], value: Option<&[u8]>) -> Request {
     let stamp = Stamp { time: Time(1), coordinator: NodeId(1), counter: 0 };
     let entry = Entry { value: value.map(Arc::from), stamp, expires: None };
-    Request::Absorb { epoch: Epoch(1), entries: keys.iter().map(|key| (key.clone(), entry.clone())).collect() }
+    Request::Absorb {
+        epoch: Epoch(1),
+        floors: Vec::new(),
+        entries: keys.iter().map(|key| (key.clone(), entry.clone())).collect(),
+    }
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! MOVE-6, KV-1 and KV-4: the versions held, against the placement and against the ledger.
+//! MOVE-6, KV-1, KV-4 and KV-7: the versions held, against the placement and against the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Cluster, Findings, NodeId};
-use crate::types::{Entry, Key, Stamp};
+use super::{Cluster, Findings, Node, NodeId};
+use crate::types::{Entry, Key, Level, Stamp};
 
 /// Who holds which version of a key.
 pub(super) type Holders = Vec<(NodeId, Stamp)>;
@@ -32,6 +32,7 @@ impl Cluster {
         if self.ring_change().is_none() {
             self.check_strays(&held, findings);
             self.check_counts(&held, &unreadable, findings);
+            self.check_deleted(&held, &unreadable, findings);
         } else {
             self.check_moves(&held, &unreadable, findings);
         }
@@ -144,6 +145,45 @@ impl Cluster {
             ));
         }
         findings.add("KV-1", keys, violations);
+    }
+
+    /// KV-7: no quorum of a key's replicas has only what was there before a delete that a quorum has confirmed. A delete
+    /// that fewer confirmed, or of which a power loss has taken a copy, is not judged.
+    fn check_deleted(&self, held: &BTreeMap<Key, Holders>, unreadable: &BTreeSet<NodeId>, findings: &mut Findings) {
+        let mut violations = Vec::new();
+        let mut keys = 0;
+        for (key, account) in self.ledger.keys() {
+            let Some(deleted) = account.acknowledged.as_ref().filter(|told| told.is_tombstone) else { continue };
+            let is_quorum = deleted.promised.is_some_and(|(_, level)| matches!(level, Level::Quorum | Level::All));
+            let has_lost = |node: &NodeId| self.ledger.has_lost(*node, key, deleted.stamp);
+            if !is_quorum || deleted.confirmed.as_slice().iter().any(has_lost) {
+                continue;
+            }
+            keys += 1;
+            let replicas = self.topology.replicas(key.token());
+            let mut holders = held.get(key).into_iter().flatten();
+            let holds = |id: &NodeId| holders.clone().any(|(holder, at)| holder == id && *at >= deleted.stamp);
+            let is_read = |id: &NodeId| {
+                !unreadable.contains(id) && !self.nodes.get(id).is_some_and(Node::is_recovering) && !holds(id)
+            };
+            let lacking: Vec<NodeId> = replicas.as_slice().iter().copied().filter(is_read).collect();
+            if lacking.len() < Level::Quorum.need(replicas.len()) {
+                continue;
+            }
+            let is_visible = |id: &NodeId| lacking.contains(id) && self.shows(*id, key);
+            if let Some((id, at)) = holders.find(|(id, _)| is_visible(id)) {
+                let (label, deleted) = (self.label(*id), deleted.stamp);
+                violations.push(format!("KV-7 {}: {label} shows version {at}, deleted at {deleted}", shown(key)));
+            }
+        }
+        findings.add("KV-7", keys, violations);
+    }
+
+    /// Whether a node holds a value of `key` that can be read.
+    fn shows(&self, id: NodeId, key: &Key) -> bool {
+        let process = self.nodes.get(&id).and_then(|node| node.process.as_ref());
+        let found = process.and_then(|process| process.replica.store().peek(key).ok().flatten());
+        found.is_some_and(|entry| entry.visible(self.now).is_some())
     }
 
     /// KV-4: every value held was written by a client.

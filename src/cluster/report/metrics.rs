@@ -1,5 +1,6 @@
 //! Operations in figures: the cluster's, those of simulated clients, and writes that were lost.
 
+use super::RepairCounts;
 use crate::protocol::hints::HintCounts;
 use crate::sim::network::MessageCounts;
 use crate::types::{Level, Stamp, Time};
@@ -43,6 +44,8 @@ pub struct MetricsReport {
     pub messages: MessageCounts,
     /// Replicas that a read brought up to date, before its answer or behind it.
     pub read_repairs: u64,
+    /// What passes of repair have done.
+    pub repairs: RepairCounts,
     /// Versions kept for replicas that did not get them.
     pub hints: HintCounts,
     /// Acknowledged writes that a write which had completed before hides: clocks were wrong.

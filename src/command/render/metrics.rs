@@ -1,6 +1,6 @@
 //! `metrics`, and what simulated clients did: operations by kind, with latencies in virtual time.
 
-use super::figures::{clock, counted, grouped, lasted, percent, ratio};
+use super::figures::{bytes, clock, counted, grouped, lasted, percent, ratio};
 use super::tables::table;
 use super::{Look, Page};
 use crate::cluster::{ClientsReport, LossesReport, LostWrite, MetricsReport, NodeMetrics, OperationMetrics, ToldWrite};
@@ -27,6 +27,16 @@ pub(super) fn metrics(page: &mut Page, metrics: &MetricsReport, look: Look) {
         percent(ratio(metrics.cache_hits, reads)),
     ));
     page.line(&format!("{} by reads", counted(metrics.read_repairs, "write-back")));
+    let repairs = metrics.repairs;
+    if repairs.passes > 0 {
+        page.line(&format!(
+            "{}: {} ({}) brought to replicas that lacked them, {} may go",
+            counted(repairs.passes, "repair"),
+            counted(repairs.versions_streamed, "version"),
+            bytes(repairs.bytes_streamed),
+            counted(repairs.tombstones_collectable, "tombstone"),
+        ));
+    }
     page.line(&hints(&metrics.hints));
     losses(page, "clock skew", &metrics.lost_to_skew, hidden);
     losses(page, "conflicts", &metrics.lost_to_conflict, conflicting);

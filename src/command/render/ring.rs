@@ -4,6 +4,7 @@ use super::figures::{bytes, counted, grouped, lasted, percent, ratio};
 use super::tables::table;
 use super::{Look, Page};
 use crate::cluster::{PairReport, PlannedTraffic, RepairReport, RingChangeReport, RingPlan};
+use crate::protocol::ring_change::Compared;
 
 pub(super) fn added(page: &mut Page, report: &RingChangeReport) {
     page.lead(&format!("Node added: {} ({})", report.nodes.join(", "), counted(u64::from(report.tokens), "token")));
@@ -62,7 +63,17 @@ pub(super) fn repaired(page: &mut Page, report: &RepairReport) {
     if !report.left_out.is_empty() {
         page.line(&format!("without {}: no answer", report.left_out.join(" ")));
     }
-    page.dim(&format!("{} virtual", lasted(report.took)));
+    let Compared { groups, digests, tombstones } = report.compared;
+    let collectable = match tombstones {
+        0 => String::new(),
+        _ => format!("; {} may go", counted(tombstones, "tombstone")),
+    };
+    page.dim(&format!(
+        "compared {} of ranges by {}{collectable}; {} virtual",
+        counted(groups, "group"),
+        counted(digests, "digest"),
+        lasted(report.took)
+    ));
 }
 
 fn figures(page: &mut Page, report: &RingChangeReport, verb: &str) {

@@ -1,5 +1,6 @@
 //! What a leader sees to without being asked: that the right members vote, that a node which holds what is not its own
-//! hands it over, and that one which lost data gets it back.
+//! hands it over, that one which lost data gets it back, and, when there is nothing else, that now and then all replicas
+//! are made equal.
 //!
 //! It goes by what the members say of themselves in the gossip, and by who is up in its own view. An errand changes no
 //! ring. It waits for its turn behind a change under way, and is forgotten with its leader: the next one hears the same.
@@ -24,6 +25,8 @@ pub enum Errand {
     Return(NodeId),
     /// The node gets back what it lost.
     Restore(NodeId),
+    /// The replicas of all ranges are made equal.
+    Repair,
 }
 
 impl Errand {
@@ -37,7 +40,7 @@ impl Errand {
 pub(super) type Rests = BTreeMap<Errand, (u64, Time)>;
 
 impl Agent {
-    /// What there is to see to next, as far as this node knows. O(members), and O(ranges) for each that lost data.
+    /// What there is to see to next because something is amiss, as far as this node knows. O(members), and O(ranges) for each that lost data.
     pub fn errand(&self, now: Time) -> Option<Errand> {
         let settled = self.election.committed();
         if settled.stage().is_some() {
@@ -72,15 +75,23 @@ impl Agent {
         if !leads || self.led.is_some() {
             return;
         }
-        let Some(errand) = self.errand(now) else { return };
+        let Some(errand) = self.errand(now).or_else(|| self.repair_due(now)) else { return };
         let settled = Arc::clone(self.election.committed());
         let machine = match errand {
             Errand::SeatVoters => RingChange::reseat(settled, now),
             Errand::Return(node) => RingChange::new(settled, Change::Return(node), now),
             Errand::Restore(node) => RingChange::restore_patiently(settled, node, now),
+            Errand::Repair => RingChange::new(settled, Change::Repair, now),
         };
         out.events.push(Event::ChangeBegun { change: self.next_change(), errand });
         self.carry_out(now, machine, Some(errand), out);
+    }
+
+    /// One node is equal to itself.
+    fn repair_due(&self, now: Time) -> Option<Errand> {
+        let settled = self.election.committed();
+        let is_due = now >= self.repair_at && settled.stage().is_none() && settled.record().members.len() > 1;
+        is_due.then_some(Errand::Repair)
     }
 
     pub(super) fn let_rest(&mut self, errand: Errand, now: Time) {
@@ -94,7 +105,7 @@ impl Agent {
 
     fn life_in_question(&self, errand: Errand) -> u64 {
         match errand {
-            Errand::SeatVoters => 0,
+            Errand::SeatVoters | Errand::Repair => 0,
             Errand::Return(node) | Errand::Restore(node) => self.membership.said(node).incarnation,
         }
     }

@@ -131,6 +131,7 @@ impl Agent {
         }
         self.leads_since = Some(term);
         self.rests.clear();
+        self.repair_at = now.plus(self.repair_every);
         self.let_go(out);
         let committed = Arc::clone(self.election.committed());
         let resumed = committed.stage().is_some().then(|| self.next_change());
@@ -171,7 +172,10 @@ impl Agent {
 
     /// After an errand the next one; after what an operator asked for it is the operator's turn.
     fn end(&mut self, now: Time, ended: Ended, out: &mut Outbox) {
-        let Some(Led { id: change, errand, .. }) = self.led.take() else { return };
+        let Some(Led { id: change, errand, machine, .. }) = self.led.take() else { return };
+        if machine.is_repair() {
+            self.repair_at = now.plus(self.repair_every);
+        }
         out.events.push(Event::ChangeEnded { change, ended });
         match errand {
             Some(errand) => {

@@ -10,7 +10,7 @@ use crate::protocol::message::{Reply, Request};
 use crate::protocol::ring_change::{Change, RingChange};
 use crate::ring::Member;
 use crate::topology::Stage;
-use crate::types::Epoch;
+use crate::types::{Epoch, RangeDigest};
 
 /// Agents, what is on its way to them, and what happened, in order.
 struct World {
@@ -168,8 +168,9 @@ fn founded(nodes: u32) -> Topology {
 fn empty_replica(request: Request) -> Reply {
     match request {
         Request::Fence { topology } => Reply::Fenced { epoch: topology.epoch(), recovering: false },
-        Request::Page { values: true, .. } => Reply::Page { entries: Vec::new(), more: false },
+        Request::Page { values: true, .. } => Reply::Page { entries: Vec::new(), more: false, floors: Vec::new() },
         Request::Page { .. } => Reply::Versions { versions: Vec::new(), more: false },
+        Request::Digest { groups, .. } => Reply::Digests { digests: vec![RangeDigest::default(); groups.len()] },
         _ => Reply::Done,
     }
 }

@@ -77,7 +77,12 @@ impl Member {
         let suspected = self.record.standing == Standing::Suspect;
         let news = self.record.merge(&told.record);
         if news.beat {
-            self.arrivals.heard(now, &options.detector);
+            if news.reborn || before >= Standing::Down {
+                // The silence in between is no rhythm, and would make the next one seem usual.
+                self.arrivals = Arrivals::new(now);
+            } else {
+                self.arrivals.heard(now, &options.detector);
+            }
             self.unvoiced = Standing::Up;
             self.doubt.first_hand = false;
         }

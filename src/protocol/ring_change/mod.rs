@@ -22,13 +22,17 @@
 //! ring comes back. Nobody else could have been asked meanwhile, so this is the one way back after ReadBoth.
 //!
 //! The same machine clears all data (a topology entry), takes back a node that missed changes, refills one that lost
-//! data, and makes all replicas equal: publish, fence and streams are all they need.
+//! data, and makes all replicas equal: publish, fence and streams are all they need, and digests for what differs.
+//!
+//! A floor goes with its range: the receiver of a copy promises what the donor has promised before it takes anything in, and
+//! has its floors when all is there.
 //!
 //! Caveats: one change at a time, which the driver sees to. A silent node is asked again for ever, but holds a stage
 //! up only for [`PATIENCE`], unless without it no majority remains. One that is to leave and is silent before ReadBoth
 //! stays: what was acknowledged at ONE may be there alone. Later all it has is with others too.
 
 mod calls;
+mod compare;
 mod plan;
 mod silence;
 mod stages;
@@ -38,6 +42,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::calls::Calls;
+use self::compare::Comparison;
 use self::stream::Stream;
 use super::message::{Refusal, Reply, Request};
 use crate::ring::Member;
@@ -61,7 +66,8 @@ pub enum Change {
     /// few of them are sound, because they have lost data too, it merges what each of them still has. Done for every node
     /// that lost data, this leaves all of them equal; what none of them has any more is gone ([`Moved::possible_loss`]).
     Restore(NodeId),
-    /// No new ring: the replicas of every range that answer are made equal.
+    /// No new ring: the replicas of every range that answer are made equal, and the floors raised of ranges that have
+    /// tombstones and all of whose replicas answer.
     Repair,
 }
 
@@ -104,6 +110,8 @@ pub struct Moved {
     pub pairs: BTreeMap<(NodeId, NodeId), PairMoved>,
     /// After [`Change::Repair`]: nodes that did not answer, and were left out.
     pub left_out: BTreeSet<NodeId>,
+    /// Of [`Change::Repair`]: how much was compared.
+    pub compared: Compared,
     /// After [`Change::Restore`]: too few sound replicas were left to be sure that nothing acknowledged is gone.
     pub possible_loss: bool,
 }
@@ -119,6 +127,17 @@ impl Moved {
         }
         self.possible_loss |= earlier.possible_loss;
     }
+}
+
+/// What it took to find out what differs, and what came of it beside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// Groups of ranges that the same nodes own.
+    pub groups: u64,
+    /// Digests asked of owners.
+    pub digests: u64,
+    /// Tombstones that every owner has for good now, so that each may drop them.
+    pub tombstones: u64,
 }
 
 /// What one donor gave one receiver.
@@ -151,6 +170,7 @@ pub struct RingChange {
     /// Fenced nodes that have lost data themselves.
     recovering: BTreeSet<NodeId>,
     streams: Streams,
+    comparison: Comparison,
     /// Whether copying was begun before: what arrives again is not counted again.
     copied_before: bool,
     /// A restoring is aborted where a replica that is needed is silent.
@@ -183,6 +203,10 @@ enum Phase {
     Publishing,
     /// Every node is to raise its epoch.
     Fence,
+    /// Owners sum up what they hold.
+    Compare,
+    /// They promise to take nothing old any more.
+    Promise,
     /// Streams are at work.
     Stream,
     /// The last node is asked for what it still holds.
@@ -191,6 +215,8 @@ enum Phase {
     Sync,
     /// Discards, or the word that a node is restored.
     Finish,
+    /// Owners that are equal raise their floors.
+    Raise,
     /// Nothing is left to do.
     Over(Ended),
 }
@@ -273,6 +299,7 @@ impl RingChange {
             silent,
             recovering: BTreeSet::new(),
             streams: Streams::default(),
+            comparison: Comparison::none(),
             copied_before: false,
             is_patient: false,
             moved: Moved::default(),
@@ -366,6 +393,7 @@ impl RingChange {
             (Some(Stage::ReadBoth), _) => 75,
             (Some(Stage::Retiring), Phase::Stream | Phase::Sync | Phase::Finish) => streamed(80, 95),
             (Some(Stage::Retiring), _) => 80,
+            (None, Phase::Fence | Phase::Compare | Phase::Promise) if self.is_repair() => 10,
             (None, Phase::Stream) => streamed(10, 90),
             (None, _) => 95,
         };
@@ -375,6 +403,11 @@ impl RingChange {
     /// Whether the ring is the one it ends with: once its topology is in force, nothing is left but to tell it.
     pub fn only_tells(&self) -> bool {
         self.stage().is_none() && matches!(self.goal, Goal::Ring { .. } | Goal::Abort { .. } | Goal::Clear)
+    }
+
+    /// Whether it is a pass of [`Change::Repair`].
+    pub fn is_repair(&self) -> bool {
+        matches!(self.goal, Goal::Repair)
     }
 
     /// The nodes without which nothing can go on: they are silent, and all that was asked of others is answered.

@@ -87,17 +87,18 @@ pub(super) fn restores(topology: &Topology, node: NodeId, unsound: &BTreeSet<Nod
     (streams(plan), short)
 }
 
-/// Every replica tells every other of its versions, range by range: what one has, all have afterwards.
-pub(super) fn repairs(topology: &Topology, silent: &BTreeSet<NodeId>) -> Vec<Stream> {
+/// Every owner of the `lists` of ranges tells every other of its versions: what one has, all have afterwards.
+pub(super) fn repairs<'a>(lists: impl Iterator<Item = (&'a [NodeId], &'a [TokenRange])>) -> Vec<Stream> {
     let mut plan = Plan::new();
-    for (range, owners) in topology.ring().ranges() {
-        let sound: Vec<NodeId> = owners.as_slice().iter().filter(|owner| !silent.contains(owner)).copied().collect();
-        for donor in &sound {
-            for receiver in sound.iter().filter(|receiver| *receiver != donor) {
-                add(&mut plan, *donor, *receiver, Kind::Repair, range);
+    for (owners, ranges) in lists {
+        for donor in owners {
+            for receiver in owners.iter().filter(|receiver| *receiver != donor) {
+                plan.entry((*donor, *receiver, Kind::Repair)).or_default().extend(ranges);
             }
         }
     }
+    // The lists were found in no order.
+    plan.values_mut().for_each(|ranges| ranges.sort_unstable_by_key(|range| range.first));
     streams(plan)
 }
 

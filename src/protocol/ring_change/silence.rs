@@ -21,8 +21,9 @@ impl RingChange {
             (Phase::Sync, Some(Stage::Copying), _) => self.abort(node),
             (Phase::Stream, None, Goal::Restore(subject)) if donates && newly => self.start_restoring(*subject),
             (Phase::Finish, ..) => self.leave_out(node),
-            (Phase::Stream | Phase::Sync, None, Goal::Repair) => {
+            (_, None, Goal::Repair) => {
                 self.moved.left_out.insert(node);
+                self.comparison.leave_out(node);
                 self.leave_out(node);
             }
             (_, Some(Stage::Retiring), _) if self.majorities_answer() => self.leave_out(node),

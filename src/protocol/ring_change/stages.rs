@@ -1,6 +1,6 @@
 //! The order of a ring change: from phase to phase within a stage, and from stage to stage.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::plan::{self, Missing};
@@ -8,7 +8,7 @@ use super::stream::{Next, Stream};
 use super::{Ended, Goal, MAX_STREAMS, PairMoved, Phase, RingChange, Streams, next_record};
 use crate::protocol::message::{Reply, Request};
 use crate::topology::{Stage, Topology, TopologyRecord};
-use crate::types::{Entry, Key, NodeId, TokenRange};
+use crate::types::{Entry, Key, NodeId, RangeFloor, TokenRange};
 
 impl RingChange {
     /// Goes to the next phase if this one is complete. Returns whether anything changed.
@@ -17,7 +17,13 @@ impl RingChange {
             Phase::Publish | Phase::Publishing | Phase::Count | Phase::Over(_) => false,
             Phase::Fence => self.all_heard() && self.after_fence(),
             Phase::Stream => self.start_streams(),
-            Phase::Sync | Phase::Finish if !self.calls.is_empty() => false,
+            _ if !self.calls.is_empty() => false,
+            Phase::Compare => self.after_digests(),
+            Phase::Promise => self.after_promise(),
+            Phase::Raise => {
+                self.complete();
+                true
+            }
             Phase::Sync => self.after_sync(),
             Phase::Finish => self.after_finish(),
         }
@@ -70,11 +76,7 @@ impl RingChange {
                 self.enter_streams(streams);
             }
             (None, Goal::Restore(node)) => self.start_restoring(node),
-            (None, Goal::Repair) => {
-                self.moved.left_out = self.silent.clone();
-                let streams = plan::repairs(&self.topology, &self.silent);
-                self.enter_streams(streams);
-            }
+            (None, Goal::Repair) => self.start_comparing(),
             (None, Goal::Abort { silent }) => self.enter(Phase::Over(Ended::Aborted { silent })),
             (None, Goal::Ring { .. } | Goal::Clear) => self.seat_voters(),
         }
@@ -161,7 +163,7 @@ impl RingChange {
         self.enter_streams(streams);
     }
 
-    fn enter_streams(&mut self, all: Vec<Stream>) {
+    pub(super) fn enter_streams(&mut self, all: Vec<Stream>) {
         self.enter(Phase::Stream);
         self.streams = Streams { all, started: 0, finished: 0 };
     }
@@ -193,9 +195,10 @@ impl RingChange {
         }
         match (call.stream, reply) {
             (Some(index), reply) => self.on_stream_reply(index, &call.request, reply),
-            (None, Reply::Page { entries, more }) if self.phase == Phase::Count => {
+            (None, Reply::Page { entries, more, .. }) if self.phase == Phase::Count => {
                 self.on_last_keys(from, &entries, more);
             }
+            (None, Reply::Digests { digests }) => self.on_digests(from, &call.request, digests),
             (None, Reply::Fenced { epoch, recovering }) if epoch >= self.topology.epoch() => {
                 self.fenced.insert(from);
                 self.recovering.extend(recovering.then_some(from));
@@ -230,11 +233,19 @@ impl RingChange {
     }
 
     fn start_sync(&mut self) {
-        let receivers: BTreeSet<NodeId> = self.streams.all.iter().map(|stream| stream.receiver).collect();
+        let mut receivers: BTreeMap<NodeId, Vec<RangeFloor>> = BTreeMap::new();
+        for stream in &self.streams.all {
+            receivers.entry(stream.receiver).or_default().extend(stream.floors());
+        }
+        // A floor says that all owners have what it covers on their disks.
+        for owner in self.comparison.floored_owners() {
+            receivers.entry(owner).or_default();
+        }
         self.enter(Phase::Sync);
         let epoch = self.topology.epoch();
-        for receiver in receivers.difference(&self.silent.clone()) {
-            self.send(*receiver, Request::Sync { epoch }, None);
+        receivers.retain(|receiver, _| !self.silent.contains(receiver));
+        for (receiver, floors) in receivers {
+            self.send(receiver, Request::Sync { epoch, floors }, None);
         }
     }
 
@@ -242,7 +253,8 @@ impl RingChange {
         let epoch = self.topology.epoch();
         match (self.topology.stage(), &self.goal) {
             (Some(Stage::Copying), _) => self.publish_stage(Stage::ReadBoth),
-            (None, Goal::Repair) => self.complete(),
+            (None, Goal::Repair) if self.comparison.floored_owners().is_empty() => self.complete(),
+            (None, Goal::Repair) => self.raise_floors(),
             (None, Goal::Restore(node)) => {
                 let node = *node;
                 self.enter(Phase::Finish);

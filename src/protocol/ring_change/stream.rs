@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::PairMoved;
 use crate::protocol::message::{Reply, Request};
-use crate::types::{Entry, Epoch, Key, NodeId, TokenRange};
+use crate::types::{Entry, Epoch, Key, NodeId, RangeFloor, TokenRange};
 
 /// What a stream sends.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -30,6 +30,8 @@ pub(super) struct Stream {
     /// The last key of the page that is on its way; the cursor of the next page once that has arrived.
     last: Option<Key>,
     more: bool,
+    /// What came with the first page of values.
+    floors: Vec<RangeFloor>,
 }
 
 /// What a stream wants next.
@@ -45,7 +47,7 @@ pub(super) enum Next {
 
 impl Stream {
     pub(super) fn new(kind: Kind, donor: NodeId, receiver: NodeId, ranges: Vec<TokenRange>) -> Stream {
-        Stream { kind, donor, receiver, ranges: ranges.into(), last: None, more: true }
+        Stream { kind, donor, receiver, ranges: ranges.into(), last: None, more: true, floors: Vec::new() }
     }
 
     /// The request for the page after the last.
@@ -61,9 +63,12 @@ impl Stream {
     /// Takes the reply to the request under way. What arrived is added to `moved`.
     pub(super) fn on_reply(&mut self, epoch: Epoch, request: &Request, reply: Reply, moved: &mut PairMoved) -> Next {
         match (request, reply) {
-            (Request::Page { .. }, Reply::Page { entries, more }) => {
+            (Request::Page { after, .. }, Reply::Page { entries, more, floors }) => {
                 self.turn_page(entries.last().map(|(key, _)| key), more);
-                self.absorb(epoch, entries)
+                if after.is_none() {
+                    self.floors.clone_from(&floors);
+                }
+                self.absorb(epoch, floors, entries)
             }
             (Request::Page { .. }, Reply::Versions { versions, more }) => {
                 self.turn_page(versions.last().map(|(key, _)| key), more);
@@ -76,7 +81,7 @@ impl Stream {
             (Request::Confirm { .. }, Reply::Missing { keys }) => {
                 Next::Send(self.donor, Request::Entries { epoch, keys })
             }
-            (Request::Entries { .. }, Reply::Page { entries, .. }) => self.absorb(epoch, entries),
+            (Request::Entries { .. }, Reply::Page { entries, .. }) => self.absorb(epoch, Vec::new(), entries),
             (Request::Absorb { .. }, Reply::Absorbed { arrived, fresh, bytes, fresh_bytes, applied }) => {
                 let (keys, bytes) = match self.kind {
                     Kind::Copy => (arrived, bytes),
@@ -106,10 +111,15 @@ impl Stream {
         self.last = last.cloned().or_else(|| self.last.take());
     }
 
-    fn absorb(&self, epoch: Epoch, entries: Vec<(Key, Entry)>) -> Next {
-        if entries.is_empty() {
+    /// The donor's floors, which the receiver gets once all has arrived.
+    pub(super) fn floors(&self) -> &[RangeFloor] {
+        &self.floors
+    }
+
+    fn absorb(&self, epoch: Epoch, floors: Vec<RangeFloor>, entries: Vec<(Key, Entry)>) -> Next {
+        if entries.is_empty() && floors.is_empty() {
             return self.next_page(epoch);
         }
-        Next::Send(self.receiver, Request::Absorb { epoch, entries })
+        Next::Send(self.receiver, Request::Absorb { epoch, floors, entries })
     }
 }

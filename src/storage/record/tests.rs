@@ -39,6 +39,7 @@ fn the_bytes_of_every_type_are_pinned() {
     insta::assert_snapshot!(shown(&version(None, None)), @"419619926e5bee98 3d000000 6500000000000000 6300000000000000 0500000000000000 01 0807060504030201090000000a0000000005006170706c65");
     insta::assert_snapshot!(shown(&Body::Discard { ranges: vec![range(1, 2), range(8, 9)], upto: stamp() }), @"dc8e8ca97338a23d 55000000 6500000000000000 6300000000000000 0500000000000000 02 0807060504030201090000000a0000000100000000000000020000000000000008000000000000000900000000000000");
     insta::assert_snapshot!(shown(&Body::Floor { range: range(3, 4), stamp: stamp() }), @"3f6793f78e1a8e8f 45000000 6500000000000000 6300000000000000 0500000000000000 03 030000000000000004000000000000000807060504030201090000000a000000");
+    insta::assert_snapshot!(shown(&Body::Promise { range: range(3, 4), stamp: stamp() }), @"8fa90edef590aa8a 45000000 6500000000000000 6300000000000000 0500000000000000 0a 030000000000000004000000000000000807060504030201090000000a000000");
     insta::assert_snapshot!(shown(&Body::Topology { encoded: vec![1, 2, 3] }), @"921550cf2f1e0108 28000000 6500000000000000 6300000000000000 0500000000000000 04 010203");
     insta::assert_snapshot!(shown(&Body::Clock { time: Time(6) }), @"b15f1c720fe8523f 2d000000 6500000000000000 6300000000000000 0500000000000000 05 0600000000000000");
     insta::assert_snapshot!(shown(&Body::Recovering { recovering: true }), @"ff05d68040d0edeb 26000000 6500000000000000 6300000000000000 0500000000000000 06 01");
@@ -214,6 +215,7 @@ fn any_body() -> impl Strategy<Value = Body> {
         }),
         (vec(any_range(), 0..20), any_stamp()).prop_map(|(ranges, upto)| Body::Discard { ranges, upto }),
         (any_range(), any_stamp()).prop_map(|(range, stamp)| Body::Floor { range, stamp }),
+        (any_range(), any_stamp()).prop_map(|(range, stamp)| Body::Promise { range, stamp }),
         vec(any::<u8>(), 0..300).prop_map(|encoded| Body::Topology { encoded }),
         any::<u64>().prop_map(|time| Body::Clock { time: Time(time) }),
         any::<bool>().prop_map(|recovering| Body::Recovering { recovering }),

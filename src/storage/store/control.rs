@@ -24,15 +24,15 @@ pub(super) struct Control {
     pub(super) ballot: Option<Location>,
     /// The newest incarnation record, and what it says: only a higher one is noted.
     pub(super) incarnation: Option<(Location, u64)>,
-    /// Bytes of control records that count, by segment. Those of discards and floors all do until a merge drops them;
-    /// discards of everything are the droppable ones.
+    /// Bytes of control records that count, by segment. Those of discards, floors and promises all do until a merge drops
+    /// them; discards of everything are the droppable ones.
     usage: BTreeMap<u32, Usage>,
-    /// Records of floors in the log.
+    /// Records of floors and promises in the log.
     floors: u64,
     /// The end of the newest control record. Whoever asks for a change that is made already has to wait for its record
     /// nevertheless.
     position: LogPosition,
-    /// Discards and floors so far: each may have made garbage of records.
+    /// Discards, floors and promises so far: each may have made garbage of records.
     pub(super) changes: u64,
 }
 
@@ -64,7 +64,7 @@ impl Control {
             Body::Boot { boot } => self.boot.replace((at, *boot)).map(|(old, _)| old),
             Body::Ballot { .. } => self.ballot.replace(at),
             Body::Incarnation { incarnation } => self.incarnation.replace((at, *incarnation)).map(|(old, _)| old),
-            Body::Discard { .. } | Body::Floor { .. } => {
+            Body::Discard { .. } | Body::Floor { .. } | Body::Promise { .. } => {
                 self.changes += 1;
                 None
             }
@@ -84,7 +84,7 @@ impl Control {
             Body::Boot { .. } => self.boot.as_mut().map(|(at, _)| at),
             Body::Ballot { .. } => self.ballot.as_mut(),
             Body::Incarnation { .. } => self.incarnation.as_mut().map(|(at, _)| at),
-            Body::Discard { .. } | Body::Floor { .. } | Body::Version { .. } => None,
+            Body::Discard { .. } | Body::Floor { .. } | Body::Promise { .. } | Body::Version { .. } => None,
         };
         match place {
             Some(place) if *place == from => *place = to,
@@ -96,7 +96,7 @@ impl Control {
         self.count(to, body);
     }
 
-    /// Takes note that a merge left out the record of `body`, a discard or a floor.
+    /// Takes note that a merge left out the record of `body`, a discard, a floor or a promise.
     pub(super) fn left_out(&mut self, at: Location, body: &Body) {
         self.uncount(at, body);
     }
@@ -112,12 +112,12 @@ impl Control {
     }
 
     fn count(&mut self, at: Location, body: &Body) {
-        self.floors += u64::from(matches!(body, Body::Floor { .. }));
+        self.floors += u64::from(is_floor(body));
         self.usage.entry(at.segment).or_default().add(weight(at, body));
     }
 
     fn uncount(&mut self, at: Location, body: &Body) {
-        self.floors -= u64::from(matches!(body, Body::Floor { .. }));
+        self.floors -= u64::from(is_floor(body));
         if let Some(usage) = self.usage.get_mut(&at.segment) {
             usage.subtract(weight(at, body));
             if *usage == Usage::default() {
@@ -140,6 +140,11 @@ impl Control {
     pub(super) fn time(&self) -> Time {
         self.clock.map_or(Time(0), |(_, time)| time)
     }
+}
+
+/// Whether a discard behind the record, if that is kept, has to be kept too.
+pub(super) fn is_floor(body: &Body) -> bool {
+    matches!(body, Body::Floor { .. } | Body::Promise { .. })
 }
 
 /// The bytes of a control record.
@@ -202,21 +207,80 @@ impl Store {
         Ok(control.position)
     }
 
-    /// Raises the floor of `range`; a lower one is ignored. To be synced before answering.
-    pub fn raise_floor(&self, range: TokenRange, floor: Stamp) -> Result<LogPosition, StoreRefusal> {
+    /// Raises the floor of `ranges`; where it is higher already it stays. To be synced before answering.
+    pub fn raise_floor(&self, epoch: Epoch, ranges: &[TokenRange], floor: Stamp) -> Result<LogPosition, StoreRefusal> {
+        let is_lower = |shard: &Shard, part| shard.floors(part).into_iter().any(|(_, held)| held < floor);
+        let body = |range| Body::Floor { range, stamp: floor };
+        self.raise(epoch, ranges, is_lower, body, |shard, part| shard.raise_floor(part, floor))
+    }
+
+    /// From here on [`Store::put`] takes nothing new at or below `upto` in `ranges`. To be synced before answering.
+    pub fn promise(&self, epoch: Epoch, ranges: &[TokenRange], upto: Stamp) -> Result<LogPosition, StoreRefusal> {
+        let is_lower = |shard: &Shard, part| shard.bounds(part).into_iter().any(|(_, held)| held < upto);
+        let body = |range| Body::Promise { range, stamp: upto };
+        self.raise(epoch, ranges, is_lower, body, |shard, part| shard.promise(part, upto))
+    }
+
+    /// Logs `body` of each of `ranges` of which a part `is_lower`, and has the shards `take` it.
+    fn raise(
+        &self,
+        epoch: Epoch,
+        ranges: &[TokenRange],
+        is_lower: impl Fn(&Shard, TokenRange) -> bool,
+        body: impl Fn(TokenRange) -> Body,
+        take: impl Fn(&mut Shard, TokenRange),
+    ) -> Result<LogPosition, StoreRefusal> {
         let mut control = self.control();
-        let higher = |(index, part)| {
-            let shard = self.table.lock_shard(index);
-            shard.floors(part).into_iter().any(|(_, held)| held < floor)
-        };
-        if self.table.parts(range).any(higher) {
+        match self.epoch() {
+            own if own == epoch => {}
+            own => return Err(StoreRefusal::Epoch(own)),
+        }
+        for range in ranges {
+            if !self.table.parts(*range).any(|(index, part)| is_lower(&self.table.lock_shard(index), part)) {
+                continue;
+            }
             // Versions and floors do not meet in a replay, so their order in the log is free: one record will do.
-            self.note(&mut control, self.epoch(), Body::Floor { range, stamp: floor })?;
-            for (index, part) in self.table.parts(range) {
-                self.table.lock_shard(index).raise_floor(part, floor);
+            self.note(&mut control, epoch, body(*range))?;
+            for (index, part) in self.table.parts(*range) {
+                take(&mut self.table.lock_shard(index), part);
             }
         }
         Ok(control.position)
+    }
+
+    /// Takes `floors` over from a replica whose versions are to follow: promises what it has promised, and drops what has
+    /// come since the range began to move and that replica would have refused, because it is deleted there for good.
+    /// Repeated, it does nothing. To be synced before answering.
+    pub fn inherit(&self, epoch: Epoch, floors: &[RangeFloor]) -> Result<LogPosition, StoreRefusal> {
+        for RangeFloor { range, floor, promised } in floors {
+            let mut refused = Vec::new();
+            for (index, part) in self.table.parts(*range) {
+                let shard = self.table.lock_shard(index);
+                let is_refused = |key: &Key, stamp| shard.bound(key.token()) < stamp && stamp <= *floor;
+                let of_part = shard.within(part).filter(|(key, slot)| is_refused(key, slot.stamp));
+                refused.extend(of_part.map(|(key, _)| TokenRange { first: key.token(), last: key.token() }));
+            }
+            if !refused.is_empty() {
+                refused.sort_unstable_by_key(|only| only.first);
+                refused.dedup();
+                self.discard(epoch, &refused)?;
+            }
+            self.promise(epoch, &[*range], *promised)?;
+        }
+        Ok(self.control().position)
+    }
+
+    /// The floors raised in `ranges`, and up to where puts are refused there: pieces, ascending, those without any left
+    /// out.
+    pub fn floors(&self, ranges: &[TokenRange]) -> Vec<RangeFloor> {
+        let parts = ranges.iter().flat_map(|range| self.table.parts(*range));
+        parts.flat_map(|(index, part)| self.table.lock_shard(index).range_floors(part)).collect()
+    }
+
+    /// Whether anything is held of `ranges`: a version, or a floor or a promise that went with the range.
+    pub fn holds_any(&self, ranges: &[TokenRange]) -> bool {
+        let mut parts = ranges.iter().flat_map(|range| self.table.parts(*range));
+        parts.any(|(index, part)| self.table.lock_shard(index).would_discard(part, Stamp::MAX))
     }
 
     /// Notes in the log whether the node is recovering. To be synced before answering.

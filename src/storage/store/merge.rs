@@ -13,8 +13,10 @@
 //! - **A discard**, again only from the oldest segment on: all it can act upon is in the run, before it. The versions
 //!   among that are left out, as the table does not mean them. A floor before it may have to be kept (when another
 //!   part of its range still has it), and would then reach too far: so after a floor that is kept, discards are too.
-//! - **A floor, or a clearing**, that at no token of its range is the highest still in force. Where it was raised over,
-//!   a replay takes the higher one, whatever the order; where it was discarded, the discard is later.
+//!   The same goes for a promise.
+//! - **A floor, a promise, or a clearing**, that at no token of its range is the highest still in force. Where it was
+//!   raised over, a replay takes the higher one, whatever the order; where it was discarded, the discard is later. A floor
+//!   is as good as a promise.
 //! - **A topology, clock, recovering, boot, ballot or incarnation record** but the newest of its kind.
 //!
 //! The table is asked about each record under its shard's lock, and whatever changes afterwards only makes more
@@ -30,6 +32,7 @@ use std::sync::TryLockError;
 use super::super::log::{MergeWriter, SegmentInfo};
 use super::super::record::HEADER_BYTES;
 use super::super::table::{Shard, Usage};
+use super::control::is_floor;
 use super::*;
 
 /// The merge under way, and when to look for the next.
@@ -58,13 +61,13 @@ pub(super) struct Merge {
     writer: MergeWriter,
     /// Whether nothing in the log is older than the run.
     oldest: bool,
-    /// Whether a floor was kept.
+    /// Whether a floor or a promise was kept.
     floor_kept: bool,
     /// Where the kept records were, in log order.
     kept: Vec<(Location, Kept)>,
     /// Tombstones left out: the table forgets them when the run is gone.
     tombstones: Vec<(Location, Key)>,
-    /// Discards and floors left out.
+    /// Discards, floors and promises left out.
     controls: Vec<(Location, Body)>,
     /// The newest time of a stamp that is left out and that no newer version of its key stands for.
     newest: Time,
@@ -153,6 +156,7 @@ impl Store {
             Body::Discard { upto: Stamp::MAX, .. } => !merge.oldest || merge.floor_kept,
             Body::Discard { ranges, upto } => self.any_piece(ranges, |shard, part| shard.cleared(part), *upto),
             Body::Floor { range, stamp } => self.any_piece(&[*range], |shard, part| shard.floors(part), *stamp),
+            Body::Promise { range, stamp } => self.any_piece(&[*range], |shard, part| shard.promises(part), *stamp),
             Body::Topology { .. } => self.control().topology == Some(at),
             Body::Clock { .. } => self.control().clock.is_some_and(|(newest, _)| newest == at),
             Body::Recovering { .. } => self.control().recovering.is_some_and(|(newest, _)| newest == at),
@@ -160,10 +164,10 @@ impl Store {
             Body::Ballot { .. } => self.control().ballot == Some(at),
             Body::Incarnation { .. } => self.control().incarnation.is_some_and(|(newest, _)| newest == at),
         };
-        merge.floor_kept |= counts && matches!(body, Body::Floor { .. });
+        merge.floor_kept |= counts && is_floor(&body);
         if counts {
             merge.kept.push((at, Kept::Control(body)));
-        } else if matches!(body, Body::Discard { .. } | Body::Floor { .. }) {
+        } else if matches!(body, Body::Discard { .. }) || is_floor(&body) {
             merge.controls.push((at, body));
         }
         counts
@@ -184,7 +188,7 @@ impl Store {
         let shard = self.table.lock(key.token());
         let slot = shard.get(key);
         let is_live = slot.is_some_and(|slot| slot.at == at);
-        let droppable = slot.is_some_and(|slot| slot.tombstone) && stamp <= shard.floor(key.token());
+        let droppable = slot.is_some_and(|slot| shard.is_droppable(key, &slot));
         if is_live && !(droppable && merge.oldest) {
             merge.kept.push((at, Kept::Version(key.clone())));
             return true;

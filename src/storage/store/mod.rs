@@ -12,7 +12,9 @@
 //!
 //! **Floors.** A floor says: at or below this, a key that is not held here was deleted. It is raised when every
 //! replica has the range's tombstones, forgotten when the range is discarded (the next owner's floor comes with its
-//! copy), and kept for good where data was cleared.
+//! copy), and kept for good where data was cleared. A tombstone at or below it is as good as gone: it is in no answer and no
+//! page, and merging drops it. Before the replicas compare what they have, each *promises* to take nothing old any more
+//! from those who may bring what no replica has: else the tombstone could go, and what it deleted come after it.
 //!
 //! Locks are taken in this order: the running merge, the control records, shards ascending, then the cache's or the
 //! log's own.
@@ -30,7 +32,7 @@ use super::log::{Location, Log, LogIdentity, LogOptions, LogPosition, Recovered}
 use super::lru::{Cache, Place};
 use super::record::{Body, Record};
 use super::table::{Locked, Shard, Slot, Table};
-use crate::types::{Entry, Epoch, Key, Stamp, Time, TokenRange, Value};
+use crate::types::{Entry, Epoch, Key, RangeDigest, RangeFloor, Stamp, Time, TokenRange, Value};
 use control::Control;
 use merge::Merging;
 
@@ -58,7 +60,7 @@ pub struct StoreOptions {
 pub enum StoreRefusal {
     /// The request's epoch is not the store's; this is the store's.
     Epoch(Epoch),
-    /// At or below the floor, and the key is not held.
+    /// At or below the floor, and the key is not held; or a put at or below what is promised, which is this then.
     BelowFloor(Stamp),
     /// The log failed.
     Log(StorageError),
@@ -82,7 +84,7 @@ pub struct Found<T> {
 /// What a put did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Applied {
-    /// Applied and staged. `known` is whether the key was held before, as a value or as a tombstone.
+    /// Applied and staged. `known` is whether the key was held before, as a value or as a tombstone above the floor.
     Yes {
         /// Commit this before answering.
         position: LogPosition,
@@ -185,22 +187,38 @@ impl Store {
         Epoch(self.epoch.load(Ordering::Acquire))
     }
 
-    /// Merges one version in: epoch check, comparison, append and table under one shard lock. No I/O, unless another
-    /// value of the same stamp is held: then its bytes decide, and may have to be read.
+    /// Merges in one version that nobody else may have, a client's or a hint: epoch check, comparison, append and table
+    /// under one shard lock. No I/O, unless another value of the same stamp is held: then its bytes decide, and may have
+    /// to be read. At or below the floor, or what is promised, nothing new is taken.
     pub fn put(&self, epoch: Epoch, key: &Key, entry: &Entry) -> Result<Applied, StoreRefusal> {
+        self.merge_in(epoch, key, entry, |shard, _| shard.bound(key.token()))
+    }
+
+    /// The same of a version that some replica holds or held: only a floor refuses it, and only for a key that is not
+    /// held.
+    pub fn absorb(&self, epoch: Epoch, key: &Key, entry: &Entry) -> Result<Applied, StoreRefusal> {
+        self.merge_in(epoch, key, entry, |shard, is_held| if is_held { Stamp::ZERO } else { shard.floor(key.token()) })
+    }
+
+    /// `bound` gives, for a key that is held or not, the stamp at or below which nothing new is taken.
+    #[inline]
+    fn merge_in(
+        &self,
+        epoch: Epoch,
+        key: &Key,
+        entry: &Entry,
+        bound: impl Fn(&Shard, bool) -> Stamp,
+    ) -> Result<Applied, StoreRefusal> {
         let mut shard = self.admit(epoch, key)?;
-        let held = shard.get(key);
-        match held {
-            Some(slot) if !self.supersedes(key, entry, slot)? => {
-                return Ok(Applied::No { held: slot.stamp, staged: self.staged(slot.at) });
-            }
-            Some(_) => {}
-            None => {
-                let floor = shard.floor(key.token());
-                if entry.stamp <= floor {
-                    return Err(StoreRefusal::BelowFloor(floor));
-                }
-            }
+        let held = shard.held(key);
+        if let Some(slot) = held
+            && !self.supersedes(key, entry, slot)?
+        {
+            return Ok(Applied::No { held: slot.stamp, staged: self.staged(slot.at) });
+        }
+        let bound = bound(&shard, held.is_some());
+        if entry.stamp <= bound {
+            return Err(StoreRefusal::BelowFloor(bound));
         }
         let at = self.log.append(epoch, &Body::Version { key: key.clone(), entry: entry.clone() })?;
         let old = held.map(|slot| (slot.stamp, slot.cached));
@@ -221,7 +239,7 @@ impl Store {
     pub fn get(&self, epoch: Epoch, key: &Key) -> Result<Found<Option<Entry>>, StoreRefusal> {
         let mut shard = self.admit(epoch, key)?;
         shard.reads += 1;
-        let Some(slot) = shard.get(key) else {
+        let Some(slot) = shard.held(key) else {
             self.cache.count_miss(key);
             return Ok(Found { found: None, staged: None });
         };
@@ -244,8 +262,16 @@ impl Store {
 
     /// The newest version's stamp, from the table.
     pub fn version(&self, epoch: Epoch, key: &Key) -> Result<Found<Option<Stamp>>, StoreRefusal> {
-        let slot = self.admit(epoch, key)?.get(key);
+        let slot = self.admit(epoch, key)?.held(key);
         Ok(Found { found: slot.map(|slot| slot.stamp), staged: slot.and_then(|slot| self.staged(slot.at)) })
+    }
+
+    /// Whether `stamp` of `key` would be news, from a replica that holds it.
+    pub fn lacks(&self, epoch: Epoch, key: &Key, stamp: Stamp) -> Result<Found<bool>, StoreRefusal> {
+        let shard = self.admit(epoch, key)?;
+        let slot = shard.held(key);
+        let lacks = slot.map_or(shard.floor(key.token()) < stamp, |slot| slot.stamp < stamp);
+        Ok(Found { found: lacks, staged: slot.and_then(|slot| self.staged(slot.at)) })
     }
 
     /// The stamps of keys in `ranges` (ascending, disjoint) after `after`, in (token, key) order, at most `limit`;
@@ -294,16 +320,17 @@ impl Store {
     /// The version of one key, past cache and counters.
     pub fn peek(&self, key: &Key) -> Result<Option<Entry>, StorageError> {
         let shard = self.table.lock(key.token());
-        let Some(slot) = shard.get(key) else {
+        let Some(slot) = shard.held(key) else {
             return Ok(None);
         };
         let value = if slot.tombstone { None } else { Some(self.read_value(key, slot.at)?) };
         Ok(Some(slot.entry(value)))
     }
 
-    /// The digest of the versions held in `range`: equal for equal sets of (key, stamp), in any order of arrival.
-    pub fn digest(&self, range: TokenRange) -> u64 {
-        self.table.digest(range)
+    /// What is held of each group of ranges, which share none: equal for equal sets of (key, stamp), in any order of
+    /// arrival.
+    pub fn digests(&self, groups: &[impl AsRef<[TokenRange]>]) -> Vec<RangeDigest> {
+        self.table.digests(groups)
     }
 
     /// Hands what is staged up to `position` to the operating system, as the policy says.

@@ -39,6 +39,12 @@ impl<'a> Fold<'a> {
                     self.table.lock_shard(index).raise_floor(part, *stamp);
                 }
             }
+            Body::Promise { range, stamp } => {
+                self.seen(*stamp);
+                for (index, part) in self.table.parts(*range) {
+                    self.table.lock_shard(index).promise(part, *stamp);
+                }
+            }
             Body::Topology { encoded } => {
                 self.epoch = epoch;
                 self.restored.topology = Some(encoded.clone());

@@ -83,6 +83,8 @@ struct Naive {
     ties: Vec<(Location, Location)>,
     /// In log order: raised to a floor, or forgotten.
     floors: Vec<(TokenRange, Option<Stamp>)>,
+    /// The same of what was promised.
+    promises: Vec<(TokenRange, Option<Stamp>)>,
     cleared: Vec<(TokenRange, Stamp)>,
     epoch: Epoch,
     topology: Option<Location>,
@@ -91,13 +93,13 @@ struct Naive {
     boot: Option<(Location, Option<u128>)>,
     ballot: Option<Location>,
     incarnation: Option<(Location, u64)>,
-    /// Discards and floors.
+    /// Discards, floors and promises.
     lasting: Vec<(Location, Body)>,
 }
 
 impl Naive {
     fn apply(&mut self, at: Location, record: Record) {
-        if matches!(record.body, Body::Discard { .. } | Body::Floor { .. }) {
+        if matches!(record.body, Body::Discard { .. } | Body::Floor { .. } | Body::Promise { .. }) {
             self.lasting.push((at, record.body.clone()));
         }
         match record.body {
@@ -116,12 +118,14 @@ impl Naive {
                 for range in ranges {
                     if upto == Stamp::MAX {
                         self.floors.push((range, None));
+                        self.promises.push((range, None));
                     } else {
                         self.cleared.push((range, upto));
                     }
                 }
             }
             Body::Floor { range, stamp } => self.floors.push((range, Some(stamp))),
+            Body::Promise { range, stamp } => self.promises.push((range, Some(stamp))),
             Body::Topology { .. } => {
                 self.epoch = record.epoch;
                 self.topology = Some(at);
@@ -135,20 +139,29 @@ impl Naive {
     }
 
     fn floor(&self, token: Token) -> Stamp {
-        let here = self.floors.iter().filter(|(range, _)| range.contains(token));
-        let raised = here.fold(Stamp::ZERO, |floor, (_, change)| change.map_or(Stamp::ZERO, |to| floor.max(to)));
         let cleared = self.cleared.iter().filter(|(range, _)| range.contains(token)).map(|(_, upto)| *upto);
-        cleared.fold(raised, Stamp::max)
+        cleared.fold(raised(&self.floors, token), Stamp::max)
     }
 
-    /// Every token at which the floor may change.
+    /// Up to where puts are refused.
+    fn bound(&self, token: Token) -> Stamp {
+        self.floor(token).max(raised(&self.promises, token))
+    }
+
+    /// Every token at which a floor or a promise may change.
     fn edges(&self) -> BTreeSet<Token> {
-        let floors = self.floors.iter().map(|(range, _)| range);
+        let floors = self.floors.iter().chain(&self.promises).map(|(range, _)| range);
         let ranges = floors.chain(self.cleared.iter().map(|(range, _)| range));
         let behind = |range: &TokenRange| range.last.0.checked_add(1).map(Token);
         let edges = ranges.flat_map(|range| [Some(range.first), Some(range.last), behind(range)]);
         edges.flatten().chain([Token(0), Token(u64::MAX)]).collect()
     }
+}
+
+/// The highest of `changes` at `token` since it was last forgotten there.
+fn raised(changes: &[(TokenRange, Option<Stamp>)], token: Token) -> Stamp {
+    let here = changes.iter().filter(|(range, _)| range.contains(token));
+    here.fold(Stamp::ZERO, |raised, (_, change)| change.map_or(Stamp::ZERO, |to| raised.max(to)))
 }
 
 /// The comparison of one naive fold with the store.
@@ -196,6 +209,10 @@ impl Check<'_> {
                 if held != logged {
                     self.differs(format!("the floor at token {} is {held}, by the log {logged}", token.0));
                 }
+                let (held, logged) = (self.shards[index].bound(token), self.naive.bound(token));
+                if held != logged {
+                    self.differs(format!("the promise at token {} is {held}, by the log {logged}", token.0));
+                }
             }
         }
     }
@@ -204,12 +221,16 @@ impl Check<'_> {
         let versions = std::mem::take(&mut self.naive.versions);
         let mut ahead = versions.iter().peekable();
         for (index, part) in table.parts(TokenRange::ALL) {
-            let (mut keys, mut tombstones, mut digest) = (0, 0, 0_u64);
+            let (mut keys, mut tombstones, mut digest) = (0, 0, RangeDigest::default());
             let mut usage = BTreeMap::<u32, Usage>::new();
             while let Some((key, slot)) = ahead.next_if(|(key, _)| part.contains(key.token())) {
                 *(if slot.tombstone { &mut tombstones } else { &mut keys }) += 1;
-                digest = digest.wrapping_add(digest_of(key, slot.stamp));
                 let droppable = slot.tombstone && slot.stamp <= self.naive.floor(key.token());
+                if !droppable {
+                    digest.versions += 1;
+                    digest.tombstones += u64::from(slot.tombstone);
+                    digest.sum = digest.sum.wrapping_add(digest_of(key, slot.stamp));
+                }
                 let of = usage.entry(slot.at.segment).or_default();
                 *(if droppable { &mut of.droppable } else { &mut of.kept }) += u64::from(slot.at.length);
             }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::types::NodeId;
+use crate::types::{NodeId, RangeDigest};
 
 fn key(number: u16) -> Key {
     Key::new(number.to_be_bytes().as_slice()).unwrap()
@@ -193,13 +193,27 @@ proptest! {
         drop(all);
         prop_assert_eq!(table.usage(), naive.usage());
 
-        let sum = |range: TokenRange| naive.slots.iter().filter(|(key, _)| range.contains(key.token()))
-            .fold(0_u64, |sum, (key, slot)| sum.wrapping_add(digest_of(key, slot.stamp)));
-        prop_assert_eq!(table.digest(one), sum(one));
-        prop_assert_eq!(table.digest(TokenRange::ALL), sum(TokenRange::ALL));
+        let is_lasting = |(key, slot): &(&Key, &Slot)| !slot.tombstone || slot.stamp > naive.floor(key.token());
+        let sum = |ranges: &[TokenRange]| {
+            let mut digest = RangeDigest::default();
+            for (key, slot) in naive.slots.iter().filter(is_lasting) {
+                if ranges.iter().any(|range| range.contains(key.token())) {
+                    let sum = digest_of(key, slot.stamp);
+                    digest.add(RangeDigest { versions: 1, tombstones: u64::from(slot.tombstone), sum });
+                }
+            }
+            digest
+        };
+        prop_assert_eq!(table.digests(&[[one]]), [sum(&[one])]);
+        prop_assert_eq!(table.digests(&[[TokenRange::ALL]]), [sum(&[TokenRange::ALL])]);
+        // The groups lie between each other.
+        let (even, odd): (Vec<_>, Vec<_>) = ranges.iter().enumerate().partition(|(index, _)| index % 2 == 0);
+        let groups = [even, odd].map(|group| group.into_iter().map(|(_, range)| *range).collect::<Vec<_>>());
+        prop_assert_eq!(table.digests(&groups), [sum(&groups[0]), sum(&groups[1])]);
 
         let after = after.map(key);
         let wanted: Vec<(Key, Slot)> = naive.slots.iter()
+            .filter(is_lasting)
             .filter(|(key, _)| ranges.iter().any(|range| range.contains(key.token())))
             .filter(|(key, _)| after.as_ref().is_none_or(|after| after < key))
             .map(|(key, slot)| (key.clone(), *slot))

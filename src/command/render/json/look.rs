@@ -41,6 +41,9 @@ pub(super) fn repaired(object: Object, report: &RepairReport) -> Object {
         .with("repaired", repaired)
         .list("pairs", &report.pairs, pair)
         .with("left_out", &report.left_out)
+        .with("groups", report.compared.groups)
+        .with("digests", report.compared.digests)
+        .with("tombstones_collectable", report.compared.tombstones)
         .time("virtual_us", report.took)
 }
 
@@ -155,6 +158,11 @@ pub(super) fn metrics(object: Object, metrics: &MetricsReport) -> Object {
         .with("in_flight", metrics.in_flight)
         .object("messages", messages)
         .with("read_repairs", metrics.read_repairs)
+        .with("repair_passes", metrics.repairs.passes)
+        .with("digests", metrics.repairs.digests)
+        .with("versions_streamed", metrics.repairs.versions_streamed)
+        .with("bytes_streamed", metrics.repairs.bytes_streamed)
+        .with("tombstones_collectable", metrics.repairs.tombstones_collectable)
         .object("hints", hints(&metrics.hints))
         .with("lost_to_skew", metrics.lost_to_skew.count)
         .list("skewed", &metrics.lost_to_skew.newest, lost_write)

@@ -118,3 +118,28 @@ fn an_errand_leaves_an_operators_change_alone() {
     assert_eq!(world.begun(0), [], "one change at a time");
     world.until(|world| world.begun(0) == [(leader, Errand::Return(owing))]);
 }
+
+#[test]
+fn a_leader_repairs_once_a_minute_when_nothing_else_is_to_be_seen_to() {
+    let mut world = World::new(5);
+    let leader = world.leader();
+    let elected = world.now;
+    let every = AgentOptions::default().repair_every;
+    world.until(|world| !world.begun(0).is_empty());
+    assert_eq!(world.begun(0), [(leader, Errand::Repair)]);
+    assert!(world.now >= elected.plus(every) && world.now < elected.plus(every).plus(Time::SECOND));
+    let node = world.other_than(leader);
+    world.run(Time(every.0 - 5 * Time::SECOND.0));
+    world.says(node, OWING);
+    world.run(Time(10 * Time::SECOND.0));
+    let begun = [Errand::Repair, Errand::Return(node), Errand::Repair];
+    assert_eq!(world.begun(0), begun.map(|errand| (leader, errand)));
+}
+
+#[test]
+fn one_node_is_equal_to_itself() {
+    let mut world = World::new(1);
+    world.leader();
+    world.run(Time(3 * AgentOptions::default().repair_every.0));
+    assert_eq!(world.begun(0), []);
+}

@@ -75,15 +75,19 @@ fn raising_the_epoch_discards_clears_and_is_remembered() {
 }
 
 #[test]
-fn a_version_below_the_floor_is_refused_only_for_a_key_not_held() {
+fn below_the_floor_a_put_is_refused_and_what_a_replica_brings_only_for_a_key_not_held() {
     let disk = MemoryDisk::new();
     let (store, _) = open(&disk, 4_096);
     put(&store, 1, &entry(10));
     let ranges = [TokenRange { first: key(1).token(), last: key(1).token() }, TokenRange::ALL];
     let [narrow, all] = ranges;
-    let position = store.raise_floor(all, stamp(20)).unwrap();
-    assert_eq!(store.raise_floor(narrow, stamp(15)).unwrap(), position, "a lower one is ignored");
-    assert!(matches!(put(&store, 1, &entry(11)), Applied::Yes { known: true, .. }));
+    let position = store.raise_floor(store.epoch(), &[all], stamp(20)).unwrap();
+    assert_eq!(store.raise_floor(store.epoch(), &[narrow], stamp(15)).unwrap(), position, "a lower one is ignored");
+    assert!(matches!(store.put(Epoch(0), &key(1), &entry(11)), Err(StoreRefusal::BelowFloor(_))));
+    assert!(matches!(put(&store, 1, &entry(10)), Applied::No { .. }), "it changes nothing");
+    let absorbed = store.absorb(Epoch(0), &key(1), &entry(11)).unwrap();
+    assert!(matches!(absorbed, Applied::Yes { known: true, .. }));
+    assert!(matches!(store.absorb(Epoch(0), &key(2), &entry(20)), Err(StoreRefusal::BelowFloor(_))));
     for (time, refused) in [(19, true), (20, true), (21, false)] {
         let put = store.put(Epoch(0), &key(2), &entry(time));
         assert_eq!(matches!(put, Err(StoreRefusal::BelowFloor(floor)) if floor == stamp(20)), refused, "{time}");
@@ -98,12 +102,83 @@ fn a_version_below_the_floor_is_refused_only_for_a_key_not_held() {
 #[test]
 fn a_discarded_range_takes_back_what_its_next_owners_hold() {
     let (store, _) = open(&MemoryDisk::new(), 4_096);
-    store.raise_floor(TokenRange::ALL, stamp(20)).unwrap();
+    store.raise_floor(store.epoch(), &[TokenRange::ALL], stamp(20)).unwrap();
     store.raise_epoch(Epoch(1), b"", &[], stamp(5)).unwrap();
     store.discard(Epoch(1), &[TokenRange::ALL]).unwrap();
     assert!(matches!(put(&store, 1, &entry(10)), Applied::Yes { .. }), "the floor went with the range");
     assert!(matches!(store.put(Epoch(1), &key(2), &entry(5)), Err(StoreRefusal::BelowFloor(_))), "cleared stays");
     assert_sound(&store);
+}
+
+#[test]
+fn a_promise_refuses_what_is_new_and_takes_what_replicas_hold() {
+    let disk = MemoryDisk::new();
+    let (store, _) = open(&disk, 4_096);
+    put(&store, 1, &entry(10));
+    store.promise(Epoch(0), &[TokenRange::ALL], stamp(20)).unwrap();
+    let position = store.promise(Epoch(0), &[upper_half()], stamp(15)).unwrap();
+    assert_eq!(store.promise(Epoch(0), &[TokenRange::ALL], stamp(20)).unwrap(), position, "it is promised already");
+    assert!(matches!(store.promise(Epoch(1), &[TokenRange::ALL], stamp(30)), Err(StoreRefusal::Epoch(_))));
+    store.sync().unwrap();
+    for store in [store, open(&disk.after_power_loss(), 4_096).0] {
+        for (number, time) in [(1, 11), (2, 20)] {
+            let refused = store.put(Epoch(0), &key(number), &entry(time));
+            assert!(matches!(refused, Err(StoreRefusal::BelowFloor(upto)) if upto == stamp(20)), "{refused:?}");
+        }
+        assert!(matches!(put(&store, 1, &entry(10)), Applied::No { .. }), "it changes nothing");
+        assert!(matches!(store.absorb(Epoch(0), &key(2), &entry(12)), Ok(Applied::Yes { .. })));
+        assert!(matches!(put(&store, 3, &entry(21)), Applied::Yes { .. }));
+        assert_sound(&store);
+    }
+}
+
+#[test]
+fn a_tombstone_below_its_floor_is_told_to_nobody() {
+    let (store, _) = open(&MemoryDisk::new(), 4_096);
+    put(&store, 1, &tombstone(10));
+    put(&store, 2, &tombstone(30));
+    let before = store.digests(&[[TokenRange::ALL]])[0];
+    assert_eq!((before.versions, before.tombstones), (2, 2));
+    store.raise_floor(Epoch(0), &[TokenRange::ALL], stamp(20)).unwrap();
+    let after = store.digests(&[[TokenRange::ALL]])[0];
+    assert_eq!((after.versions, after.tombstones), (1, 1));
+    assert_eq!((get(&store, 1), get(&store, 2)), (None, Some(tombstone(30))));
+    assert_eq!(store.version(Epoch(0), &key(1)).unwrap().found, None);
+    assert_eq!(store.versions(&[TokenRange::ALL], None, 9).0, [(key(2), stamp(30))]);
+    assert!(!store.lacks(Epoch(0), &key(1), stamp(10)).unwrap().found, "it was deleted for good");
+    assert!(store.lacks(Epoch(0), &key(1), stamp(21)).unwrap().found);
+    assert!(matches!(store.absorb(Epoch(0), &key(1), &entry(15)), Err(StoreRefusal::BelowFloor(_))));
+    assert_eq!(store.stats().tombstones, 2, "it is there until a merge");
+    assert_sound(&store);
+}
+
+#[test]
+fn who_inherits_floors_drops_what_the_donor_would_have_refused() {
+    let (donor, _) = open(&MemoryDisk::new(), 4_096);
+    donor.raise_floor(Epoch(0), &[upper_half()], stamp(20)).unwrap();
+    donor.promise(Epoch(0), &[TokenRange::ALL], stamp(30)).unwrap();
+    let floors = donor.floors(&[TokenRange::ALL]);
+    let (heir, _) = open(&MemoryDisk::new(), 4_096);
+    let number = (0..).find(|number| upper_half().contains(key(*number).token())).unwrap();
+    put(&heir, number, &entry(19));
+    let other = (0..).find(|other| !upper_half().contains(key(*other).token())).unwrap();
+    put(&heir, other, &entry(19));
+    heir.inherit(Epoch(0), &floors).unwrap();
+    assert_eq!((get(&heir, number), get(&heir, other)), (None, Some(entry(19))), "there is no floor below it");
+    for number in [number, other] {
+        assert!(matches!(heir.put(Epoch(0), &key(number), &entry(30)), Err(StoreRefusal::BelowFloor(_))));
+    }
+    // What the donor holds comes behind, and a repetition leaves it.
+    heir.absorb(Epoch(0), &key(number), &entry(18)).unwrap();
+    heir.inherit(Epoch(0), &floors).unwrap();
+    assert_eq!(get(&heir, number), Some(entry(18)));
+    assert!(heir.holds_any(&[upper_half()]));
+    heir.discard(Epoch(0), &[TokenRange::ALL]).unwrap();
+    assert!(
+        !heir.holds_any(&[TokenRange::ALL]) && heir.floors(&[TokenRange::ALL]).is_empty(),
+        "they go with the range"
+    );
+    assert_sound(&heir);
 }
 
 #[test]
@@ -270,7 +345,7 @@ fn verify_names_what_is_wrong() {
         let (store, _) = open(&MemoryDisk::new(), 4_096);
         put(&store, 1, &entry(10));
         put(&store, 2, &tombstone(11));
-        store.raise_floor(upper_half(), stamp(5)).unwrap();
+        store.raise_floor(store.epoch(), &[upper_half()], stamp(5)).unwrap();
         store.raise_epoch(Epoch(1), b"one", &[], Stamp::ZERO).unwrap();
         assert_sound(&store);
         damage(&store);
@@ -327,8 +402,8 @@ proptest! {
         let best: Vec<_> = best.into_iter().collect();
         prop_assert_eq!(contents(&one), best.clone());
         prop_assert_eq!(contents(&other), best);
-        prop_assert_eq!(one.digest(upper_half()), other.digest(upper_half()));
-        prop_assert_eq!(one.digest(TokenRange::ALL), other.digest(TokenRange::ALL));
+        prop_assert_eq!(one.digests(&[[upper_half()]]), other.digests(&[[upper_half()]]));
+        prop_assert_eq!(one.digests(&[[TokenRange::ALL]]), other.digests(&[[TokenRange::ALL]]));
         assert_sound(&one);
         assert_sound(&other);
     }

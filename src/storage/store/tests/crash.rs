@@ -14,7 +14,7 @@ fn write(store: &Store) {
         commit(store, put(store, time % 11, &entry));
         if time == 40 {
             store.discard(Epoch(1), &[upper_half()]).unwrap();
-            store.raise_floor(TokenRange::ALL, stamp(30)).unwrap();
+            store.raise_floor(store.epoch(), &[TokenRange::ALL], stamp(30)).unwrap();
         }
     }
     store.raise_epoch(Epoch(2), b"two", &[], stamp(2)).unwrap();

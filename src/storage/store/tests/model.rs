@@ -8,12 +8,13 @@ use super::*;
 
 #[derive(Clone, Debug)]
 enum Action {
-    Put { number: u64, entry: Entry, epoch_off: u64 },
+    Put { number: u64, entry: Entry, epoch_off: u64, is_new: bool },
     Get(u64),
     Commit,
     Sync,
     Discard(Vec<TokenRange>),
     RaiseEpoch { by: u64, discard: Vec<TokenRange>, cleared: u64 },
+    Promise(TokenRange, u64),
     RaiseFloor(TokenRange, u64),
     Notes(u64, bool),
     Maintain(u8),
@@ -46,16 +47,17 @@ fn range() -> impl Strategy<Value = TokenRange> {
 }
 
 fn action() -> impl Strategy<Value = Action> {
-    let put = (0..KEYS, entries(), prop_oneof![19 => Just(0_u64), 1 => Just(1)]);
+    let put = (0..KEYS, entries(), prop_oneof![19 => Just(0_u64), 1 => Just(1)], any::<bool>());
     let raise = (0_u64..3, eighths(), prop_oneof![3 => Just(0_u64), 1 => 1_u64..30]);
     prop_oneof![
-        40 => put.prop_map(|(number, entry, epoch_off)| Action::Put { number, entry, epoch_off }),
+        40 => put.prop_map(|(number, entry, epoch_off, is_new)| Action::Put { number, entry, epoch_off, is_new }),
         12 => (0..KEYS).prop_map(Action::Get),
         6 => Just(Action::Commit),
         3 => Just(Action::Sync),
         2 => eighths().prop_map(Action::Discard),
         2 => raise.prop_map(|(by, discard, cleared)| Action::RaiseEpoch { by, discard, cleared }),
         3 => (range(), 1_u64..40).prop_map(|(range, floor)| Action::RaiseFloor(range, floor)),
+        3 => (range(), 1_u64..40).prop_map(|(range, upto)| Action::Promise(range, upto)),
         1 => (0_u64..50, any::<bool>()).prop_map(|(time, recovering)| Action::Notes(time, recovering)),
         20 => (1_u8..12).prop_map(Action::Maintain),
         1 => Just(Action::Verify),
@@ -71,6 +73,7 @@ struct State {
     versions: BTreeMap<Key, Entry>,
     /// In order: raised, or forgotten.
     floors: Vec<(TokenRange, Option<Stamp>)>,
+    promises: Vec<(TokenRange, Option<Stamp>)>,
     cleared: Option<Stamp>,
     clock: Time,
     recovering: bool,
@@ -78,8 +81,11 @@ struct State {
 
 impl State {
     fn raised(&self, token: Token) -> Stamp {
-        let here = self.floors.iter().filter(|(range, _)| range.contains(token));
-        here.fold(Stamp::ZERO, |floor, (_, change)| change.map_or(Stamp::ZERO, |to| floor.max(to)))
+        raised(&self.floors, token)
+    }
+
+    fn bound(&self, token: Token) -> Stamp {
+        self.floor(token).max(raised(&self.promises, token))
     }
 
     fn cleared(&self) -> Stamp {
@@ -93,16 +99,33 @@ impl State {
     fn discard(&mut self, range: TokenRange) {
         self.versions.retain(|key, _| !range.contains(key.token()));
         self.floors.push((range, None));
+        self.promises.push((range, None));
     }
 
     fn is_droppable(&self, key: &Key, entry: &Entry) -> bool {
         entry.value.is_none() && entry.stamp <= self.floor(key.token())
     }
 
+    fn held(&self, key: &Key) -> Option<&Entry> {
+        self.versions.get(key).filter(|entry| !self.is_droppable(key, entry))
+    }
+
     /// The versions that every store in this state has, whatever it has merged.
     fn lasting(&self) -> Vec<(&Key, &Entry)> {
         self.versions.iter().filter(|(key, entry)| !self.is_droppable(key, entry)).collect()
     }
+}
+
+fn raised(changes: &[(TokenRange, Option<Stamp>)], token: Token) -> Stamp {
+    let here = changes.iter().filter(|(range, _)| range.contains(token));
+    here.fold(Stamp::ZERO, |floor, (_, change)| change.map_or(Stamp::ZERO, |to| floor.max(to)))
+}
+
+/// Every key in the table, droppable tombstones too.
+fn in_table(store: &Store) -> BTreeMap<Key, Slot> {
+    let shards = store.table.lock_all();
+    let slots = shards.iter().flat_map(|shard| shard.within(TokenRange::ALL));
+    slots.map(|(key, slot)| (key.clone(), slot)).collect()
 }
 
 /// A store, the state it must be in, and the states it may go back to.
@@ -171,7 +194,7 @@ impl Machine {
 
     fn apply(&mut self, action: Action) {
         match action {
-            Action::Put { number, entry, epoch_off } => self.put(&key(number), &entry, epoch_off),
+            Action::Put { number, entry, epoch_off, is_new } => self.put(&key(number), &entry, epoch_off, is_new),
             Action::Get(number) => self.get(&key(number)),
             Action::Commit => {
                 if let Some(position) = self.position {
@@ -186,9 +209,14 @@ impl Machine {
             Action::Discard(ranges) => self.discard(&ranges),
             Action::RaiseEpoch { by, discard, cleared } => self.raise_epoch(by, &discard, cleared),
             Action::RaiseFloor(range, floor) => {
-                let position = self.store.raise_floor(range, stamp(floor)).unwrap();
+                let position = self.store.raise_floor(self.state.epoch, &[range], stamp(floor)).unwrap();
                 self.wait_for(position);
                 self.record(|state| state.floors.push((range, Some(stamp(floor)))));
+            }
+            Action::Promise(range, upto) => {
+                let position = self.store.promise(self.state.epoch, &[range], stamp(upto)).unwrap();
+                self.wait_for(position);
+                self.record(|state| state.promises.push((range, Some(stamp(upto)))));
             }
             Action::Notes(time, recovering) => {
                 self.store.note_clock(Time(time)).unwrap();
@@ -214,20 +242,25 @@ impl Machine {
         }
     }
 
-    fn put(&mut self, key: &Key, entry: &Entry, epoch_off: u64) {
-        let applied = self.store.put(Epoch(self.state.epoch.0 + epoch_off), key, entry);
+    fn put(&mut self, key: &Key, entry: &Entry, epoch_off: u64, is_new: bool) {
+        let epoch = Epoch(self.state.epoch.0 + epoch_off);
+        let applied = if is_new { self.store.put(epoch, key, entry) } else { self.store.absorb(epoch, key, entry) };
         if epoch_off > 0 {
             assert!(matches!(applied, Err(StoreRefusal::Epoch(own)) if own == self.state.epoch));
             return;
         }
-        let held = self.state.versions.get(key);
-        let floor = self.state.floor(key.token());
+        let held = self.state.held(key);
+        let bound = match (is_new, held) {
+            (true, _) => self.state.bound(key.token()),
+            (false, None) => self.state.floor(key.token()),
+            (false, Some(_)) => Stamp::ZERO,
+        };
         match held {
-            None if entry.stamp <= floor => {
-                assert!(matches!(applied, Err(StoreRefusal::BelowFloor(told)) if told == floor), "{applied:?}");
-            }
             Some(held) if !entry.supersedes(held) => {
                 assert!(matches!(applied, Ok(Applied::No { held: told, .. }) if told == held.stamp), "{applied:?}");
+            }
+            _ if entry.stamp <= bound => {
+                assert!(matches!(applied, Err(StoreRefusal::BelowFloor(told)) if told == bound), "{applied:?}");
             }
             _ => {
                 let Ok(Applied::Yes { position, known }) = applied else { panic!("{applied:?} by {entry:?}") };
@@ -243,7 +276,7 @@ impl Machine {
 
     fn get(&mut self, key: &Key) {
         let found = self.store.get(self.state.epoch, key).unwrap().found;
-        assert_eq!(found.as_ref(), self.state.versions.get(key));
+        assert_eq!(found.as_ref(), self.state.held(key));
         self.reads += 1;
         if let Some(value) = found.and_then(|entry| entry.value) {
             self.hits += u64::from(self.cached.iter().any(|(held, _)| held == key));
@@ -285,9 +318,8 @@ impl Machine {
     fn maintain(&mut self) {
         self.store.maintain(Time(0)).unwrap();
         // A merge may have dropped tombstones below their floor, nothing else, and has then synced the log.
-        let (held, _) = self.store.versions(&[TokenRange::ALL], None, usize::MAX);
-        let held: Vec<Key> = held.into_iter().map(|(key, _)| key).collect();
-        let gone: Vec<Key> = self.state.versions.keys().filter(|key| !held.contains(key)).cloned().collect();
+        let held = in_table(&self.store);
+        let gone: Vec<Key> = self.state.versions.keys().filter(|key| !held.contains_key(key)).cloned().collect();
         for key in gone {
             let dropped = self.state.versions.remove(&key).unwrap();
             assert!(self.state.is_droppable(&key, &dropped), "{key:?} at {} is gone", dropped.stamp);
@@ -298,11 +330,16 @@ impl Machine {
     /// Opens what a crash left, which must be one of these states.
     fn reopen(&mut self, image: MemoryDisk, may_be: &[State]) {
         let (store, restored) = open(&image, 512);
-        let versions: BTreeMap<Key, Entry> = contents(&store).into_iter().collect();
+        let mut versions: BTreeMap<Key, Entry> = contents(&store).into_iter().collect();
+        for (key, slot) in in_table(&store) {
+            versions.entry(key).or_insert_with(|| slot.entry(None));
+        }
         let is_this = |state: &&State| {
             let floors = (0..8).map(|eighth| Token(eighth << 61)).all(|token| {
                 let (shard, only) = (store.table.lock(token), TokenRange { first: token, last: token });
-                shard.floors(only) == [(only, state.raised(token))] && shard.cleared(only) == [(only, state.cleared())]
+                shard.floors(only) == [(only, state.raised(token))]
+                    && shard.cleared(only) == [(only, state.cleared())]
+                    && shard.bound(token) == state.bound(token)
             });
             let notes = restored.recovering == state.recovering && restored.clock >= state.clock;
             let held = State { versions: versions.clone(), ..(*state).clone() };
@@ -322,7 +359,8 @@ impl Machine {
     }
 
     fn check(&mut self) {
-        let versions: Vec<_> = self.state.versions.iter().map(|(key, entry)| (key.clone(), entry.stamp)).collect();
+        let lasting = self.state.lasting();
+        let versions: Vec<_> = lasting.into_iter().map(|(key, entry)| (key.clone(), entry.stamp)).collect();
         assert_eq!(self.store.versions(&[TokenRange::ALL], None, usize::MAX), (versions, false));
         let stats = self.store.stats();
         let tombstones = self.state.versions.values().filter(|entry| entry.value.is_none()).count() as u64;

@@ -91,7 +91,7 @@ fn epochs_discards_and_floors_race_with_everything_and_the_log_agrees() {
         let range = TokenRange { first: key(number).token(), last: Token(u64::MAX) };
         match random.below(100) {
             0 => drop(store.discard(store.epoch(), &[range])),
-            1 => drop(store.raise_floor(range, stamp(900 + step)).unwrap()),
+            1 => drop(store.raise_floor(store.epoch(), &[range], stamp(900 + step))),
             2 => {
                 let next = Epoch(store.epoch().0 + 1);
                 store.raise_epoch(next, b"next", &[range], stamp(step)).unwrap();
