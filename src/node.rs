@@ -262,7 +262,7 @@ impl Replica {
 
     fn fence(&self, topology: &Arc<Topology>) -> Result<(Reply, Durability), Refusal> {
         self.adopt(topology).map_err(|refusal| self.refusal(topology.epoch(), refusal))?;
-        Ok((Reply::Fenced { epoch: self.store.epoch(), recovering: self.is_recovering() }, Durability::None))
+        Ok((Reply::Fenced { epoch: self.store.epoch(), condition: self.condition() }, Durability::None))
     }
 
     /// Raises the epoch to that of `topology`, unless it is there already. The caller syncs.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::membership::Condition;
 use crate::topology::Topology;
 use crate::types::{Entry, Epoch, Key, RangeDigest, RangeFloor, Stamp, TokenRange};
 
@@ -176,8 +177,8 @@ pub enum Reply {
     Fenced {
         /// The replica's epoch now.
         epoch: Epoch,
-        /// Whether it may have lost data, and has not merged it back.
-        recovering: bool,
+        /// What its data is like.
+        condition: Condition,
     },
     /// To `Page` with values, and to `Entries`.
     Page {

@@ -6,6 +6,7 @@ mod errands;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
+use crate::protocol::membership::Condition;
 use crate::protocol::message::{Reply, Request};
 use crate::protocol::ring_change::{Change, RingChange};
 use crate::ring::Member;
@@ -167,7 +168,7 @@ fn founded(nodes: u32) -> Topology {
 /// What a replica answers that holds nothing.
 fn empty_replica(request: Request) -> Reply {
     match request {
-        Request::Fence { topology } => Reply::Fenced { epoch: topology.epoch(), recovering: false },
+        Request::Fence { topology } => Reply::Fenced { epoch: topology.epoch(), condition: Condition::default() },
         Request::Page { values: true, .. } => Reply::Page { entries: Vec::new(), more: false, floors: Vec::new() },
         Request::Page { .. } => Reply::Versions { versions: Vec::new(), more: false },
         Request::Digest { groups, .. } => Reply::Digests { digests: vec![RangeDigest::default(); groups.len()] },
@@ -260,7 +261,7 @@ fn answers_to_another_change_mean_nothing() {
     let open = world.mail.len();
     for other in late {
         for (id, node) in [(0, 1), (1, 2), (2, 3)] {
-            let fenced = Ok(Reply::Fenced { epoch: Epoch(u64::MAX), recovering: false });
+            let fenced = Ok(Reply::Fenced { epoch: Epoch(u64::MAX), condition: Condition::default() });
             world.with(leader, |agent, now, _, out| agent.on_answer(now, NodeId(node), (other, id), fenced, out));
         }
     }

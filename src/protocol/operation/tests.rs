@@ -9,6 +9,7 @@ mod world;
 use std::sync::Arc;
 
 use super::*;
+use crate::protocol::membership::Condition;
 use crate::topology::{Need, TopologyRecord};
 use crate::types::Epoch;
 
@@ -57,7 +58,7 @@ fn stored_below(newer: u64) -> Result<Reply, Refusal> {
 }
 
 fn fenced(epoch: u64) -> Result<Reply, Refusal> {
-    Ok(Reply::Fenced { epoch: Epoch(epoch), recovering: false })
+    Ok(Reply::Fenced { epoch: Epoch(epoch), condition: Condition::default() })
 }
 
 fn value(time: u64) -> Result<Reply, Refusal> {

@@ -5,11 +5,12 @@
 //! versions or cannot be cut. Only of those parts the owners tell each other their versions. So owners that are equal
 //! cost a message each way, and one that lacks a version costs a few more.
 //!
-//! Of a group that has tombstones the floor is raised to the stamp at which the pass began, if all owners take part. They
+//! Of a group that has tombstones the floor is raised to the stamp at which the pass began, if all members take part, and none
+//! has lost data or has something to hand over: one that is no owner any more may have a write that no owner has. The owners
 //! promise first, durably, to take nothing old any more from those who may bring what no owner has. What is then compared and
 //! streamed is all there can be, so when every owner has synced it, what an owner does not hold at or below that stamp was
-//! deleted (design: "tombstones have no grace period"). An owner that falls silent before costs its groups the floor; the promise
-//! stays, and harms nobody.
+//! deleted (design: "tombstones have no grace period"). A member that falls silent before costs the pass its floors; the promises
+//! stay, and harm nobody.
 //!
 //! Caveats: a digest is of no one moment, so a write that is on its way may look like a difference: its part is streamed
 //! for nothing. A put whose promise reached some replicas before it did may end as indeterminate. How many tombstones may
@@ -32,6 +33,8 @@ pub(super) struct Comparison {
     parts: BTreeMap<Token, Part>,
     /// Parts whose owners differ and that are not cut any more.
     unequal: Vec<(usize, Arc<[TokenRange]>)>,
+    /// Whether floors may be raised.
+    takes_floors: bool,
     /// Whether it is decided which groups get a floor, and their owners have promised.
     is_promised: bool,
     floor: Stamp,
@@ -43,8 +46,6 @@ struct Group {
     /// Those who take part.
     owners: Vec<NodeId>,
     ranges: Vec<TokenRange>,
-    /// Whether all owners take part.
-    is_whole: bool,
     /// Whether its floor is to be raised.
     is_floored: bool,
     /// How many the owner with the most has that may still be collected.
@@ -65,14 +66,14 @@ impl Comparison {
             groups: Vec::new(),
             parts: BTreeMap::new(),
             unequal: Vec::new(),
+            takes_floors: false,
             is_promised: false,
             floor: Stamp::ZERO,
         }
     }
 
-    /// Of the owners in `topology`, but for those that are `silent`. Of groups with an owner among the `recovering` no floor
-    /// is raised.
-    fn new(topology: &Topology, silent: &BTreeSet<NodeId>, recovering: &BTreeSet<NodeId>, now: Time) -> Comparison {
+    /// Of the owners in `topology`, but for those that are `silent`.
+    fn new(topology: &Topology, silent: &BTreeSet<NodeId>, takes_floors: bool, now: Time) -> Comparison {
         let mut sets: BTreeMap<Vec<NodeId>, Vec<TokenRange>> = BTreeMap::new();
         for (range, owners) in topology.ring().ranges() {
             let mut owners = owners.as_slice().to_vec();
@@ -84,14 +85,14 @@ impl Comparison {
             }
         }
         let group = |(owners, ranges): (Vec<NodeId>, Vec<TokenRange>)| Group {
-            is_whole: !owners.iter().any(|owner| silent.contains(owner) || recovering.contains(owner)),
             owners: owners.into_iter().filter(|owner| !silent.contains(owner)).collect(),
             ranges,
             is_floored: false,
             tombstones: 0,
         };
         let floor = Stamp { time: now, ..Stamp::ZERO };
-        let mut comparison = Comparison { groups: sets.into_iter().map(group).collect(), floor, ..Comparison::none() };
+        let groups = sets.into_iter().map(group).collect();
+        let mut comparison = Comparison { groups, takes_floors, floor, ..Comparison::none() };
         for group in 0..comparison.groups.len() {
             comparison.compare(group);
         }
@@ -100,9 +101,9 @@ impl Comparison {
 
     /// The whole group is to be compared.
     fn compare(&mut self, group: usize) {
-        let Group { ranges, owners, is_whole, .. } = &self.groups[group];
+        let Group { ranges, owners, .. } = &self.groups[group];
         // One owner of several is equal to itself, and nothing can be said of the others.
-        if owners.len() < 2 && !is_whole {
+        if owners.len() < 2 && !self.takes_floors {
             return;
         }
         let lists: Vec<Arc<[TokenRange]>> = ranges.chunks(REQUEST_RANGES).map(Arc::from).collect();
@@ -133,9 +134,9 @@ impl Comparison {
         questions
     }
 
-    /// Decides which groups get a floor: those with tombstones, all of whose owners take part.
+    /// Decides which groups get a floor: those with tombstones.
     fn choose_floored(&mut self) {
-        for (index, group) in self.groups.iter_mut().enumerate().filter(|(_, group)| group.is_whole) {
+        for (index, group) in self.groups.iter_mut().enumerate().filter(|_| self.takes_floors) {
             let parts = || self.parts.values().filter(|part| part.group == index);
             let of_owner = |owner| -> u64 {
                 parts().filter_map(|part| part.digests.get(owner)).map(|digest| digest.tombstones).sum()
@@ -149,7 +150,7 @@ impl Comparison {
     /// What each owner of a group that gets a floor has of such groups, ascending.
     fn floored(&self) -> BTreeMap<NodeId, Arc<[TokenRange]>> {
         let mut floored: BTreeMap<NodeId, Vec<TokenRange>> = BTreeMap::new();
-        for group in self.groups.iter().filter(|group| group.is_whole && group.is_floored) {
+        for group in self.groups.iter().filter(|group| self.takes_floors && group.is_floored) {
             for owner in &group.owners {
                 floored.entry(*owner).or_default().extend(&group.ranges);
             }
@@ -185,8 +186,8 @@ impl Comparison {
     pub(super) fn leave_out(&mut self, node: NodeId) {
         for group in self.groups.iter_mut().filter(|group| group.owners.contains(&node)) {
             group.owners.retain(|owner| *owner != node);
-            group.is_whole = false;
         }
+        self.takes_floors = false;
     }
 
     /// Who has to sync before the floors are raised.
@@ -198,7 +199,8 @@ impl Comparison {
 impl RingChange {
     pub(super) fn start_comparing(&mut self) {
         self.moved.left_out = self.silent.clone();
-        self.comparison = Comparison::new(&self.topology, &self.silent, &self.recovering, self.now);
+        let takes_floors = self.silent.is_empty() && self.recovering.is_empty() && self.owing.is_empty();
+        self.comparison = Comparison::new(&self.topology, &self.silent, takes_floors, self.now);
         self.moved.compared.groups = self.comparison.groups.len() as u64;
         self.ask_for_digests();
     }
@@ -262,7 +264,7 @@ impl RingChange {
     /// The owners are equal, and have synced.
     pub(super) fn raise_floors(&mut self) {
         let (epoch, stamp) = (self.topology.epoch(), self.comparison.floor);
-        let floored = self.comparison.groups.iter().filter(|group| group.is_whole && group.is_floored);
+        let floored = self.comparison.groups.iter().filter(|group| group.is_floored);
         self.moved.compared.tombstones = floored.map(|group| group.tombstones).sum();
         let floored = self.comparison.floored();
         self.enter(Phase::Raise);

@@ -66,8 +66,8 @@ pub enum Change {
     /// few of them are sound, because they have lost data too, it merges what each of them still has. Done for every node
     /// that lost data, this leaves all of them equal; what none of them has any more is gone ([`Moved::possible_loss`]).
     Restore(NodeId),
-    /// No new ring: the replicas of every range that answer are made equal, and the floors raised of ranges that have
-    /// tombstones and all of whose replicas answer.
+    /// No new ring: the replicas of every range that answer are made equal, and, if all members are sound, the
+    /// floors raised of ranges that have tombstones.
     Repair,
 }
 
@@ -169,6 +169,8 @@ pub struct RingChange {
     silent: BTreeSet<NodeId>,
     /// Fenced nodes that have lost data themselves.
     recovering: BTreeSet<NodeId>,
+    /// Fenced nodes that have something to hand over.
+    owing: BTreeSet<NodeId>,
     streams: Streams,
     comparison: Comparison,
     /// Whether copying was begun before: what arrives again is not counted again.
@@ -298,6 +300,7 @@ impl RingChange {
             fenced: BTreeSet::new(),
             silent,
             recovering: BTreeSet::new(),
+            owing: BTreeSet::new(),
             streams: Streams::default(),
             comparison: Comparison::none(),
             copied_before: false,

@@ -199,9 +199,10 @@ impl RingChange {
                 self.on_last_keys(from, &entries, more);
             }
             (None, Reply::Digests { digests }) => self.on_digests(from, &call.request, digests),
-            (None, Reply::Fenced { epoch, recovering }) if epoch >= self.topology.epoch() => {
+            (None, Reply::Fenced { epoch, condition }) if epoch >= self.topology.epoch() => {
                 self.fenced.insert(from);
-                self.recovering.extend(recovering.then_some(from));
+                self.recovering.extend(condition.recovering.then_some(from));
+                self.owing.extend(condition.owing.then_some(from));
             }
             _ => {}
         }
