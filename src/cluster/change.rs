@@ -280,6 +280,8 @@ impl Cluster {
         let number = match &ended {
             Ended::Complete(moved) if matches!(running.purpose, Purpose::Repair | Purpose::Errand(Errand::Repair)) => {
                 self.repairs.count(moved);
+                let is_whole = moved.left_out.is_empty();
+                self.equal_since = is_whole.then_some((running.started, self.topology.epoch()));
                 versions(moved)
             }
             _ => self.topology.epoch().0,

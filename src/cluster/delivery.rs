@@ -4,7 +4,7 @@ use super::event::{About, Body, Envelope, Event};
 use super::{Cluster, NodeId};
 use crate::protocol::agent;
 use crate::protocol::hlc::MAX_AHEAD;
-use crate::protocol::message::{Refusal, Reply, Request};
+use crate::protocol::message::{Origin, Refusal, Reply, Request};
 use crate::sim::network::{Fate, Traffic};
 use crate::sim::trace::TraceEvent;
 
@@ -106,6 +106,9 @@ impl Cluster {
         let now = self.now_at(node);
         self.watch_served(node, request);
         let before = self.watch_merging(node, request);
+        if matches!(request, Request::Put { origin: Origin::Client | Origin::Hint, .. }) {
+            self.last_put = self.now;
+        }
         let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut()) else { return };
         let staged = process.replica.stage(now, request);
         if staged.is_ok() && matches!(request, Request::Get { .. }) {

@@ -73,7 +73,7 @@ use crate::sim::trace::{Trace, TraceEvent};
 use crate::storage::disk::Disk;
 use crate::storage::log::SyncPolicy;
 use crate::topology::Topology;
-use crate::types::{DEFAULT_MAX_VALUE, Level, NodeId, Time};
+use crate::types::{DEFAULT_MAX_VALUE, Epoch, Level, NodeId, Time};
 use change::Changes;
 use clients::SimulatedClients;
 use commit::CommitDelays;
@@ -215,6 +215,10 @@ pub struct Cluster {
     changes: Changes,
     /// What passes of repair have done since the cluster was opened.
     repairs: RepairCounts,
+    /// When the last pass of repair began that left nobody out, and at which epoch.
+    equal_since: Option<(Time, Epoch)>,
+    /// When a replica was last given what it need not have had: by a client, or as a hint.
+    last_put: Time,
     faults: Faults,
     clients: Clients,
     ledger: Ledger,
@@ -272,6 +276,8 @@ impl Cluster {
             streams,
             stop: Stop::default(),
             repairs: RepairCounts::default(),
+            equal_since: None,
+            last_put: Time(0),
             values: Values::default(),
             violations: Vec::new(),
             watch: None,

@@ -72,7 +72,8 @@ impl Cluster {
         })
     }
 
-    /// Who would give what to whom: a new owner copies from the replica it replaces, or else from the key's primary.
+    /// Who would give what to whom: a new owner copies from the replica it replaces. One that replaces none merges what
+    /// all old replicas have, and what the first of them brings is its.
     fn planned_pairs(&self, keys: &[Key], new: &Ring, changed: &[Member]) -> Result<Vec<PairReport>, Error> {
         let mut pairs: BTreeMap<(NodeId, NodeId), (u64, u64)> = BTreeMap::new();
         for key in keys {
@@ -81,7 +82,7 @@ impl Cluster {
             for (index, gainer) in new.without(old).as_slice().iter().enumerate() {
                 let up = |node: &&NodeId| self.nodes.get(node).is_some_and(|node| node.process.is_some());
                 let replaced = losers.as_slice().get(index).filter(up);
-                let Some(donor) = replaced.or_else(|| old.as_slice().iter().find(up)) else { continue };
+                let Some(donor) = replaced.or_else(|| old.as_slice().iter().filter(up).min()) else { continue };
                 let pair = pairs.entry((*donor, *gainer)).or_default();
                 pair.0 += 1;
                 pair.1 += self.bytes_of(*donor, key)?;

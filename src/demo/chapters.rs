@@ -175,7 +175,7 @@ const CROWD: Chapter = Chapter {
     title: "the ring changes under load",
     scene: THREE,
     steps: &[
-        Say("A hundred clients read and write as fast as they get answers, while a node joins and another leaves."),
+        Say("A hundred clients read and write while a node joins and another leaves."),
         Again("clients 100 --mix 50/50 --for 300ms; advance 100ms  # answers not shown"),
         Type("addnode node4"),
         Again("removenode node1  # answers not shown"),

@@ -33,12 +33,31 @@ impl Cluster {
             self.check_strays(&held, findings);
             self.check_counts(&held, &unreadable, findings);
             self.check_deleted(&held, &unreadable, findings);
+            self.check_equal(&held, findings);
         } else {
             self.check_moves(&held, &unreadable, findings);
         }
         self.check_acknowledged(&held, &unreadable, findings);
         findings.add("KV-4", values, unwritten);
         findings.add("KV-6", self.values.failed.len() as u64, failed);
+    }
+
+    /// REP-2: after a pass of repair that left nobody out the replicas are equal, until a client or a hint changes one, a node
+    /// starts or ends, or the ring changes.
+    fn check_equal(&self, held: &BTreeMap<Key, Holders>, findings: &mut Findings) {
+        let is_judged = self.equal_since.is_some_and(|(since, epoch)| {
+            self.last_put < since && self.faults.upheaval <= since && epoch == self.topology.epoch()
+        });
+        let mut violations = Vec::new();
+        for (key, holders) in held.iter().filter(|_| is_judged) {
+            let replicas = self.topology.replicas(key.token());
+            let of_replica = |node: &NodeId| holders.iter().find(|(holder, _)| holder == node).map(|(_, stamp)| *stamp);
+            let versions: BTreeSet<Option<Stamp>> = replicas.as_slice().iter().map(of_replica).collect();
+            if versions.len() > 1 {
+                violations.push(format!("REP-2 {}: its replicas differ after a repair", shown(key)));
+            }
+        }
+        findings.add("REP-2", if is_judged { held.len() as u64 } else { 0 }, violations);
     }
 
     /// MOVE-6: a node holds only keys that it is a replica of.

@@ -117,7 +117,7 @@ impl Cluster {
         findings.add("watched ELECT-2", watch.elections.stale, Vec::new());
         findings.add("watched MEM-5", watch.memberships.damaged, Vec::new());
         findings.add("watched KV-2", self.values.writes, Vec::new());
-        findings.add("watched KV-6, KV-9", self.values.merges, Vec::new());
+        findings.add("watched KV-6, KV-9, REP-1", self.values.merges, Vec::new());
         findings.add("watched MOVE-1", watch.moves.writes, Vec::new());
         findings.add("watched MOVE-2", watch.moves.copied, Vec::new());
         findings.add("watched MOVE-3", watch.moves.dropped, Vec::new());

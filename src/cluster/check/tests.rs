@@ -347,3 +347,62 @@ fn old_owners_that_dropped_too_early() {
     forget_key(&cluster, old[0], &key);
     assert_eq!(found(&mut cluster), ["MOVE-3"]);
 }
+
+/// A write of `value` to one replica alone, which the account knows of but no client was told.
+fn write_behind(cluster: &mut Cluster, value: &str) -> Entry {
+    let (entry, node) = (entry(cluster, value), owners(cluster)[0]);
+    cluster.ledger.wrote(&key(), &entry);
+    store(cluster, node).absorb(cluster.topology.epoch(), &key(), &entry).unwrap();
+    entry
+}
+
+#[test]
+fn replicas_that_differ_after_a_repair() {
+    let mut cluster = cluster();
+    write_behind(&mut cluster, "first");
+    assert_eq!(found(&mut cluster), Vec::<String>::new(), "there was no repair yet");
+    cluster.advance(Time(2_000_000));
+    cluster.repair().unwrap();
+    assert_eq!(found(&mut cluster), Vec::<String>::new());
+    write_behind(&mut cluster, "second");
+    assert_eq!(found(&mut cluster), ["REP-2"]);
+    cluster.put(b"7", b"third", &RequestOptions::default()).unwrap();
+    assert_eq!(found(&mut cluster), Vec::<String>::new(), "a client wrote since");
+}
+
+#[test]
+fn a_version_whose_put_has_failed() {
+    let mut cluster = cluster();
+    let entry = write_behind(&mut cluster, "failed");
+    cluster.values.on_failed(NodeId(1), entry.stamp, &[]);
+    assert_eq!(found(&mut cluster), ["KV-6"]);
+}
+
+#[test]
+fn a_write_below_an_older_one_though_no_clock_was_wrong() {
+    let mut cluster = cluster();
+    cluster.skew("a", 400_000).unwrap();
+    let via = |label: &str| RequestOptions { via: Some(label.to_owned()), ..RequestOptions::default() };
+    cluster.put(b"7", b"early", &via("a")).unwrap();
+    cluster.skew("a", 0).unwrap();
+    let others: Vec<String> = cluster.members().into_iter().filter(|label| label != "a").collect();
+    for label in &others {
+        cluster.put(b"7", b"late", &via(label)).unwrap();
+    }
+    assert!(cluster.ledger.lost_to_skew.count > 0);
+    assert_eq!(found(&mut cluster), Vec::<String>::new(), "a clock was");
+    cluster.faults.were_clocks_wrong = false;
+    assert_eq!(found(&mut cluster), ["KV-10"]);
+}
+
+#[test]
+fn a_hint_for_a_stranger_and_one_that_is_not_accounted_for() {
+    let mut cluster = cluster();
+    let (entry, stranger) = (entry(&cluster, "kept"), stranger(&cluster));
+    let keeper = owners(&cluster)[0];
+    let now = cluster.now;
+    cluster.nodes.get_mut(&keeper).unwrap().hints.keep(stranger, key(), entry, now);
+    assert_eq!(found(&mut cluster), ["HINT-2"]);
+    cluster.clients.hints_of_gone.created += 1;
+    assert_eq!(found(&mut cluster), ["HINT-2", "STAT-1"]);
+}

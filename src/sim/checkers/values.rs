@@ -91,7 +91,7 @@ impl Values {
         (!holders.is_empty()).then(|| Finding::new("KV-6", &[&[coordinator], holders].concat(), what()))
     }
 
-    /// KV-9 and KV-6: a version was merged into what `node` held of a key.
+    /// KV-9, KV-6 and REP-1: a version was merged into what `node` held of a key.
     pub fn on_merged(&mut self, node: NodeId, before: Option<Stamp>, after: Option<Stamp>) -> Option<Finding> {
         self.merges += 1;
         if after < before {

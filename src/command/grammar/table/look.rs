@@ -137,7 +137,7 @@ pub(super) const METRICS: Spec = Spec {
     arguments: &[],
     repeats: 0,
     flags: &[],
-    summary: "Shows what operations took in virtual time, by kind, and what became of the messages.",
+    summary: "Shows what operations took in virtual time, by kind and by coordinator, and what became of messages, hints and repairs.",
     example: "metrics",
     build: |_| Ok(Command::Metrics),
 };

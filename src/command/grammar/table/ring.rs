@@ -88,7 +88,7 @@ pub(super) const REPAIR: Spec = Spec {
     arguments: &[],
     repeats: 0,
     flags: &[],
-    summary: "Makes the replicas of every key equal now: each tells the others of its versions, and the newest win.",
+    summary: "Compares the replicas of every range by digests and makes them equal where they differ: the newest versions win.",
     example: "repair",
     build: |_| Ok(Command::Repair),
 };

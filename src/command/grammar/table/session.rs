@@ -123,7 +123,7 @@ pub(super) const CLIENTS: Spec = Spec {
         super::CONSISTENCY,
     ],
     summary: "Sets N simulated clients to work at once while the next commands go on; tells at their end how it went, and how \
-              many reads were stale.",
+              many reads were stale. Together they ask at most 100,000 times a virtual second.",
     example: "addnode node4; clients 50 --mix 90/10 --for 2s",
     build: |given| {
         let clients = usize::try_from(given.count()?).unwrap_or(usize::MAX);
