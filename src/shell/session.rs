@@ -12,7 +12,7 @@ use super::scratch;
 use super::{Output, ShellError};
 use crate::cluster::Cluster;
 use crate::command::render::lasted;
-use crate::command::split::{self, Statement};
+use crate::command::split::{self, Statement, Word};
 use crate::command::{Command, CommandError, Parsed, Response, escape, execute, parse};
 use crate::types::Time;
 
@@ -169,7 +169,8 @@ impl Session {
         line: Option<u64>,
         terminal: Option<&mut dyn Terminal>,
     ) -> io::Result<Flow> {
-        let text: Vec<String> = statement.words.iter().map(|word| escape::word(&word.bytes)).collect();
+        let typed = |word: &Word| if word.quoted { escape::word(&word.bytes) } else { escape::escaped(&word.bytes) };
+        let text: Vec<String> = statement.words.iter().map(typed).collect();
         let parsed = match parse(statement) {
             Ok(parsed) => parsed,
             Err(error) => {
