@@ -2,8 +2,9 @@
 //!
 //! Per key it keeps the newest acknowledged version with the nodes that confirmed it, and of every value ever written
 //! a hash. So it can say whether an acknowledged write is still there (KV-1), whether a value that turns up was
-//! ever written (KV-4), and which acknowledged writes [lost](losses) to skewed clocks and to conflicts. It also knows what power losses have destroyed (the loss ledger of the fault contract): a write
-//! is missed only while one of those that confirmed it has not lost it.
+//! ever written (KV-4), and which acknowledged writes [lost](losses) to skewed clocks and to conflicts. It also knows what
+//! power losses have destroyed (the loss ledger of the fault contract): a write is missed only while one of those that
+//! confirmed it has not lost it.
 //!
 //! Caveats: memory grows by eight bytes a write. A node that confirms a version again after it has lost it still counts
 //! as having lost it. After a reopening only what recovery found is known: the newest version of each key then counts as

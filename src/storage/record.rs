@@ -1,4 +1,5 @@
-//! The bytes of a record, and of a segment's [header](SegmentHeader). Pinned by vectors in the tests: a change is a new format version.
+//! The bytes of a record, and of a segment's [header](SegmentHeader). Pinned by vectors in the tests: a change is a new
+//! format version.
 //!
 //! All numbers are little-endian. A record is
 //!

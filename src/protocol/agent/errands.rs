@@ -40,7 +40,8 @@ impl Errand {
 pub(super) type Rests = BTreeMap<Errand, (u64, Time)>;
 
 impl Agent {
-    /// What there is to see to next because something is amiss, as far as this node knows. O(members), and O(ranges) for each that lost data.
+    /// What there is to see to next because something is amiss, as far as this node knows. O(members), and O(ranges) for
+    /// each that lost data.
     pub fn errand(&self, now: Time) -> Option<Errand> {
         let settled = self.election.committed();
         if settled.stage().is_some() {

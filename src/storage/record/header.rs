@@ -5,8 +5,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::{CHECKSUM_BYTES, Reader};
 use crate::types::Epoch;
 
-/// The format version that this code writes, and the newest it reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The format version that this code writes, and the newest it reads. 1 had no promises; a log that was begun in it goes on in
+/// its last segment, so a program that knows only 1 may find one there, and refuses the segment as damaged.
+pub const FORMAT_VERSION: u32 = 2;
 /// Bytes of a segment's header.
 pub const HEADER_BYTES: usize = 64;
 

@@ -57,9 +57,14 @@ fn the_bytes_of_a_header_and_the_hashes_are_pinned() {
         previous_last: 100,
         merged_upto: None,
     };
-    insta::assert_snapshot!(hex(&header.encode()), @"6b7673696d6c6f6701000000000000008877665544332211650000000000000005000000000000006400000000000000000000000000000047c8ea4a2e4158c4");
-    insta::assert_snapshot!(hex(&SegmentHeader { merged_upto: Some(250), ..header }.encode()), @"6b7673696d6c6f6701000000000000008877665544332211650000000000000005000000000000006400000000000000fa00000000000000a3bb92637894f847");
+    insta::assert_snapshot!(hex(&header.encode()), @"6b7673696d6c6f67020000000000000088776655443322116500000000000000050000000000000064000000000000000000000000000000f212b8de12093301");
+    insta::assert_snapshot!(hex(&SegmentHeader { merged_upto: Some(250), ..header }.encode()), @"6b7673696d6c6f6702000000000000008877665544332211650000000000000005000000000000006400000000000000fa000000000000000c8a164b6c86d2fd");
     insta::assert_snapshot!(format!("{:016x} {:016x}", seed(0, 1), seed(u64::MAX, 1)), @"2fbc593564db792e 7928e38151286e3c");
+    // As version 1 wrote it.
+    let first = "6b7673696d6c6f6701000000000000008877665544332211650000000000000005000000000000006400000000000000000000000000000047c8ea4a2e4158c4";
+    let first: Vec<u8> =
+        (0..HEADER_BYTES).map(|at| u8::from_str_radix(&first[2 * at..2 * at + 2], 16).unwrap()).collect();
+    assert_eq!(SegmentHeader::decode(&first), Ok(header));
     // Of the reference implementation: the empty input, seed 0, and the same with another seed.
     assert_eq!(xxh3_64_with_seed(b"", 0), 0x2d06_8005_38d3_94c2);
     assert_ne!(xxh3_64_with_seed(b"", 1), xxh3_64_with_seed(b"", 0));

@@ -54,7 +54,8 @@ impl Shard {
     }
 }
 
-/// One version's part of a digest; its key is told by its token. A sum of these does not depend on order, and a version can be taken out again.
+/// One version's part of a digest; its key is told by its token. A sum of these does not depend on order, and a version can
+/// be taken out again.
 pub(in crate::storage) fn digest_of(key: &Key, stamp: Stamp) -> u64 {
     let Stamp { time, coordinator, counter } = stamp;
     let mut bytes = [0; 16];

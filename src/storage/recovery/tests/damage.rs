@@ -90,11 +90,11 @@ fn foreign_files_are_refused() {
 #[test]
 fn a_newer_format_is_refused() {
     let mut newer = made(header(1, None), 1..=2);
-    newer[8] = 2;
+    newer[8] = 3;
     let disk = planted(&[(FIRST, newer)]);
     is_refused("newer", &disk, "KV-E104");
     assert_eq!(error(&disk, recover_prefix()).code(), "KV-E104");
-    insta::assert_snapshot!(error(&disk, one_segment()), @"KV-E104 node1/00000000000000000001.wal has format 2, this kvsim knows up to 1: nothing was changed; use a newer kvsim");
+    insta::assert_snapshot!(error(&disk, one_segment()), @"KV-E104 node1/00000000000000000001.wal has format 3, this kvsim knows up to 2: nothing was changed; use a newer kvsim");
 }
 
 #[test]
