@@ -114,6 +114,12 @@ impl Cluster {
             stores += 1;
             match process.replica.store().verify() {
                 Ok(found) => violations.extend(found.into_iter().map(|found| format!("{}: {found}", node.label))),
+                // Writing what is staged is what its disk failed at: that is told among the notes.
+                Err(_) if process.replica.store().failure().is_some() => {
+                    findings
+                        .notes
+                        .push(format!("the log of {} has failed: it is not judged before a restart", node.label));
+                }
                 Err(error) => violations.push(format!("WAL-3 {}: the log cannot be read again: {error}", node.label)),
             }
         }

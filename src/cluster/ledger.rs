@@ -52,6 +52,8 @@ pub(super) struct Account {
     pub(super) acknowledged: Option<Acknowledged>,
     /// Hashes of all values written, sorted.
     written: Vec<u64>,
+    /// The newest deletion that was begun and has not failed: it may take effect, whatever its client was told.
+    deleted: Option<Stamp>,
 }
 
 /// A version that a client was told is stored.
@@ -99,6 +101,14 @@ impl Acknowledged {
 }
 
 impl Account {
+    /// Whether a newer deletion than the acknowledged version may have taken effect, or that version is gone by itself: then
+    /// nobody misses it where nothing is held.
+    pub(super) fn may_be_gone(&self, now: Time) -> bool {
+        self.acknowledged
+            .as_ref()
+            .is_some_and(|told| told.is_tombstone || told.is_expired(now) || self.deleted > Some(told.stamp))
+    }
+
     /// Whether a client wrote this value.
     pub(super) fn has_written(&self, entry: &Entry) -> bool {
         entry.value.as_ref().is_none_or(|value| self.written.binary_search(&xxh3_64(value)).is_ok())
@@ -109,11 +119,21 @@ impl Ledger {
     /// A client wants this written.
     pub(super) fn wrote(&mut self, key: &Key, entry: &Entry) {
         let account = self.keys.entry(key.clone()).or_default();
+        if entry.value.is_none() {
+            account.deleted = account.deleted.max(Some(entry.stamp));
+        }
         if let Some(value) = &entry.value {
             let hash = xxh3_64(value);
             if let Err(place) = account.written.binary_search(&hash) {
                 account.written.insert(place, hash);
             }
+        }
+    }
+
+    /// A client was told that this version is nowhere and will not be.
+    pub(super) fn failed(&mut self, key: &Key, stamp: Stamp) {
+        if let Some(account) = self.keys.get_mut(key) {
+            account.deleted.take_if(|deleted| *deleted == stamp);
         }
     }
 

@@ -34,9 +34,15 @@ impl Cluster {
         Ok(())
     }
 
-    /// Starts a killed node again: it recovers from its log and serves, and hands over ranges it lost meanwhile.
+    /// Starts a killed node again, or one whose log has failed: it recovers from its log and serves, and hands over ranges it
+    /// lost meanwhile.
     pub fn restart(&mut self, label: &str) -> Result<RestartReport, Error> {
         let id = self.find(label)?;
+        let process = self.nodes.get(&id).and_then(|node| node.process.as_ref());
+        if process.is_some_and(|process| process.replica.store().failure().is_some()) && !self.faults.is_paused(id) {
+            // It serves nobody, or only reads: to start it again is to end it first.
+            self.kill(label)?;
+        }
         if self.nodes.get(&id).is_some_and(|node| node.process.is_some()) {
             let label = label.to_owned();
             return Err(if self.faults.is_paused(id) { Error::NodePaused { label } } else { Error::NodeUp { label } });

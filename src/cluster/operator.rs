@@ -195,10 +195,7 @@ impl Cluster {
         self.finish_changes()?;
         match self.changes.last.take() {
             Some(Ended::Aborted { silent }) => Err(Error::ChangeAborted { label: self.label(silent) }),
-            _ => {
-                self.ledger.cleared(before);
-                Ok(keys)
-            }
+            _ => Ok(keys),
         }
     }
 

@@ -63,13 +63,14 @@ impl Cluster {
             Silence::ReadOnly => DISK_FULL.into(),
             Silence::Stopped => "stopped, a flush failed".into(),
             Silence::Recovering => "recovering".into(),
-            Silence::Refused => {
+            Silence::Refused => "refused".into(),
+            Silence::Future => {
                 let ahead = self.now_at(coordinator).since(self.now_at(node));
                 let is_skewed = ahead > MAX_AHEAD;
                 if is_skewed {
                     format!("refused, its clock is {} ms behind", ahead.0 / 1_000).into()
                 } else {
-                    "refused".into()
+                    "refused, the version is of the future by its clock".into()
                 }
             }
         };

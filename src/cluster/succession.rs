@@ -78,6 +78,8 @@ impl Cluster {
                 self.faults.upheaval = self.now;
             }
             self.doom(before.stage(), topology.stage());
+            // Its operator may have been told of a failure before.
+            self.ledger.cleared(topology.record().cleared_before);
         }
     }
 

@@ -68,6 +68,6 @@ fn reason(silence: Silence) -> &'static str {
         Silence::ReadOnly => DISK_FULL,
         Silence::Stopped => "a write to its disk failed",
         Silence::Recovering => "recovering",
-        Silence::Refused => "refused",
+        Silence::Future | Silence::Refused => "refused",
     }
 }

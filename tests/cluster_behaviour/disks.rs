@@ -3,13 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
-use kvsim::cluster::{Backing, Cluster, RequestOptions};
+use kvsim::cluster::{Backing, Cluster, DiskFault, RequestOptions};
 use kvsim::error::Error;
 use kvsim::storage::disk::{Disk, DiskFile, FaultyDisk, MemoryDisk, SyncFault};
-use kvsim::types::Level;
+use kvsim::types::{Level, Time};
 
 use crate::workload::assert_sound;
-use crate::{assert_filled, at, cluster_on, fill, small};
+use crate::{assert_filled, at, cluster_of, cluster_on, fill, small};
 
 const PLAIN: RequestOptions = RequestOptions { level: None, via: None, ttl: None };
 
@@ -124,4 +124,19 @@ fn files_of_a_node_that_left_may_remain_and_the_operator_is_told() {
     let (_, opened) = Cluster::open(small(1), Backing::Disk(Arc::new(disk.clone()))).unwrap();
     assert_eq!(told(&opened.notes), 0);
     assert!(!disk.list("").unwrap().contains(&"node2/".to_owned()), "it goes once it can");
+}
+
+/// Whose log has failed is started again by `restart` alone, as its errors say.
+#[test]
+fn a_node_whose_log_has_failed_can_be_restarted() {
+    let mut cluster = cluster_of(3, small(1));
+    cluster.set_disk("node2", Some(DiskFault::Full)).unwrap();
+    let _ = cluster.put(b"key", b"value", &at(Level::All));
+    cluster.set_disk("node2", None).unwrap();
+    assert!(cluster.put(b"key", b"value", &at(Level::All)).is_err(), "it only reads until then");
+    cluster.restart("node2").unwrap();
+    cluster.advance(Time::SECOND);
+    cluster.put(b"key", b"value", &at(Level::All)).unwrap();
+    assert!(matches!(cluster.restart("node2"), Err(Error::NodeUp { .. })));
+    assert_eq!(cluster.check().violations, Vec::<String>::new());
 }

@@ -210,3 +210,35 @@ fn a_floor_does_not_shut_out_what_a_member_that_is_away_has_acknowledged() {
     }
     assert_sound(&mut cluster);
 }
+
+/// A delete whose client heard nothing may take effect nevertheless, and its tombstone go: then nobody misses the value.
+#[test]
+fn a_delete_in_doubt_that_came_true_is_no_loss() {
+    let mut cluster = cluster_of(3, small(1));
+    cluster.put(b"key", b"value", &PLAIN).unwrap();
+    cluster.skew("node1", 5_000_000).unwrap();
+    let through = RequestOptions { via: Some("node1".to_owned()), ..PLAIN };
+    assert!(matches!(cluster.delete(b"key", &through), Err(Error::WriteTimeout { .. })));
+    cluster.heal(HealScope::All);
+    cluster.advance(Time(6 * Time::SECOND.0));
+    cluster.repair().unwrap();
+    cluster.repair().unwrap();
+    assert_sound(&mut cluster);
+    assert_eq!(cluster.get(b"key", &PLAIN).unwrap().value, None);
+    assert_sound(&mut cluster);
+}
+
+/// A clearing that has no leader any more when its operator is told may be agreed on later.
+#[test]
+fn a_clearing_that_takes_effect_late_is_known() {
+    let mut cluster = cluster_of(3, small(1));
+    cluster.put(b"key", b"value", &PLAIN).unwrap();
+    cluster.advance(Time::SECOND);
+    drop(cluster.drop_messages(99.0));
+    let cleared = cluster.clear_data();
+    cluster.heal(HealScope::All);
+    cluster.advance(Time(30 * Time::SECOND.0));
+    let is_there = cluster.get(b"key", &PLAIN).unwrap().value.is_some();
+    assert!(cleared.is_err() || !is_there);
+    assert_sound(&mut cluster);
+}

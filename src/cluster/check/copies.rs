@@ -98,7 +98,7 @@ impl Cluster {
         let mut keys = 0;
         for (key, account) in self.ledger.keys() {
             let Some(acknowledged) = &account.acknowledged else { continue };
-            if acknowledged.is_tombstone || acknowledged.is_expired(self.now) {
+            if account.may_be_gone(self.now) {
                 continue;
             }
             keys += 1;
@@ -133,8 +133,7 @@ impl Cluster {
                 continue;
             }
             // A tombstone does its work as long as nothing older is left.
-            let is_gone = acknowledged.is_tombstone || acknowledged.is_expired(self.now);
-            if is_gone && newest.is_none() {
+            if account.may_be_gone(self.now) && newest.is_none() {
                 continue;
             }
             // A node that cannot be read may hold it, as long as it had confirmed it or is one of its replicas now.

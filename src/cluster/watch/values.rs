@@ -66,20 +66,27 @@ impl Cluster {
     /// Whether nobody has to find a version that was acknowledged: it was cleared, lost with its nodes, deleted for good, or
     /// past what is promised of power losses.
     fn is_excused(&self, key: &Key, bound: Stamp, found: Option<Stamp>) -> bool {
-        let told = self.ledger.account(key).and_then(|account| account.acknowledged.as_ref());
-        told.is_none_or(|told| {
-            let is_gone = told.is_tombstone || told.is_expired(self.now);
-            let has_lost = |node: &&NodeId| self.ledger.has_lost(**node, key, bound);
-            let lost = told.confirmed.as_slice().iter().filter(has_lost).count();
-            (is_gone && found.is_none()) || lost > 0 && lost >= self.topology.replicas(key.token()).len() / 2
-        })
+        let account = self.ledger.account(key);
+        let is_gone = account.is_some_and(|account| account.may_be_gone(self.now));
+        let is_cleared = bound <= self.topology.record().cleared_before;
+        let told = account.and_then(|account| account.acknowledged.as_ref());
+        is_cleared
+            || told.is_none_or(|told| {
+                let has_lost = |node: &&NodeId| self.ledger.has_lost(**node, key, bound);
+                let lost = told.confirmed.as_slice().iter().filter(has_lost).count();
+                (is_gone && found.is_none()) || lost > 0 && lost >= self.topology.replicas(key.token()).len() / 2
+            })
     }
 
     /// A put has failed, for good.
     pub(in crate::cluster) fn watch_failed(&mut self, node: NodeId, task: TaskId) {
         let written = self.task(node, task).and_then(|task| Some((task.key.clone(), task.write()?.0)));
+        let Some((key, stamp)) = written else { return };
+        self.ledger.failed(&key, stamp);
         // A network that repeats messages leaves one case open: see the operation's page.
-        let Some((key, stamp)) = written.filter(|_| self.network.counts().duplicated == 0) else { return };
+        if self.network.counts().duplicated > 0 {
+            return;
+        }
         self.judge(|cluster, values| {
             let holds = |node: &&NodeId| {
                 cluster.is_watched() && cluster.held_of(**node, &key).is_some_and(|held| held.0 == stamp)

@@ -34,7 +34,7 @@ pub(super) fn planned(page: &mut Page, plan: &RingPlan, look: Look) {
     ));
     figures(page, &plan.change, "would move");
     if plan.change.copies > 0 {
-        page.line(&format!("at least {} have to move", grouped(plan.change.minimum)));
+        page.line(&format!("at least {} to move", grouped(plan.change.minimum)));
         if let (Some(sender), Some(receiver)) = (plan.busiest_sender(), plan.busiest_receiver()) {
             page.line(&format!("{} in all", bytes(plan.bytes())));
             page.line(&format!("busiest sender {}", traffic(&sender)));
@@ -56,12 +56,13 @@ fn traffic(node: &PlannedTraffic) -> String {
 pub(super) fn repaired(page: &mut Page, report: &RepairReport) {
     let repaired: u64 = report.pairs.iter().map(|pair| pair.keys).sum();
     match repaired {
-        0 => page.lead("nothing to repair: the replicas are equal"),
+        0 if report.left_out.is_empty() => page.lead("nothing to repair: the replicas are equal"),
+        0 => page.lead("nothing to repair among those that were compared"),
         _ => page.lead(&format!("repaired {}", counted(repaired, "version"))),
     }
     pairs(page, &report.pairs, "version");
     if !report.left_out.is_empty() {
-        page.line(&format!("without {}: no answer", report.left_out.join(" ")));
+        page.line(&format!("without {}: did not answer, or cannot write", report.left_out.join(" ")));
     }
     let Compared { groups, digests, tombstones } = report.compared;
     let collectable = match tombstones {

@@ -145,6 +145,8 @@ pub enum Silence {
     Stopped,
     /// It lost data and may not answer reads yet.
     Recovering,
+    /// The stamp is too far ahead of its clock.
+    Future,
     /// It refused the stamp, the key or the epoch.
     Refused,
 }

@@ -91,7 +91,7 @@ impl Write {
     pub(super) fn next_hint(&mut self, silent: bool) -> Option<NodeId> {
         let is_wanted = |contact: &&Contact| match contact.state {
             State::Idle => true,
-            State::Done | State::Floored | State::Failed(Silence::Refused) => false,
+            State::Done | State::Floored | State::Failed(Silence::Refused | Silence::Future) => false,
             _ => silent,
         };
         let hinted = self.hinted;
@@ -175,7 +175,7 @@ impl Write {
                 self.fail(index, Silence::Refused);
             }
             // The send stays open: a copy of it that comes later, when the clocks have come closer, is applied.
-            Refusal::FutureStamp { .. } => self.fail(index, Silence::Refused),
+            Refusal::FutureStamp { .. } => self.fail(index, Silence::Future),
             Refusal::Recovering => self.fail(index, Silence::Recovering),
             Refusal::ReadOnly => self.fail(index, Silence::ReadOnly),
             Refusal::Stopped => self.fail(index, Silence::Stopped),

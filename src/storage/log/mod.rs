@@ -279,6 +279,11 @@ impl Log {
         if self.options.sync == SyncPolicy::Always { self.sync_written(writer) } else { Ok(()) }
     }
 
+    /// Hands everything staged so far to the operating system, and syncs nothing.
+    pub fn write(&self) -> Result<(), StorageError> {
+        self.write_staged(&mut lock(&self.writer))
+    }
+
     /// Writes and syncs everything staged so far, whatever the policy.
     pub fn sync(&self) -> Result<(), StorageError> {
         let mut writer = lock(&self.writer);

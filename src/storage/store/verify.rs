@@ -20,7 +20,7 @@ impl Store {
         let _merging = self.merging.lock().unwrap_or_else(PoisonError::into_inner);
         let control = self.control();
         let shards = self.table.lock_all();
-        self.log.sync()?;
+        self.log.write()?;
         let mut naive = Naive::default();
         self.log.scan(&mut |at, record| naive.apply(at, record))?;
         let mut check = Check { differences: Vec::new(), naive, shards: &shards, control: &control };
