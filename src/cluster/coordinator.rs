@@ -298,10 +298,19 @@ impl Cluster {
         let Some(state) = self.task(node, task) else { return };
         let (client, key) = (state.client, state.key.clone());
         let beginning = state.beginning.take();
-        if let (Outcome::Stored { .. }, Some(entry), Some(beginning)) = (&outcome, &state.entry, beginning) {
+        if let (Some(entry), Some(beginning)) = (&state.entry, beginning) {
             let mut acknowledged = Acknowledged::new(entry, state.confirmed, state.wanted);
             acknowledged.promised = Some((state.epoch, state.level));
-            self.ledger.completes(&key, acknowledged, beginning, self.now);
+            match outcome {
+                Outcome::Stored { newer, .. } => {
+                    self.ledger.completes(&key, acknowledged, beginning, newer, self.now);
+                }
+                Outcome::Indeterminate(_) => {
+                    let entry = entry.clone();
+                    self.ledger.doubts(&key, &entry, &beginning, self.now);
+                }
+                Outcome::Found { .. } | Outcome::Failed(_) => {}
+            }
         }
         self.on_client_outcome(client, node, task, outcome);
     }

@@ -54,6 +54,8 @@ pub(super) struct Account {
     written: Vec<u64>,
     /// The newest deletion that was begun and has not failed: it may take effect, whatever its client was told.
     deleted: Option<Stamp>,
+    /// The newest version of which nobody knows whether it was stored.
+    doubtful: Option<Box<Told>>,
 }
 
 /// A version that a client was told is stored.

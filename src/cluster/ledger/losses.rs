@@ -3,7 +3,8 @@
 //! The newest stamp wins. So of two acknowledged writes of a key one is hidden: mostly the older one, which its client
 //! or another has overwritten, as was wanted. Two cases are not that, and each is counted and told:
 //!
-//! - lost to clock skew: a write that had completed before this one began has the newer stamp (KV-10).
+//! - lost to clock skew: a write that had completed before this one began has the newer stamp (KV-10); or one whose client
+//!   was told by then that it may or may not take effect, and some replica has it.
 //! - lost to a conflict: neither write could see the other, and they wrote different values. That is, no replica that
 //!   acknowledged the one has acknowledged the other, and none that acknowledged the later one held the other, or a
 //!   newer version, when it began. The lower stamp is lost.
@@ -41,6 +42,8 @@ pub(in crate::cluster) struct Beginning {
     at: Time,
     /// The newest acknowledged version, and which of the write's replicas held that or a newer one.
     newest: Option<(Told, NodeList)>,
+    /// The newest version in doubt.
+    doubtful: Option<Told>,
 }
 
 /// A write that is lost, and what hides it.
@@ -112,32 +115,49 @@ impl Ledger {
         now: Time,
         holds: impl Fn(NodeId, Stamp) -> bool,
     ) -> Beginning {
-        let newest = self.keys.get(key).and_then(|account| account.acknowledged.as_ref()).map(|newest| {
+        let account = self.keys.get(key);
+        let newest = account.and_then(|account| account.acknowledged.as_ref()).map(|newest| {
             let has_it = |node: &NodeId| newest.confirmed.contains(*node) || holds(*node, newest.told.stamp);
             (newest.told.clone(), replicas.as_slice().iter().copied().filter(has_it).collect())
         });
-        Beginning { at: now, newest }
+        let doubtful = account.and_then(|account| account.doubtful.as_deref()).cloned();
+        Beginning { at: now, newest, doubtful }
     }
 
-    /// The client of a write that began so is told that it is stored.
+    /// The client of a write that began so is told that it may or may not take effect.
+    pub(in crate::cluster) fn doubts(&mut self, key: &Key, entry: &Entry, beginning: &Beginning, now: Time) {
+        let told = Told { began: beginning.at, acknowledged: now, ..Told::new(entry) };
+        let account = self.keys.entry(key.clone()).or_default();
+        if account.doubtful.as_ref().is_none_or(|known| known.stamp < told.stamp) {
+            account.doubtful = Some(Box::new(told));
+        }
+    }
+
+    /// The client of a write that began so is told that it is stored. `newer` is a version above it that a replica has.
     pub(in crate::cluster) fn completes(
         &mut self,
         key: &Key,
         mut acknowledged: Acknowledged,
         beginning: Beginning,
+        newer: Option<Stamp>,
         now: Time,
     ) {
         self.writes += 1;
         acknowledged.told.began = beginning.at;
         acknowledged.told.acknowledged = now;
-        self.judge(key, &acknowledged, beginning);
+        self.judge(key, &acknowledged, beginning, newer);
         self.acknowledged(key, acknowledged);
     }
 
-    fn judge(&mut self, key: &Key, write: &Acknowledged, beginning: Beginning) {
+    fn judge(&mut self, key: &Key, write: &Acknowledged, beginning: Beginning, newer: Option<Stamp>) {
         let (mine, key) = (&write.told, key.clone());
         let known_before = beginning.newest.as_ref().map(|(told, _)| told.stamp);
         if let Some((winner, _)) = beginning.newest.as_ref().filter(|(newest, _)| newest.stamp > mine.stamp) {
+            self.lost_to_skew.push(Hidden { key, lost: mine.clone(), winner: winner.clone() });
+            return;
+        }
+        let is_hiding = |told: &&Told| told.stamp > mine.stamp && newer >= Some(told.stamp);
+        if let Some(winner) = beginning.doubtful.as_ref().filter(is_hiding) {
             self.lost_to_skew.push(Hidden { key, lost: mine.clone(), winner: winner.clone() });
             return;
         }

@@ -27,7 +27,7 @@ fn begin(ledger: &Ledger, began: u64, holders: &[u32]) -> Beginning {
 
 fn complete(ledger: &mut Ledger, entry: &Entry, beginning: Beginning, at: u64, by: &[u32]) {
     let acknowledged = Acknowledged::new(entry, nodes(by), nodes(&[1, 2, 3]));
-    ledger.completes(&key(), acknowledged, beginning, Time(at));
+    ledger.completes(&key(), acknowledged, beginning, None, Time(at));
 }
 
 fn counts(ledger: &Ledger) -> (u64, u64) {
@@ -110,4 +110,22 @@ fn all_are_counted_and_the_newest_are_told() {
     let losses = &ledger.lost_to_conflict;
     assert_eq!((losses.count, losses.newest.len()), (TOLD_LOSSES as u64 + 5, TOLD_LOSSES));
     assert_eq!(losses.newest[0].lost.value.as_deref(), Some(&b"5"[..]));
+}
+
+#[test]
+fn a_write_below_one_in_doubt_is_lost_to_skew_if_some_replica_has_that() {
+    for (newer, lost) in [(Some(500), 1), (Some(600), 1), (Some(25), 0), (None, 0)] {
+        let mut ledger = Ledger::default();
+        let ahead = entry("ahead", 1, 500);
+        let beginning = begin(&ledger, 10, &[]);
+        ledger.doubts(&key(), &ahead, &beginning, Time(15));
+        let beginning = begin(&ledger, 20, &[]);
+        let late = entry("late", 2, 20);
+        let acknowledged = Acknowledged::new(&late, nodes(&[2, 3]), nodes(&[1, 2, 3]));
+        let newer = newer.map(|time| Stamp { time: Time(time), ..ahead.stamp });
+        ledger.completes(&key(), acknowledged, beginning, newer, Time(21));
+        assert_eq!(counts(&ledger), (lost, 0), "{newer:?}");
+        let loss = ledger.lost_to_skew.newest.front();
+        assert_eq!(loss.map(|loss| (loss.before(), loss.ahead())), (lost > 0).then_some((Time(5), Time(490))));
+    }
 }
