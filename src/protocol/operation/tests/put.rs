@@ -186,7 +186,7 @@ fn a_refusal_that_may_have_applied_in_part_leaves_it_indeterminate() {
 fn a_stamp_of_the_future_leaves_it_indeterminate_since_a_late_copy_may_be_taken() {
     let mut put = put_by(write_plan(1, need(&[1], 1), None));
     play(&mut put);
-    assert_eq!(reply(&mut put, 1, future()), ["indeterminate 1 needed, have [], miss [1:Refused]", "drained"]);
+    assert_eq!(reply(&mut put, 1, future()), ["indeterminate 1 needed, have [], miss [1:Future]", "drained"]);
 }
 
 #[test]
