@@ -37,8 +37,8 @@ pub(super) struct Watch {
     pub(super) moves: Moves,
     /// What each voter's disk was seen to have accepted.
     accepted: BTreeMap<NodeId, (u64, Epoch)>,
-    /// What a quorum of the old owners held when the copying of the change under way began.
-    to_copy: Vec<(Key, Stamp)>,
+    /// What a quorum of the old owners held when the copying of the change under way began, and who had it then.
+    to_copy: Vec<(Key, Stamp, Vec<NodeId>)>,
     /// The epoch at which each node was seen last.
     epochs: BTreeMap<NodeId, Epoch>,
 }
@@ -285,20 +285,24 @@ impl Cluster {
                     let holds = |node| self.sound(node).is_some_and(|store| holds(store, key, *stamp));
                     watch.moves.is_to_be_copied(epoch, key.token(), holds)
                 });
-                watch.to_copy = due.map(|(key, stamp)| (key.clone(), stamp)).collect();
+                let holders = |key: &Key, stamp| {
+                    let has_it = |node: &NodeId| self.sound(*node).is_some_and(|store| holds(store, key, stamp));
+                    self.nodes.keys().copied().filter(has_it).collect()
+                };
+                watch.to_copy = due.map(|(key, stamp)| (key.clone(), stamp, holders(key, stamp))).collect();
             }
             Some(Stage::ReadBoth) => {
                 let mut found = Vec::new();
-                for (key, stamp) in std::mem::take(&mut watch.to_copy) {
+                for (key, stamp, holders) in std::mem::take(&mut watch.to_copy) {
                     let told = self.ledger.account(&key).and_then(|account| account.acknowledged.as_ref());
                     let Some(told) = told.filter(|told| !told.is_tombstone && !told.is_expired(self.now)) else {
                         continue;
                     };
-                    // Who is down, or has to get back what it lost, is believed what it confirmed.
+                    // Who is down, or has to get back what it lost, is believed what it confirmed, or was seen to have.
                     let has_it = |node: NodeId| {
                         let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
                         process.is_some_and(|process| holds(process.replica.store(), &key, stamp))
-                            || self.sound(node).is_none() && told.confirmed.contains(node)
+                            || self.sound(node).is_none() && (told.confirmed.contains(node) || holders.contains(&node))
                     };
                     found.extend(watch.moves.on_copied(epoch, key.token(), stamp, has_it));
                 }
