@@ -133,6 +133,13 @@ impl Contacts {
         self.as_mut_slice()[index].state = state;
     }
 
+    /// A new question for this contact: it may be behind for this one too.
+    #[inline]
+    pub(super) fn ask(&mut self, index: usize) {
+        let contact = &mut self.as_mut_slice()[index];
+        (contact.state, contact.taught) = (State::Due, false);
+    }
+
     /// The next errand, teaching first; counted as done. Without `first_sends` only who was asked before is asked.
     #[inline]
     pub(super) fn errand(&mut self, first_sends: bool) -> Option<Errand> {

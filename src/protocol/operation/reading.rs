@@ -148,7 +148,7 @@ impl Reading {
     #[inline]
     fn ask(&mut self, index: usize, value: bool) {
         self.votes[index].value = value;
-        self.contacts.set(index, State::Due);
+        self.contacts.ask(index);
     }
 
     /// Asks the silent again, and whoever was not asked. Returns whether there was anyone new to ask.

@@ -54,6 +54,21 @@ fn a_tombstone_is_a_version() {
 }
 
 #[test]
+fn who_is_behind_two_questions_is_taught_for_the_second_too() {
+    let mut get = get_by(read_plan(3, need(&[1, 2], 1), Some(need(&[2, 3], 1)), false));
+    get.repair_in_background();
+    assert_eq!(play(&mut get), ["get 1 e3", "version 2 e3", "wait"]);
+    assert_eq!(reply(&mut get, 1, behind(2)), ["teach 1", "wait"]);
+    assert_eq!(reply(&mut get, 2, version(10)), ["get 2 e3", "wait"]);
+    assert_eq!(reply(&mut get, 2, value(10)), ["found 10 by 2", "version 1 e3", "version 3 e3", "wait"]);
+    // Refused before the lesson has arrived.
+    assert_eq!(reply(&mut get, 1, behind(2)), ["teach 1", "wait"]);
+    assert_eq!(reply(&mut get, 1, fenced(3)), ["version 1 e3", "wait"]);
+    get.on_reply(n(1), version(10));
+    assert_eq!(reply(&mut get, 3, version(10)), ["drained"]);
+}
+
+#[test]
 fn no_more_are_asked_than_both_sets_need_and_a_common_node_counts_in_both() {
     let mut get = get_by(read_plan(1, need(&[1, 2, 3], 2), Some(need(&[4, 2, 3], 2)), true));
     assert_eq!(play(&mut get), ["get 1 e1", "version 2 e1", "version 4 e1", "wait"]);
