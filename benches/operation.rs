@@ -61,8 +61,8 @@ fn operations(criterion: &mut Criterion) {
         move |node: NodeId, request: &Request| {
             let held = if node == NodeId(stale) { &old } else { &new };
             Ok(match request {
-                Request::Get { .. } => Reply::Value { entry: Some(held.clone()) },
-                Request::Version { .. } => Reply::Version { stamp: Some(held.stamp) },
+                Request::Get { .. } => Reply::Value { entry: Some(held.clone()), floor: Stamp::ZERO },
+                Request::Version { .. } => Reply::Version { stamp: Some(held.stamp), floor: Stamp::ZERO },
                 _ => Reply::Stored { newer: None },
             })
         }

@@ -181,6 +181,7 @@ impl Replica {
             Request::Fence { topology } => self.fence(topology)?,
             Request::Page { epoch, ranges, after, values } => self.page(*epoch, ranges, after.as_ref(), *values)?,
             Request::Entries { epoch, keys } => self.entries(*epoch, keys)?,
+            Request::Drop { epoch, deleted } => self.drop_deleted(*epoch, deleted)?,
             Request::Absorb { epoch, floors, entries } => self.absorb(now, *epoch, floors, entries)?,
             Request::Confirm { epoch, versions } => self.confirm(*epoch, versions)?,
             Request::Sync { epoch, floors } => self.sync(*epoch, floors)?,
@@ -251,13 +252,15 @@ impl Replica {
     fn get(&self, epoch: Epoch, key: &Key) -> Result<(Reply, Durability), Refusal> {
         self.check_reader(epoch, key)?;
         let found = self.store.get(epoch, key).map_err(|refusal| self.refusal(epoch, refusal))?;
-        Ok((Reply::Value { entry: found.found }, found.staged.map_or(Durability::None, Durability::Policy)))
+        let reply = Reply::Value { entry: found.found, floor: found.floor };
+        Ok((reply, found.staged.map_or(Durability::None, Durability::Policy)))
     }
 
     fn version(&self, epoch: Epoch, key: &Key) -> Result<(Reply, Durability), Refusal> {
         self.check_reader(epoch, key)?;
         let found = self.store.version(epoch, key).map_err(|refusal| self.refusal(epoch, refusal))?;
-        Ok((Reply::Version { stamp: found.found }, found.staged.map_or(Durability::None, Durability::Policy)))
+        let reply = Reply::Version { stamp: found.found, floor: found.floor };
+        Ok((reply, found.staged.map_or(Durability::None, Durability::Policy)))
     }
 
     fn fence(&self, topology: &Arc<Topology>) -> Result<(Reply, Durability), Refusal> {

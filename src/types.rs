@@ -42,8 +42,8 @@ impl TokenRange {
     }
 }
 
-/// What a replica holds of some ranges: equal for equal sets of (key, stamp). Tombstones at or below the floor do not
-/// count, for replicas drop them at different times.
+/// What a replica holds of some ranges, with its floors there. Tombstones at or below the floor do not count, for
+/// replicas drop them at different times.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct RangeDigest {
     /// Keys held, as a value or as a tombstone.
@@ -52,14 +52,22 @@ pub struct RangeDigest {
     pub tombstones: u64,
     /// The sum of a hash of each version's key and stamp.
     pub sum: u64,
+    /// The floor's time, summed up over all tokens: of two replicas, who missed the raising of a floor has less.
+    pub floors: u128,
 }
 
 impl RangeDigest {
+    /// Whether both have the same versions, by all appearances.
+    pub fn holds_same(&self, other: &RangeDigest) -> bool {
+        (self.versions, self.sum) == (other.versions, other.sum)
+    }
+
     /// Counts what is held of other ranges.
     pub fn add(&mut self, other: RangeDigest) {
         self.versions += other.versions;
         self.tombstones += other.tombstones;
         self.sum = self.sum.wrapping_add(other.sum);
+        self.floors += other.floors;
     }
 }
 

@@ -230,6 +230,32 @@ fn a_wiped_node_is_refused_and_refilled_on_demand() {
     assert!(said.contains("from fewer replicas than a quorum needs"), "{said}");
 }
 
+/// A backup of one node's log, put back after a key was deleted for good.
+#[test]
+fn a_log_from_a_backup_does_not_bring_a_deleted_key_back() {
+    let folder = temporary();
+    let (code, ..) = on_directory(folder.path(), "put a 1; put b 2", &[]);
+    assert_eq!(code, Some(0));
+    let log = log_of(folder.path(), "node2");
+    let backup = fs::read(&log).expect("the log");
+    let (_, out, said) = on_directory(folder.path(), "del a; put c 3; run 1s; repair", &[]);
+    assert!(out.contains("1 tombstone may go"), "{out}{said}");
+    fs::write(&log, backup).expect("the backup");
+
+    let look = "check; get a --via node2 --consistency quorum; explain get a --via node2 --consistency quorum";
+    let (code, out, said) = on_directory(folder.path(), look, &[]);
+    assert_eq!(code, Some(0), "{out}{said}");
+    assert!(out.contains("(nil): what node2 has was deleted, by the floor of another replica that lacks it"), "{out}");
+    let (code, out, said) = on_directory(folder.path(), "repair; repair; metrics; check", &[]);
+    assert_eq!(code, Some(0), "{out}{said}");
+    assert!(out.starts_with("repaired 1 version\n"), "{out}");
+    assert!(out.contains("1 value dropped that other replicas know to be deleted\n"), "{out}");
+    assert!(out.contains("nothing to repair: the replicas are equal\n"), "{out}");
+    assert!(out.contains("1 value dropped that had been deleted\n"), "{out}");
+    let (_, out, _) = on_directory(folder.path(), "get a --via node2 --consistency one -q; repair", &[]);
+    assert!(out.starts_with("(nil)\nnothing to repair: the replicas are equal\n"), "{out}");
+}
+
 #[test]
 fn damage_behind_a_clean_exit_is_no_torn_tail() {
     let folder = temporary();

@@ -164,8 +164,8 @@ impl Body {
             Body::Request(Request::Put { entry, .. }) => Some(entry.stamp),
             Body::Request(Request::Fence { topology }) => Some(topology.record().cleared_before),
             Body::Answer(Ok(Reply::Stored { newer })) => *newer,
-            Body::Answer(Ok(Reply::Value { entry })) => entry.as_ref().map(|entry| entry.stamp),
-            Body::Answer(Ok(Reply::Version { stamp })) => *stamp,
+            Body::Answer(Ok(Reply::Value { entry, .. })) => entry.as_ref().map(|entry| entry.stamp),
+            Body::Answer(Ok(Reply::Version { stamp, .. })) => *stamp,
             Body::Answer(Err(Refusal::Stale { topology })) => Some(topology.record().cleared_before),
             Body::Answer(Err(Refusal::BelowFloor { floor })) => Some(*floor),
             _ => None,
@@ -203,6 +203,7 @@ fn request_name(request: &Request) -> &'static str {
         Request::Fence { .. } => "fence",
         Request::Page { .. } => "page",
         Request::Entries { .. } => "entries",
+        Request::Drop { .. } => "drop deleted",
         Request::Absorb { .. } => "absorb",
         Request::Confirm { .. } => "confirm",
         Request::Sync { .. } => "sync",
@@ -224,6 +225,7 @@ fn reply_name(reply: &Reply) -> &'static str {
         Reply::Versions { .. } => "versions",
         Reply::Absorbed { .. } => "absorbed",
         Reply::Missing { .. } => "missing keys",
+        Reply::Dropped { .. } => "dropped",
         Reply::Digests { .. } => "digests",
         Reply::Done => "done",
     }
@@ -289,25 +291,31 @@ fn request_digest(request: &Request) -> u64 {
         }
         Request::Entries { epoch, keys } => keys.iter().fold(Digest(epoch.0), Digest::key).0,
         Request::Absorb { epoch, floors, entries } => digest_entries(digest_floors(epoch.0, floors), entries),
-        Request::Confirm { epoch, versions } => digest_versions(epoch.0, versions),
+        Request::Confirm { epoch, versions } | Request::Drop { epoch, deleted: versions } => {
+            digest_versions(epoch.0, versions)
+        }
         Request::Discard { epoch, ranges } => Digest(epoch.0).ranges(ranges).0,
     }
 }
 
 fn reply_digest(reply: &Reply) -> u64 {
     match reply {
-        Reply::Stored { newer: stamp } | Reply::Version { stamp } => stamp.iter().fold(Digest(0), Digest::stamp).0,
-        Reply::Value { entry } => entry.iter().fold(Digest(0), Digest::entry).0,
+        Reply::Stored { newer: stamp } => stamp.iter().fold(Digest(0), Digest::stamp).0,
+        Reply::Version { stamp, floor } => stamp.iter().fold(Digest(0).stamp(floor), Digest::stamp).0,
+        Reply::Value { entry, floor } => entry.iter().fold(Digest(0).stamp(floor), Digest::entry).0,
         Reply::Fenced { epoch, .. } => epoch.0,
         Reply::Page { entries, more, floors } => digest_entries(digest_floors(u64::from(*more), floors), entries),
         Reply::Versions { versions, more } => digest_versions(u64::from(*more), versions),
         Reply::Absorbed { arrived, fresh, bytes, fresh_bytes, applied } => {
             Digest(*arrived).number(*fresh).number(*bytes).number(*fresh_bytes).number(*applied).0
         }
-        Reply::Missing { keys } => keys.iter().fold(Digest(0), Digest::key).0,
+        Reply::Missing { keys, deleted } => digest_versions(keys.iter().fold(Digest(0), Digest::key).0, deleted),
+        Reply::Dropped { dropped } => *dropped,
         Reply::Digests { digests } => {
-            let each =
-                |digest: Digest, of: &RangeDigest| digest.number(of.versions).number(of.tombstones).number(of.sum);
+            let each = |digest: Digest, of: &RangeDigest| {
+                let floors = Digest(0).bytes(&of.floors.to_le_bytes()).0;
+                digest.number(of.versions).number(of.tombstones).number(of.sum).number(floors)
+            };
             digests.iter().fold(Digest(0), each).0
         }
         Reply::Done => 0,

@@ -340,7 +340,10 @@ impl Cluster {
         for id in self.nodes.keys() {
             self.each_version(*id, &mut |key, entry| {
                 let wanted = self.topology.replicas(key.token()).as_slice();
-                ledger.found(&key, &entry, *id, wanted);
+                let process = |id: &NodeId| self.nodes.get(id).and_then(|node| node.process.as_ref());
+                let mut replicas = wanted.iter().filter_map(process);
+                let is_deleted = replicas.any(|process| process.replica.knows_deleted(&key, entry.stamp).is_some());
+                ledger.found(&key, &entry, *id, wanted, is_deleted);
             })?;
         }
         self.ledger = ledger;

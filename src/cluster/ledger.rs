@@ -172,10 +172,14 @@ impl Ledger {
         }
     }
 
-    /// Recovery found this version at `node`, one of the key's `wanted` replicas.
-    pub(super) fn found(&mut self, key: &Key, entry: &Entry, node: NodeId, wanted: &[NodeId]) {
+    /// Recovery found this version at `node`, one of the key's `wanted` replicas. Where another knows it to be deleted
+    /// nobody is owed it.
+    pub(super) fn found(&mut self, key: &Key, entry: &Entry, node: NodeId, wanted: &[NodeId], is_deleted: bool) {
         self.is_recovered = true;
         self.wrote(key, entry);
+        if is_deleted {
+            return;
+        }
         self.acknowledged(key, Acknowledged::new(entry, NodeList::NONE, wanted.iter().copied().collect()));
         self.confirmed(key, entry.stamp, node);
     }

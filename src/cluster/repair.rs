@@ -51,6 +51,7 @@ impl RepairCounts {
         self.versions_streamed += versions(moved);
         self.bytes_streamed += moved.pairs.values().map(|pair| pair.bytes).sum::<u64>();
         self.tombstones_collectable += moved.compared.tombstones;
+        self.values_dropped += moved.compared.dropped;
     }
 }
 

@@ -311,6 +311,8 @@ pub struct RepairCounts {
     pub bytes_streamed: u64,
     /// Tombstones that replicas may drop since.
     pub tombstones_collectable: u64,
+    /// Values that replicas have dropped since the others know them to be deleted.
+    pub values_dropped: u64,
 }
 
 /// A node whose power failed.

@@ -86,16 +86,34 @@ impl Replica {
     }
 
     pub(super) fn confirm(&self, epoch: Epoch, versions: &[(Key, Stamp)]) -> Result<(Reply, Durability), Refusal> {
-        let mut keys = Vec::new();
+        let (mut keys, mut deleted) = (Vec::new(), Vec::new());
         let mut durability = Durability::None;
         for (key, stamp) in versions {
             let lacks = self.store.lacks(epoch, key, *stamp).map_err(|refusal| self.refusal(epoch, refusal))?;
             durability = durability.max(lacks.staged.map_or(Durability::None, Durability::Policy));
             if lacks.found {
                 keys.push(key.clone());
+            } else if let Some(floor) = self.knows_deleted(key, *stamp) {
+                deleted.push((key.clone(), floor));
             }
         }
-        Ok((Reply::Missing { keys }, durability))
+        Ok((Reply::Missing { keys, deleted }, durability))
+    }
+
+    /// The floor that says that this version of `key` was deleted, if there is one, and the data is sound.
+    pub fn knows_deleted(&self, key: &Key, stamp: Stamp) -> Option<Stamp> {
+        let found = self.store.version(self.store.epoch(), key).ok().filter(|_| !self.is_recovering())?;
+        Some(found.floor).filter(|floor| stamp <= *floor)
+    }
+
+    pub(super) fn drop_deleted(&self, epoch: Epoch, deleted: &[(Key, Stamp)]) -> Result<(Reply, Durability), Refusal> {
+        self.check_epoch(epoch)?;
+        let mut dropped = 0;
+        for (key, floor) in deleted {
+            let is_dropped = self.store.drop_deleted(epoch, key, *floor);
+            dropped += u64::from(is_dropped.map_err(|refusal| self.refusal(epoch, refusal))?.is_some());
+        }
+        Ok((Reply::Dropped { dropped }, Durability::Synced))
     }
 
     pub(super) fn restored(&self, epoch: Epoch) -> Result<(Reply, Durability), Refusal> {

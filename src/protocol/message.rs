@@ -67,6 +67,14 @@ pub enum Request {
         /// At most a page of keys.
         keys: Vec<Key>,
     },
+    /// From the leader to a replica that was not there when they were deleted: drop the values of these keys at or below
+    /// these floors, which another, sound replica has. Lost: sent again.
+    Drop {
+        /// The leader's epoch, exactly.
+        epoch: Epoch,
+        /// At most a page of keys.
+        deleted: Vec<(Key, Stamp)>,
+    },
     /// From the leader to a replica that gains or lacks them: merge these versions. Lost: sent again; merging twice is
     /// harmless.
     Absorb {
@@ -167,11 +175,15 @@ pub enum Reply {
     Value {
         /// The newest version held.
         entry: Option<Entry>,
+        /// Where none is held, the range's floor: what any replica has at or below it was deleted.
+        floor: Stamp,
     },
     /// To `Version`.
     Version {
         /// The stamp of the newest version held.
         stamp: Option<Stamp>,
+        /// As in `Value`.
+        floor: Stamp,
     },
     /// To `Fence`: durably at this epoch (or already at a newer one).
     Fenced {
@@ -209,10 +221,18 @@ pub enum Reply {
         /// Versions of the page, tombstones too, that were news to the replica.
         applied: u64,
     },
-    /// To `Confirm`: the keys that are missing or older here.
+    /// To `Confirm`.
     Missing {
-        /// In the order asked.
+        /// The keys that are missing or older here, in the order asked.
         keys: Vec<Key>,
+        /// Those that are not held because they were deleted for good, with the floor that says so. A recovering replica
+        /// names none.
+        deleted: Vec<(Key, Stamp)>,
+    },
+    /// To `Drop`.
+    Dropped {
+        /// Values that were still held.
+        dropped: u64,
     },
     /// To `Digest`. What is counted has been committed.
     Digests {

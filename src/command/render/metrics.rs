@@ -36,6 +36,9 @@ pub(super) fn metrics(page: &mut Page, metrics: &MetricsReport, look: Look) {
             bytes(repairs.bytes_streamed),
             counted(repairs.tombstones_collectable, "tombstone"),
         ));
+        if repairs.values_dropped > 0 {
+            page.line(&format!("{} dropped that had been deleted", counted(repairs.values_dropped, "value")));
+        }
     }
     page.line(&hints(&metrics.hints));
     losses(page, "clock skew", &metrics.lost_to_skew, hidden);

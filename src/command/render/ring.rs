@@ -55,7 +55,9 @@ fn traffic(node: &PlannedTraffic) -> String {
 
 pub(super) fn repaired(page: &mut Page, report: &RepairReport) {
     let repaired: u64 = report.pairs.iter().map(|pair| pair.keys).sum();
+    let Compared { groups, digests, tombstones, dropped } = report.compared;
     match repaired {
+        0 if dropped > 0 => page.lead("the replicas are equal again"),
         0 if report.left_out.is_empty() => page.lead("nothing to repair: the replicas are equal"),
         0 => page.lead("nothing to repair among those that were compared"),
         _ => page.lead(&format!("repaired {}", counted(repaired, "version"))),
@@ -64,7 +66,9 @@ pub(super) fn repaired(page: &mut Page, report: &RepairReport) {
     if !report.left_out.is_empty() {
         page.line(&format!("without {}: did not answer, or cannot write", report.left_out.join(" ")));
     }
-    let Compared { groups, digests, tombstones } = report.compared;
+    if dropped > 0 {
+        page.line(&format!("{} dropped that other replicas know to be deleted", counted(dropped, "value")));
+    }
     let collectable = match tombstones {
         0 => String::new(),
         _ => format!("; {} may go", counted(tombstones, "tombstone")),

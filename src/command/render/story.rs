@@ -174,7 +174,12 @@ fn outcome(page: &mut Page, story: &Explanation) {
                     page.line(&format!("the newest version wins: {version}, {}", escape::shown(value)));
                 }
                 (None, Some(version)) => page.line(&format!("the newest version wins: {version}, deleted or expired")),
-                (_, None) => page.line("none of them has a version: (nil)"),
+                (_, None) => match deleted_at(story) {
+                    Some(node) => page.line(&format!(
+                        "(nil): what {node} has was deleted, by the floor of another replica that lacks it"
+                    )),
+                    None => page.line("none of them has a version: (nil)"),
+                },
             }
             if !report.repaired.is_empty() {
                 page.line(&format!("written back before the answer to: {}", report.repaired.join(" ")));
@@ -182,6 +187,16 @@ fn outcome(page: &mut Page, story: &Explanation) {
         }
         Err(error) => page.error(&error.to_string()),
     }
+}
+
+/// Who had told of a version when the answer was that there is none.
+fn deleted_at(story: &Explanation) -> Option<&str> {
+    let answered = story.started.plus(story.took);
+    let tells = |message: &&Message| {
+        matches!(message.what, "value" | "version") && message.version.is_some() && message.to == story.coordinator
+    };
+    let in_time = |message: &&Message| matches!(message.end, MessageEnd::Arrived(at) if at <= answered);
+    story.messages.iter().filter(tells).find(in_time).map(|message| message.from.as_str())
 }
 
 /// Whether any two sets of so many replicas share one: of a single replica there is nothing to say.

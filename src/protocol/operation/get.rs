@@ -250,13 +250,13 @@ impl Get {
     #[inline]
     pub(super) fn on_reply(&mut self, from: NodeId, answer: Result<Reply, Refusal>) {
         match answer {
-            Ok(Reply::Value { entry }) => {
+            Ok(Reply::Value { entry, floor }) => {
                 let version = entry.as_ref().map(|entry| entry.stamp);
-                self.reading.on_value(from, entry);
+                self.reading.on_value(from, entry, floor);
                 self.on_late_version(from, version);
             }
-            Ok(Reply::Version { stamp }) => {
-                self.reading.on_version(from, stamp, false);
+            Ok(Reply::Version { stamp, floor }) => {
+                self.reading.on_version(from, stamp, floor, false);
                 self.on_late_version(from, stamp);
             }
             Ok(Reply::Stored { newer }) => {

@@ -26,10 +26,6 @@
 //! behind) leaves the put indeterminate. One case is left: a network that repeats a put may deliver one copy, then
 //! the replica's epoch is raised or its tombstone collected, then the other copy is refused; if the first answer is
 //! lost, and all other replicas refuse too, the put is called failed, or stamped anew, although it was applied.
-//!
-//! Replies to reads carry no floor. A version that was deleted, and its tombstone collected between two answers to one
-//! read, is recognised only when its write-back is refused; where none is needed, or the key was written since, that
-//! read may still find it.
 
 mod contacts;
 mod get;

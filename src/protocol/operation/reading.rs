@@ -23,6 +23,8 @@ pub(super) struct Reading {
     /// By the index of the contact.
     votes: [Vote; MOST_NODES],
     tally: Tally,
+    /// The highest floor of a replica that holds no version: what others have at or below it counts as absent.
+    gone: Stamp,
     /// Who is believed dead: asked last.
     absent: NodeList,
     /// Whether any replica has answered with its value.
@@ -62,6 +64,7 @@ impl Reading {
             best: None,
             votes: [Vote::NONE; MOST_NODES],
             tally: Tally::joint(&plan.current, plan.next.as_ref()),
+            gone: Stamp::ZERO,
             absent,
             value_met: false,
             request: Request::Get { epoch: plan.epoch, key: key.clone() },
@@ -172,13 +175,18 @@ impl Reading {
     /// The newest version among the answers.
     #[inline]
     pub(super) fn newest(&self) -> Option<Stamp> {
-        self.cast().filter_map(|(_, vote)| vote.version()).max()
+        self.cast().filter_map(|(_, vote)| self.version_of(vote)).max()
+    }
+
+    /// What a replica has, unless it was deleted for good.
+    fn version_of(&self, vote: &Vote) -> Option<Stamp> {
+        vote.version().filter(|version| *version > self.gone)
     }
 
     /// Each node that answered, with the newest version it holds.
     #[inline]
     pub(super) fn versions(&self) -> impl Iterator<Item = (NodeId, Option<Stamp>)> {
-        self.cast().map(|(index, vote)| (self.contacts.as_slice()[index].node, vote.version()))
+        self.cast().map(|(index, vote)| (self.contacts.as_slice()[index].node, self.version_of(vote)))
     }
 
     /// Sees to it that some replica that holds `newest` is being asked for its value.
@@ -210,7 +218,7 @@ impl Reading {
     }
 
     /// `from` answered with its value.
-    pub(super) fn on_value(&mut self, from: NodeId, entry: Option<Entry>) {
+    pub(super) fn on_value(&mut self, from: NodeId, entry: Option<Entry>, floor: Stamp) {
         if self.contacts.find_asked(from).is_none() {
             return;
         }
@@ -221,13 +229,18 @@ impl Reading {
             self.best = Some(entry);
         }
         self.value_met = true;
-        self.on_version(from, stamp, true);
+        self.on_version(from, stamp, floor, true);
     }
 
     /// `from` answered with its version, by itself or with the value.
     #[inline]
-    pub(super) fn on_version(&mut self, from: NodeId, version: Option<Stamp>, with_value: bool) {
+    pub(super) fn on_version(&mut self, from: NodeId, version: Option<Stamp>, floor: Stamp, with_value: bool) {
         let Some(index) = self.contacts.find_asked(from) else { return };
+        if version.is_none() {
+            self.gone = self.gone.max(floor);
+        }
+        let gone = self.gone;
+        self.best.take_if(|best| best.stamp <= gone);
         let vote = &mut self.votes[index];
         // Asked for the value of a version it no longer holds, a replica is believed: this reply too was made after
         // the get began. Otherwise an older reply is a late one.
@@ -301,6 +314,7 @@ impl Reading {
         self.plan = plan;
         if !keep {
             self.best = None;
+            self.gone = Stamp::ZERO;
             self.value_met = false;
         }
         for (before, vote) in old.as_slice().iter().zip(votes).filter(|_| keep) {

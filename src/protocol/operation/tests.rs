@@ -62,11 +62,16 @@ fn fenced(epoch: u64) -> Result<Reply, Refusal> {
 }
 
 fn value(time: u64) -> Result<Reply, Refusal> {
-    Ok(Reply::Value { entry: (time > 0).then(|| entry(time)) })
+    Ok(Reply::Value { entry: (time > 0).then(|| entry(time)), floor: Stamp::ZERO })
 }
 
 fn version(time: u64) -> Result<Reply, Refusal> {
-    Ok(Reply::Version { stamp: (time > 0).then(|| stamp(time)) })
+    Ok(Reply::Version { stamp: (time > 0).then(|| stamp(time)), floor: Stamp::ZERO })
+}
+
+/// Nothing is held, and whatever was at or below the floor was deleted.
+fn nothing_above(floor: u64) -> Result<Reply, Refusal> {
+    Ok(Reply::Version { stamp: None, floor: stamp(floor) })
 }
 
 fn stale(epoch: u64) -> Result<Reply, Refusal> {

@@ -134,15 +134,21 @@ impl Comparison {
         questions
     }
 
-    /// Decides which groups get a floor: those with tombstones.
+    /// Decides which groups get a floor: those with tombstones, and those where an owner missed the raising of one.
     fn choose_floored(&mut self) {
         for (index, group) in self.groups.iter_mut().enumerate().filter(|_| self.takes_floors) {
-            let parts = || self.parts.values().filter(|part| part.group == index);
-            let of_owner = |owner| -> u64 {
-                parts().filter_map(|part| part.digests.get(owner)).map(|digest| digest.tombstones).sum()
+            let of_owner = |owner| {
+                let parts = self.parts.values().filter(|part| part.group == index);
+                let digests = parts.filter_map(|part| part.digests.get(owner));
+                digests.fold(RangeDigest::default(), |mut sum, digest| {
+                    sum.add(*digest);
+                    sum
+                })
             };
-            group.tombstones = group.owners.iter().map(of_owner).max().unwrap_or(0);
-            group.is_floored = group.tombstones > 0;
+            let digests: Vec<RangeDigest> = group.owners.iter().map(of_owner).collect();
+            group.tombstones = digests.iter().map(|digest| digest.tombstones).max().unwrap_or(0);
+            let differ = digests.windows(2).any(|pair| pair[0].floors != pair[1].floors);
+            group.is_floored = group.tombstones > 0 || differ;
         }
         self.is_promised = true;
     }
@@ -167,7 +173,7 @@ impl Comparison {
         for (_, part) in mem::take(&mut self.parts) {
             let owners = self.groups[part.group].owners.iter();
             let digests: Vec<RangeDigest> = owners.filter_map(|owner| part.digests.get(owner)).copied().collect();
-            if digests.windows(2).all(|pair| pair[0] == pair[1]) {
+            if digests.windows(2).all(|pair| pair[0].holds_same(&pair[1])) {
                 continue;
             }
             // An owner that has nothing lacks all there is: where that is need not be found out.

@@ -138,6 +138,8 @@ pub struct Compared {
     pub digests: u64,
     /// Tombstones that every owner has for good now, so that each may drop them.
     pub tombstones: u64,
+    /// Values that were deleted while their replica was not there, and that it has dropped now.
+    pub dropped: u64,
 }
 
 /// What one donor gave one receiver.

@@ -211,6 +211,9 @@ impl RingChange {
     pub(super) fn on_stream_reply(&mut self, index: usize, request: &Request, reply: Reply) {
         let epoch = self.topology.epoch();
         let Some(stream) = self.streams.all.get_mut(index) else { return };
+        if let Reply::Dropped { dropped } = reply {
+            self.moved.compared.dropped += dropped;
+        }
         let mut arrived = PairMoved::default();
         let next = stream.on_reply(epoch, request, reply, &mut arrived);
         if arrived != PairMoved::default() {

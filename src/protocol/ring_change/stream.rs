@@ -1,6 +1,7 @@
 //! One donor handing ranges to one receiver, page by page: a copy sends every version, a push or a repair only those the
 //! receiver cannot confirm. One request is under way at a time, and any of them can be sent again.
 
+use std::mem;
 use std::sync::Arc;
 
 use super::PairMoved;
@@ -30,6 +31,8 @@ pub(super) struct Stream {
     /// The last key of the page that is on its way; the cursor of the next page once that has arrived.
     last: Option<Key>,
     more: bool,
+    /// Keys of the page that the receiver lacks.
+    missing: Vec<Key>,
     /// What came with the first page of values.
     floors: Vec<RangeFloor>,
 }
@@ -47,7 +50,16 @@ pub(super) enum Next {
 
 impl Stream {
     pub(super) fn new(kind: Kind, donor: NodeId, receiver: NodeId, ranges: Vec<TokenRange>) -> Stream {
-        Stream { kind, donor, receiver, ranges: ranges.into(), last: None, more: true, floors: Vec::new() }
+        Stream {
+            kind,
+            donor,
+            receiver,
+            ranges: ranges.into(),
+            last: None,
+            more: true,
+            missing: Vec::new(),
+            floors: Vec::new(),
+        }
     }
 
     /// The request for the page after the last.
@@ -77,10 +89,15 @@ impl Stream {
                 }
                 Next::Send(self.receiver, Request::Confirm { epoch, versions })
             }
-            (Request::Confirm { .. }, Reply::Missing { keys }) if keys.is_empty() => self.next_page(epoch),
-            (Request::Confirm { .. }, Reply::Missing { keys }) => {
-                Next::Send(self.donor, Request::Entries { epoch, keys })
+            (Request::Confirm { .. }, Reply::Missing { keys, deleted }) => {
+                self.missing = keys;
+                match self.kind {
+                    // The donor was not there when they were deleted.
+                    Kind::Repair if !deleted.is_empty() => Next::Send(self.donor, Request::Drop { epoch, deleted }),
+                    _ => self.fetch_missing(epoch),
+                }
             }
+            (Request::Drop { .. }, Reply::Dropped { .. }) => self.fetch_missing(epoch),
             (Request::Entries { .. }, Reply::Page { entries, .. }) => self.absorb(epoch, Vec::new(), entries),
             (Request::Absorb { .. }, Reply::Absorbed { arrived, fresh, bytes, fresh_bytes, applied }) => {
                 let (keys, bytes) = match self.kind {
@@ -93,6 +110,13 @@ impl Stream {
                 self.next_page(epoch)
             }
             _ => Next::Nonsense,
+        }
+    }
+
+    fn fetch_missing(&mut self, epoch: Epoch) -> Next {
+        match mem::take(&mut self.missing) {
+            keys if keys.is_empty() => self.next_page(epoch),
+            keys => Next::Send(self.donor, Request::Entries { epoch, keys }),
         }
     }
 

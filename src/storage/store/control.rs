@@ -184,6 +184,23 @@ impl Store {
     /// Drops what is held of `ranges` (takes the shards' locks one by one), and their floors. To be synced before
     /// answering.
     pub fn discard(&self, epoch: Epoch, ranges: &[TokenRange]) -> Result<LogPosition, StoreRefusal> {
+        self.discard_upto(epoch, ranges, Stamp::MAX)
+    }
+
+    /// Drops the value of `key` at or below `floor`: a replica with that floor there lacks it, so it was deleted. The floor
+    /// stays at the key's token for good. Tombstones go with the range's own floor. `None` if there was
+    /// no such value; otherwise to be synced before answering.
+    pub fn drop_deleted(&self, epoch: Epoch, key: &Key, floor: Stamp) -> Result<Option<LogPosition>, StoreRefusal> {
+        let range = TokenRange { first: key.token(), last: key.token() };
+        let is_deleted = |slot: Slot| !slot.tombstone && slot.stamp <= floor;
+        let holds_deleted = self.table.lock(key.token()).held(key).is_some_and(is_deleted);
+        if !holds_deleted {
+            return Ok(None);
+        }
+        self.discard_upto(epoch, &[range], floor).map(Some)
+    }
+
+    fn discard_upto(&self, epoch: Epoch, ranges: &[TokenRange], upto: Stamp) -> Result<LogPosition, StoreRefusal> {
         let mut control = self.control();
         match self.epoch() {
             own if own == epoch => {}
@@ -193,15 +210,15 @@ impl Store {
         for parts in parts.chunk_by(|one, other| one.0 == other.0) {
             let mut shard = self.table.lock_shard(parts[0].0);
             let ranges: Vec<_> =
-                parts.iter().map(|(_, part)| *part).filter(|part| shard.would_discard(*part, Stamp::MAX)).collect();
+                parts.iter().map(|(_, part)| *part).filter(|part| shard.would_discard(*part, upto)).collect();
             if ranges.is_empty() {
                 continue;
             }
             // A record for each shard, under its lock: one record for all would lie in the log before puts that the
             // shards visited later still took and dropped again, and a replay would keep those.
-            self.note(&mut control, epoch, Body::Discard { ranges: ranges.clone(), upto: Stamp::MAX })?;
+            self.note(&mut control, epoch, Body::Discard { ranges: ranges.clone(), upto })?;
             for range in ranges {
-                self.forget(shard.discard(range, Stamp::MAX));
+                self.forget(shard.discard(range, upto));
             }
         }
         Ok(control.position)

@@ -79,6 +79,8 @@ pub struct Found<T> {
     pub found: T,
     /// To be committed before answering.
     pub staged: Option<LogPosition>,
+    /// Where nothing was found: what any replica has at or below this was deleted.
+    pub floor: Stamp,
 }
 
 /// What a put did.
@@ -241,7 +243,7 @@ impl Store {
         shard.reads += 1;
         let Some(slot) = shard.held(key) else {
             self.cache.count_miss(key);
-            return Ok(Found { found: None, staged: None });
+            return Ok(Found { found: None, staged: None, floor: shard.floor(key.token()) });
         };
         let staged = self.staged(slot.at);
         let value = if slot.tombstone {
@@ -250,7 +252,7 @@ impl Store {
         } else {
             Some(self.value(&mut shard, key, slot)?)
         };
-        Ok(Found { found: Some(slot.entry(value)), staged })
+        Ok(Found { found: Some(slot.entry(value)), staged, floor: Stamp::ZERO })
     }
 
     /// Has the processor fetch what a read of `key` will need first, while it does something else.
@@ -262,8 +264,9 @@ impl Store {
 
     /// The newest version's stamp, from the table.
     pub fn version(&self, epoch: Epoch, key: &Key) -> Result<Found<Option<Stamp>>, StoreRefusal> {
-        let slot = self.admit(epoch, key)?.held(key);
-        Ok(Found { found: slot.map(|slot| slot.stamp), staged: slot.and_then(|slot| self.staged(slot.at)) })
+        let shard = self.admit(epoch, key)?;
+        let slot = shard.held(key);
+        Ok(self.found(&shard, key, slot, slot.map(|slot| slot.stamp)))
     }
 
     /// Whether `stamp` of `key` would be news, from a replica that holds it.
@@ -271,7 +274,12 @@ impl Store {
         let shard = self.admit(epoch, key)?;
         let slot = shard.held(key);
         let lacks = slot.map_or(shard.floor(key.token()) < stamp, |slot| slot.stamp < stamp);
-        Ok(Found { found: lacks, staged: slot.and_then(|slot| self.staged(slot.at)) })
+        Ok(self.found(&shard, key, slot, lacks))
+    }
+
+    fn found<T>(&self, shard: &Shard, key: &Key, slot: Option<Slot>, found: T) -> Found<T> {
+        let floor = if slot.is_some() { Stamp::ZERO } else { shard.floor(key.token()) };
+        Found { found, staged: slot.and_then(|slot| self.staged(slot.at)), floor }
     }
 
     /// The stamps of keys in `ranges` (ascending, disjoint) after `after`, in (token, key) order, at most `limit`;

@@ -18,12 +18,14 @@ impl Table {
             let bounds = self.bounds(index);
             let start = ranges.partition_point(|(range, _)| range.last < bounds.first);
             let end = ranges.partition_point(|(range, _)| range.first <= bounds.last);
-            match ranges.get(start..end).unwrap_or_default() {
-                [] => {}
-                [(range, group)] if clip(*range, bounds) == Some(bounds) => {
-                    digests[*group].add(self.lock_shard(index).digest());
-                }
-                ranges => self.lock_shard(index).add_digests(ranges, &mut digests),
+            let Some(ranges @ [first, ..]) = ranges.get(start..end) else { continue };
+            let shard = self.lock_shard(index);
+            match clip(first.0, bounds) == Some(bounds) {
+                true => digests[first.1].add(shard.digest()),
+                false => shard.add_digests(ranges, &mut digests),
+            }
+            for (part, group) in ranges.iter().filter_map(|(range, group)| Some((clip(*range, bounds)?, group))) {
+                digests[*group].floors += shard.floors.area(part);
             }
         }
         digests
@@ -31,12 +33,13 @@ impl Table {
 }
 
 impl Shard {
-    /// What the whole shard holds.
+    /// What the whole shard holds, without its floors.
     pub(in crate::storage) fn digest(&self) -> RangeDigest {
         RangeDigest {
             versions: self.slots.len() as u64 - self.droppable,
             tombstones: self.tombstones - self.droppable,
             sum: self.sum,
+            floors: 0,
         }
     }
 
@@ -48,7 +51,8 @@ impl Shard {
             let group = range.filter(|(range, _)| range.contains(key.token()) && !self.is_droppable(key, &slot));
             if let Some((_, group)) = group {
                 let sum = digest_of(key, slot.stamp);
-                digests[*group].add(RangeDigest { versions: 1, tombstones: u64::from(slot.tombstone), sum });
+                let tombstones = u64::from(slot.tombstone);
+                digests[*group].add(RangeDigest { versions: 1, tombstones, sum, floors: 0 });
             }
         }
     }

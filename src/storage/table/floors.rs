@@ -52,6 +52,12 @@ impl Floors {
         pieces
     }
 
+    /// The floor's time, summed up over the tokens of `range`.
+    pub(in crate::storage) fn area(&self, range: TokenRange) -> u128 {
+        let raised = self.raised.iter().filter_map(|(raised, floor)| Some((clip(*raised, range)?, floor)));
+        raised.map(|(part, floor)| (u128::from(part.last.0 - part.first.0) + 1) * u128::from(floor.time.0)).sum()
+    }
+
     fn change(&mut self, range: TokenRange, change: impl Fn(Stamp) -> Stamp) {
         let changed = |(piece, floor): (TokenRange, Stamp)| {
             (piece, if range.contains(piece.first) { change(floor) } else { floor })

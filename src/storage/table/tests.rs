@@ -92,6 +92,16 @@ impl Naive {
         cleared.fold(Stamp::ZERO, |floor, (_, upto)| floor.max(*upto))
     }
 
+    /// The floor's time summed up over `range`, between all tokens where it may change.
+    fn area(&self, range: TokenRange) -> u128 {
+        let ends = self.floors.iter().flat_map(|(range, _)| [u128::from(range.first.0), u128::from(range.last.0) + 1]);
+        let (first, end) = (u128::from(range.first.0), u128::from(range.last.0) + 1);
+        let mut cuts: Vec<u128> = ends.filter(|cut| (first..end).contains(cut)).chain([first, end]).collect();
+        cuts.sort_unstable();
+        let of_piece = |pair: &[u128]| (pair[1] - pair[0]) * u128::from(self.raised(Token(pair[0] as u64)).time.0);
+        cuts.windows(2).map(of_piece).sum()
+    }
+
     fn take(&mut self, range: TokenRange, upto: Stamp) -> Vec<Key> {
         self.slots
             .extract_if(.., |key, slot| range.contains(key.token()) && slot.stamp <= upto)
@@ -199,9 +209,10 @@ proptest! {
             for (key, slot) in naive.slots.iter().filter(is_lasting) {
                 if ranges.iter().any(|range| range.contains(key.token())) {
                     let sum = digest_of(key, slot.stamp);
-                    digest.add(RangeDigest { versions: 1, tombstones: u64::from(slot.tombstone), sum });
+                    digest.add(RangeDigest { versions: 1, tombstones: u64::from(slot.tombstone), sum, floors: 0 });
                 }
             }
+            digest.floors = ranges.iter().map(|range| naive.area(*range)).sum();
             digest
         };
         prop_assert_eq!(table.digests(&[[one]]), [sum(&[one])]);

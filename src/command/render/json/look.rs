@@ -44,6 +44,7 @@ pub(super) fn repaired(object: Object, report: &RepairReport) -> Object {
         .with("groups", report.compared.groups)
         .with("digests", report.compared.digests)
         .with("tombstones_collectable", report.compared.tombstones)
+        .with("dropped", report.compared.dropped)
         .time("virtual_us", report.took)
 }
 
@@ -163,6 +164,7 @@ pub(super) fn metrics(object: Object, metrics: &MetricsReport) -> Object {
         .with("versions_streamed", metrics.repairs.versions_streamed)
         .with("bytes_streamed", metrics.repairs.bytes_streamed)
         .with("tombstones_collectable", metrics.repairs.tombstones_collectable)
+        .with("values_dropped", metrics.repairs.values_dropped)
         .object("hints", hints(&metrics.hints))
         .with("lost_to_skew", metrics.lost_to_skew.count)
         .list("skewed", &metrics.lost_to_skew.newest, lost_write)

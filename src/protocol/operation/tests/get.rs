@@ -48,7 +48,7 @@ fn a_tombstone_is_a_version() {
     let mut get = get_by(read_plan(1, need(&[1], 1), None, true));
     play(&mut get);
     let tombstone = Entry { value: None, ..entry(10) };
-    get.on_reply(n(1), Ok(Reply::Value { entry: Some(tombstone.clone()) }));
+    get.on_reply(n(1), Ok(Reply::Value { entry: Some(tombstone.clone()), floor: Stamp::ZERO }));
     let Step::Answer(Outcome::Found { entry, .. }) = get.poll() else { panic!("not found") };
     assert_eq!(entry, Some(tombstone));
 }
@@ -66,6 +66,33 @@ fn who_is_behind_two_questions_is_taught_for_the_second_too() {
     assert_eq!(reply(&mut get, 1, fenced(3)), ["version 1 e3", "wait"]);
     get.on_reply(n(1), version(10));
     assert_eq!(reply(&mut get, 3, version(10)), ["drained"]);
+}
+
+#[test]
+fn what_another_replica_knows_to_be_deleted_counts_as_absent() {
+    let mut get = get_sent();
+    get.on_reply(n(1), value(10));
+    assert_eq!(reply(&mut get, 2, nothing_above(10)), ["found nothing by 1,2", "drained"]);
+    let mut get = get_sent();
+    get.on_reply(n(2), nothing_above(10));
+    assert_eq!(reply(&mut get, 1, value(10)), ["found nothing by 2,1", "drained"], "in any order");
+}
+
+#[test]
+fn what_is_above_a_floor_is_repaired_as_ever() {
+    let mut get = get_sent();
+    get.on_reply(n(1), value(11));
+    assert_eq!(reply(&mut get, 2, nothing_above(10)), ["put 2 11 e1", "put 3 11 e1", "wait"]);
+}
+
+#[test]
+fn the_newest_is_what_is_left_above_the_floor() {
+    let mut get = get_by(read_plan(1, need(&[1, 2, 3], 3), None, true));
+    play(&mut get);
+    get.on_reply(n(1), value(10));
+    get.on_reply(n(2), version(12));
+    assert_eq!(reply(&mut get, 3, nothing_above(11)), ["get 2 e1", "wait"], "node 1 holds no version any more");
+    assert_eq!(reply(&mut get, 2, value(12)), ["put 1 12 e1", "put 3 12 e1", "wait"]);
 }
 
 #[test]

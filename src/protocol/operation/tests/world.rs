@@ -541,8 +541,8 @@ impl World {
             Request::Put { entry, .. } => self.take(node, entry),
             _ if replica.mode == Mode::Recovering => Err(Refusal::Recovering),
             _ if replica.mode == Mode::Stopped => Err(Refusal::Stopped),
-            Request::Get { .. } => Ok(Reply::Value { entry: replica.entry.clone() }),
-            _ => Ok(Reply::Version { stamp: replica.entry.as_ref().map(|entry| entry.stamp) }),
+            Request::Get { .. } => Ok(Reply::Value { entry: replica.entry.clone(), floor: replica.floor }),
+            _ => Ok(Reply::Version { stamp: replica.entry.as_ref().map(|entry| entry.stamp), floor: replica.floor }),
         }
     }
 
@@ -722,9 +722,7 @@ impl World {
     fn collect(&mut self) {
         let (set, _, stage) = self.sets(self.published);
         let set = set.to_vec();
-        // Replies carry no floor, so a read that overlaps a collection may take an old answer for a newer one.
-        let reads = self.running.iter().any(|running| !running.is_put && running.outcome.is_none());
-        if stage != 0 || reads || !set.iter().all(|node| self.sound(*node)) {
+        if stage != 0 || !set.iter().all(|node| self.sound(*node)) {
             return;
         }
         let floor = Stamp { time: self.now, coordinator: NodeId(u32::MAX), counter: 0 };
@@ -831,8 +829,8 @@ impl Operation {
 
 fn tell_answer(answer: &Result<Reply, Refusal>) -> String {
     match answer {
-        Ok(Reply::Value { entry }) => format!("value {:?}", entry.as_ref().map(|entry| entry.stamp.to_string())),
-        Ok(Reply::Version { stamp }) => format!("version {:?}", stamp.map(|stamp| stamp.to_string())),
+        Ok(Reply::Value { entry, .. }) => format!("value {:?}", entry.as_ref().map(|entry| entry.stamp.to_string())),
+        Ok(Reply::Version { stamp, .. }) => format!("version {:?}", stamp.map(|stamp| stamp.to_string())),
         Err(Refusal::Stale { topology }) => format!("stale, {:?}", topology.epoch()),
         other => format!("{other:?}"),
     }

@@ -153,6 +153,48 @@ fn a_tombstone_below_its_floor_is_told_to_nobody() {
 }
 
 #[test]
+fn a_value_that_others_know_to_be_deleted_goes_and_does_not_come_back() {
+    let disk = MemoryDisk::new();
+    let (store, _) = open(&disk, 4_096);
+    put(&store, 1, &entry(10));
+    put(&store, 2, &tombstone(10));
+    put(&store, 3, &entry(10));
+    store.promise(Epoch(0), &[TokenRange::ALL], stamp(30)).unwrap();
+    assert!(store.drop_deleted(Epoch(0), &key(1), stamp(20)).unwrap().is_some());
+    assert!(store.drop_deleted(Epoch(0), &key(1), stamp(20)).unwrap().is_none(), "it is gone");
+    assert!(store.drop_deleted(Epoch(0), &key(2), stamp(20)).unwrap().is_none(), "a tombstone keeps it deleted");
+    assert!(store.drop_deleted(Epoch(0), &key(3), stamp(9)).unwrap().is_none(), "it is newer");
+    assert!(matches!(store.drop_deleted(Epoch(1), &key(3), stamp(20)), Err(StoreRefusal::Epoch(Epoch(0)))));
+    store.sync().unwrap();
+    for store in [store, open(&disk.after_power_loss(), 4_096).0] {
+        assert_eq!((get(&store, 1), get(&store, 2), get(&store, 3)), (None, Some(tombstone(10)), Some(entry(10))));
+        let refused = store.absorb(Epoch(0), &key(1), &entry(20));
+        assert!(matches!(refused, Err(StoreRefusal::BelowFloor(floor)) if floor == stamp(20)), "{refused:?}");
+        let bound = store.put(Epoch(0), &key(1), &entry(30));
+        assert!(
+            matches!(bound, Err(StoreRefusal::BelowFloor(upto)) if upto == stamp(30)),
+            "its promise stays: {bound:?}"
+        );
+        assert!(matches!(put(&store, 1, &entry(31)), Applied::Yes { .. }));
+        assert_sound(&store);
+    }
+}
+
+#[test]
+fn who_finds_nothing_is_told_below_what_it_was_deleted() {
+    let (store, _) = open(&MemoryDisk::new(), 4_096);
+    store.raise_floor(Epoch(0), &[TokenRange::ALL], stamp(20)).unwrap();
+    put(&store, 1, &entry(30));
+    let floors = |number| {
+        let key = key(number);
+        let lacks = store.lacks(Epoch(0), &key, stamp(10)).unwrap();
+        assert!(!lacks.found);
+        [store.get(Epoch(0), &key).unwrap().floor, store.version(Epoch(0), &key).unwrap().floor, lacks.floor]
+    };
+    assert_eq!((floors(1), floors(2)), ([Stamp::ZERO; 3], [stamp(20); 3]));
+}
+
+#[test]
 fn who_inherits_floors_drops_what_the_donor_would_have_refused() {
     let (donor, _) = open(&MemoryDisk::new(), 4_096);
     donor.raise_floor(Epoch(0), &[upper_half()], stamp(20)).unwrap();

@@ -16,6 +16,7 @@ enum Action {
     RaiseEpoch { by: u64, discard: Vec<TokenRange>, cleared: u64 },
     Promise(TokenRange, u64),
     RaiseFloor(TokenRange, u64),
+    DropDeleted(u64, u64),
     Notes(u64, bool),
     Maintain(u8),
     Verify,
@@ -58,6 +59,7 @@ fn action() -> impl Strategy<Value = Action> {
         2 => raise.prop_map(|(by, discard, cleared)| Action::RaiseEpoch { by, discard, cleared }),
         3 => (range(), 1_u64..40).prop_map(|(range, floor)| Action::RaiseFloor(range, floor)),
         3 => (range(), 1_u64..40).prop_map(|(range, upto)| Action::Promise(range, upto)),
+        2 => (0..KEYS, 1_u64..60).prop_map(|(number, floor)| Action::DropDeleted(number, floor)),
         1 => (0_u64..50, any::<bool>()).prop_map(|(time, recovering)| Action::Notes(time, recovering)),
         20 => (1_u8..12).prop_map(Action::Maintain),
         1 => Just(Action::Verify),
@@ -75,6 +77,8 @@ struct State {
     floors: Vec<(TokenRange, Option<Stamp>)>,
     promises: Vec<(TokenRange, Option<Stamp>)>,
     cleared: Option<Stamp>,
+    /// Where a value was dropped that others know to be deleted.
+    deleted: BTreeMap<Token, Stamp>,
     clock: Time,
     recovering: bool,
 }
@@ -88,12 +92,12 @@ impl State {
         self.floor(token).max(raised(&self.promises, token))
     }
 
-    fn cleared(&self) -> Stamp {
-        self.cleared.unwrap_or(Stamp::ZERO)
+    fn cleared(&self, token: Token) -> Stamp {
+        self.cleared.max(self.deleted.get(&token).copied()).unwrap_or(Stamp::ZERO)
     }
 
     fn floor(&self, token: Token) -> Stamp {
-        self.raised(token).max(self.cleared())
+        self.raised(token).max(self.cleared(token))
     }
 
     fn discard(&mut self, range: TokenRange) {
@@ -218,6 +222,7 @@ impl Machine {
                 self.wait_for(position);
                 self.record(|state| state.promises.push((range, Some(stamp(upto)))));
             }
+            Action::DropDeleted(number, floor) => self.drop_deleted(&key(number), stamp(floor)),
             Action::Notes(time, recovering) => {
                 self.store.note_clock(Time(time)).unwrap();
                 self.record(|state| state.clock = state.clock.max(Time(time)));
@@ -298,6 +303,20 @@ impl Machine {
         self.cached.retain(|(key, _)| self.state.versions.contains_key(key));
     }
 
+    fn drop_deleted(&mut self, key: &Key, floor: Stamp) {
+        let dropped = self.store.drop_deleted(self.state.epoch, key, floor).unwrap();
+        let held = self.state.held(key);
+        assert_eq!(dropped.is_some(), held.is_some_and(|entry| entry.value.is_some() && entry.stamp <= floor));
+        if let Some(position) = dropped {
+            self.wait_for(position);
+            self.record(|state| {
+                state.versions.remove(key);
+                state.deleted.insert(key.token(), floor.max(state.cleared(key.token())));
+            });
+        }
+        self.cached.retain(|(key, _)| self.state.versions.contains_key(key));
+    }
+
     fn raise_epoch(&mut self, by: u64, discard: &[TokenRange], cleared: u64) {
         let epoch = Epoch(self.state.epoch.0 + by);
         let cleared = (cleared > 0).then(|| stamp(cleared));
@@ -336,10 +355,11 @@ impl Machine {
             versions.entry(key).or_insert_with(|| slot.entry(None));
         }
         let is_this = |state: &&State| {
-            let floors = (0..8).map(|eighth| Token(eighth << 61)).all(|token| {
+            let of_keys = (0..KEYS).map(|number| key(number).token());
+            let floors = (0..8).map(|eighth| Token(eighth << 61)).chain(of_keys).all(|token| {
                 let (shard, only) = (store.table.lock(token), TokenRange { first: token, last: token });
                 shard.floors(only) == [(only, state.raised(token))]
-                    && shard.cleared(only) == [(only, state.cleared())]
+                    && shard.cleared(only) == [(only, state.cleared(token))]
                     && shard.bound(token) == state.bound(token)
             });
             let notes = restored.recovering == state.recovering && restored.clock >= state.clock;
