@@ -200,12 +200,11 @@ fn where_nobody_takes_over_one_may_be_down() {
     assert_sound(&mut cluster);
 }
 
-#[test]
-fn a_node_whose_heirs_are_down_keeps_what_nobody_takes() {
+/// What was written at ONE while node1 was alone, and its heirs, all of them down.
+fn only_node1_has_the_keys() -> Cluster {
     let mut cluster = cluster_of(3, small(3));
     cluster.kill("node2").unwrap();
     cluster.kill("node3").unwrap();
-    // Acknowledged, at ONE: node1 alone has them.
     for key in 0..20 {
         cluster.put(format!("key{key}").as_bytes(), format!("value{key}").as_bytes(), &at(Level::One)).unwrap();
     }
@@ -217,6 +216,12 @@ fn a_node_whose_heirs_are_down_keeps_what_nobody_takes() {
     for node in ["node2", "node3", "node4"] {
         cluster.kill(node).unwrap();
     }
+    cluster
+}
+
+#[test]
+fn a_node_whose_heirs_are_down_keeps_what_nobody_takes() {
+    let mut cluster = only_node1_has_the_keys();
     let report = cluster.restart("node1").unwrap();
     assert_eq!(report.notes.len(), 1, "{report:?}");
     assert_sound(&mut cluster);
@@ -237,20 +242,7 @@ fn a_node_whose_heirs_are_down_keeps_what_nobody_takes() {
 /// off, takes nothing from it; when the heirs are back it hands over.
 #[test]
 fn a_forced_removal_of_an_heir_takes_nothing_from_who_waits_for_it() {
-    let mut cluster = cluster_of(3, small(3));
-    cluster.kill("node2").unwrap();
-    cluster.kill("node3").unwrap();
-    for key in 0..20 {
-        cluster.put(format!("key{key}").as_bytes(), format!("value{key}").as_bytes(), &at(Level::One)).unwrap();
-    }
-    cluster.advance(Time::SECOND);
-    cluster.kill("node1").unwrap();
-    cluster.restart("node2").unwrap();
-    cluster.restart("node3").unwrap();
-    cluster.add_node("node4", 2.0).unwrap();
-    for node in ["node2", "node3", "node4"] {
-        cluster.kill(node).unwrap();
-    }
+    let mut cluster = only_node1_has_the_keys();
     let holds = |cluster: &Cluster| cluster.keys(Some("node1")).unwrap().len();
     assert_eq!(cluster.restart("node1").unwrap().notes.len(), 1);
     let report = cluster.restart("node3").unwrap();
