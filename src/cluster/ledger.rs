@@ -111,6 +111,11 @@ impl Account {
             .is_some_and(|told| told.is_tombstone || told.is_expired(now) || self.deleted > Some(told.stamp))
     }
 
+    /// Whether a deletion of this version, or one after it, was asked for.
+    pub(super) fn may_be_deleted_since(&self, stamp: Stamp) -> bool {
+        self.deleted >= Some(stamp)
+    }
+
     /// Whether a client wrote this value.
     pub(super) fn has_written(&self, entry: &Entry) -> bool {
         entry.value.as_ref().is_none_or(|value| self.written.binary_search(&xxh3_64(value)).is_ok())

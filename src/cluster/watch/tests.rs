@@ -202,6 +202,11 @@ fn a_read_that_finds_less_than_a_majority_has_is_found() {
     cluster.delete(b"3", &RequestOptions::default()).unwrap();
     ask(&mut cluster, None);
     assert_eq!(caught(&cluster).len(), 2, "what is deleted need not be found");
+    // A read that begins after a deletion and ends after the next put may have come between them.
+    cluster.watch_asked(crate::cluster::OperationId(9_999), &key, Level::Quorum);
+    cluster.put(b"3", b"again", &RequestOptions::default()).unwrap();
+    cluster.watch_found(crate::cluster::OperationId(9_999), A, &key, None);
+    assert_eq!(caught(&cluster).len(), 2);
 }
 
 #[test]

@@ -67,7 +67,8 @@ impl Cluster {
     /// past what is promised of power losses.
     fn is_excused(&self, key: &Key, bound: Stamp, found: Option<Stamp>) -> bool {
         let account = self.ledger.account(key);
-        let is_gone = account.is_some_and(|account| account.may_be_gone(self.now));
+        let is_gone =
+            account.is_some_and(|account| account.may_be_gone(self.now) || account.may_be_deleted_since(bound));
         let is_cleared = bound <= self.topology.record().cleared_before;
         let told = account.and_then(|account| account.acknowledged.as_ref());
         is_cleared
