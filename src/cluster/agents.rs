@@ -153,8 +153,8 @@ impl Cluster {
         let fence = Request::Fence { topology: Arc::clone(topology) };
         if process.replica.stage(now, &fence).is_ok() {
             self.hold(node, Durability::Synced, None);
-            self.on_adopted(node);
         }
+        self.on_adopted(node);
     }
 
     /// The agent learns what its replica has adopted, and what that makes of its data.

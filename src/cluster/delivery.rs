@@ -118,7 +118,8 @@ impl Cluster {
         self.watch_merged(node, before);
         self.hold_staged(node, from, about, staged);
         match request {
-            Request::Fence { .. } if is_done => self.on_adopted(node),
+            // One whose log has failed knows the topology all the same.
+            Request::Fence { .. } => self.on_adopted(node),
             Request::Discard { .. } | Request::Restored { .. } if is_done => self.tell_condition(node),
             _ => {}
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use kvsim::cluster::{Backing, Cluster, DiskFault, RequestOptions};
+use kvsim::cluster::{Backing, Cluster, ClusterConfig, DiskFault, RequestOptions};
 use kvsim::error::Error;
 use kvsim::storage::disk::{Disk, DiskFile, FaultyDisk, MemoryDisk, SyncFault};
 use kvsim::types::{Level, Time};
@@ -139,4 +139,19 @@ fn a_node_whose_log_has_failed_can_be_restarted() {
     cluster.put(b"key", b"value", &at(Level::All)).unwrap();
     assert!(matches!(cluster.restart("node2"), Err(Error::NodeUp { .. })));
     assert_eq!(cluster.check().violations, Vec::<String>::new());
+}
+
+/// One whose log has failed plans with the newest topology, so its views and hints follow it too.
+#[test]
+fn who_cannot_log_a_topology_knows_it_all_the_same() {
+    for steps in (0..300).step_by(6) {
+        let mut cluster = cluster_of(3, ClusterConfig { copies: 2, ..small(1) });
+        fill(&mut cluster, 10);
+        cluster.set_disk("node2", Some(DiskFault::Slow)).unwrap();
+        cluster.start_add_node("node4", 1.0).unwrap();
+        (0..steps).for_each(|_| assert!(cluster.step()));
+        cluster.set_disk("node1", Some(DiskFault::Failing)).unwrap();
+        cluster.advance(Time(5 * Time::SECOND.0));
+        assert_eq!(cluster.check().violations, Vec::<String>::new(), "after {steps} steps");
+    }
 }
