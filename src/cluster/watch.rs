@@ -385,13 +385,19 @@ impl Cluster {
 
     fn judge_dropped(&self, moves: &mut Moves, key: &Key, dropped: Dropped, on_disks: &OnDisks) -> Option<Finding> {
         let on_disk = |node: NodeId| on_disks.get(&node).and_then(|held| held.get(key)).copied();
+        let acknowledged = self.ledger.account(key).and_then(|account| account.acknowledged.as_ref());
         if !moves.is_called_off(dropped.epoch) {
-            return moves
-                .on_dropped(&dropped, Level::Quorum, |node| on_disk(node).is_some_and(|at| at >= dropped.stamp));
+            // Who has confirmed it to a client holds it as its policy promises; who was given it by others, synced.
+            let is_confirmed = |node| {
+                acknowledged.is_some_and(|told| told.stamp == dropped.stamp && told.confirmed.contains(node))
+                    && self.sound(node).is_some_and(|store| holds(store, key, dropped.stamp))
+            };
+            let has_it = |node| on_disk(node).is_some_and(|at| at >= dropped.stamp) || is_confirmed(node);
+            return moves.on_dropped(&dropped, Level::Quorum, has_it);
         }
         // A change that was called off left the old owners what they were: what they have is as safe as it ever was,
         // and what no client was told is stored may go.
-        let acknowledged = self.ledger.account(key).and_then(|account| account.acknowledged.as_ref())?;
+        let acknowledged = acknowledged?;
         let is_gone = acknowledged.is_tombstone || acknowledged.is_expired(self.now);
         if is_gone || self.ledger.is_destroyed(key, acknowledged) || acknowledged.confirmed.is_empty() {
             return None;

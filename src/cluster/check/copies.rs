@@ -147,7 +147,9 @@ impl Cluster {
                 destroyed += 1;
                 continue;
             }
-            violations.push(format!("KV-1 {}: acknowledged version {} is gone", shown(key), acknowledged.stamp));
+            let (key, stamp) = (shown(key), acknowledged.stamp);
+            let having = self.labels_of(acknowledged.confirmed.as_slice()).join(" ");
+            violations.push(format!("KV-1 {key}: acknowledged version {stamp} is gone, which {having} had"));
         }
         if unseen > 0 {
             findings.notes.push(format!("{unseen} acknowledged versions are only on nodes that are down or failed"));

@@ -225,3 +225,28 @@ fn a_version_that_falls_is_found() {
     cluster.watch_merged(node, vec![(key, Some(Stamp::MAX))]);
     assert_eq!(caught(&cluster), ["KV-9"]);
 }
+
+#[test]
+fn a_delete_whose_tombstone_is_collected_before_its_answer_is_durable() {
+    let mut cluster = cluster();
+    let id = cluster.start_delete(b"3", &RequestOptions::default()).unwrap();
+    let key = Key::new(&b"3"[..]).unwrap();
+    // Every replica has it, and a floor above it, when the coordinator hears of the second.
+    while cluster
+        .ledger
+        .account(&key)
+        .is_some_and(|account| account.acknowledged.as_ref().is_some_and(|told| !told.is_tombstone))
+    {
+        for node in cluster.nodes.values() {
+            let store = node.process.as_ref().unwrap().replica.store();
+            let held = store.version(store.epoch(), &key).unwrap().found;
+            if store.peek(&key).unwrap().is_some_and(|entry| entry.value.is_none()) {
+                store.raise_floor(store.epoch(), &[TokenRange::ALL], held.unwrap()).unwrap();
+                store.sync().unwrap();
+            }
+        }
+        assert!(cluster.step());
+    }
+    assert!(cluster.take_answer(id).is_some());
+    assert_eq!(caught(&cluster), Vec::<&str>::new());
+}

@@ -31,7 +31,10 @@ impl Cluster {
                     up.is_some_and(|up| up.replica.topology().epoch() == epoch && !up.replica.is_recovering());
                 // Where a newer version has come since, the record of this one was in the log before it.
                 let durable = |(held, is_written)| held > stamp || held == stamp && is_written;
-                confirmed.contains(node) && (!is_here || cluster.held_of(node, &key).is_some_and(durable))
+                // A tombstone may have been collected meanwhile: the floor does its work.
+                let is_collected = || up.is_some_and(|up| up.replica.knows_deleted(&key, stamp).is_some());
+                let has_it = || cluster.held_of(node, &key).is_some_and(durable) || is_collected();
+                confirmed.contains(node) && (!is_here || has_it())
             };
             let owners = cluster.watch.as_ref().and_then(|watch| watch.moves.owners(epoch, key.token()));
             values.on_stored(&write, owners.as_ref(), holds)
@@ -59,7 +62,7 @@ impl Cluster {
         found: Option<Stamp>,
     ) {
         self.judge(|cluster, values| {
-            values.on_found(operation.0, node, found, |bound| cluster.is_excused(key, bound, found))
+            values.on_found(operation.0, key, node, found, |bound| cluster.is_excused(key, bound, found))
         });
     }
 

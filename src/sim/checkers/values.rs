@@ -57,7 +57,8 @@ impl Values {
         self.writes += 1;
         let having = owners.as_slice().iter().filter(|node| holds(**node)).count();
         let needed = needed(write.level, owners);
-        let what = || format!("acknowledges {}, which {having} of its owners hold durably, not {needed}", write.stamp);
+        let (key, stamp) = (shown(write.key), write.stamp);
+        let what = || format!("acknowledges {stamp} of {key}, which {having} of its owners hold durably, not {needed}");
         (having < needed).then(|| Finding::new("KV-2", &[write.coordinator], what()))
     }
 
@@ -73,6 +74,7 @@ impl Values {
     pub fn on_found(
         &mut self,
         operation: u64,
+        key: &Key,
         coordinator: NodeId,
         found: Option<Stamp>,
         excuses: impl FnOnce(Stamp) -> bool,
@@ -80,7 +82,8 @@ impl Values {
         let bound = self.bounds.remove(&operation)?;
         self.reads += 1;
         let found = found.unwrap_or(Stamp::ZERO);
-        let what = || format!("finds {found}, though {bound} was acknowledged before the read began");
+        let key = shown(key);
+        let what = || format!("finds {found} of {key}, though {bound} was acknowledged before the read began");
         (found < bound && !excuses(bound)).then(|| Finding::new("KV-3", &[coordinator], what()))
     }
 
@@ -108,6 +111,10 @@ impl Values {
         let what = || format!("answers after {} us, though {} us were given", took.0, timeout.0);
         (took > timeout).then(|| Finding::new("KV-11", &[coordinator], what()))
     }
+}
+
+fn shown(key: &Key) -> String {
+    key.bytes().escape_ascii().to_string()
 }
 
 /// The levels that are a majority of any replicas.

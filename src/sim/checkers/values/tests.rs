@@ -24,7 +24,7 @@ fn stored(judge: &mut Values, time: u64, level: Level, holders: u32) -> Option<&
 }
 
 fn found(judge: &mut Values, operation: u64, time: u64) -> Option<&'static str> {
-    judge.on_found(operation, A, Some(at(time)), |_| false).map(|finding| finding.invariant)
+    judge.on_found(operation, &key(), A, Some(at(time)), |_| false).map(|finding| finding.invariant)
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_majority_finds_what_a_majority_has() {
     judge.on_asked(4, &key(), Level::One);
     assert_eq!(found(&mut judge, 1, 5), None, "the write at ONE may be missed");
     assert_eq!(found(&mut judge, 2, 4), Some("KV-3"));
-    assert_eq!(judge.on_found(3, A, None, |bound| bound == at(5)), None, "there is a reason");
+    assert_eq!(judge.on_found(3, &key(), A, None, |bound| bound == at(5)), None, "there is a reason");
     assert_eq!(found(&mut judge, 4, 1), None, "ONE promises nothing");
     assert_eq!(judge.reads, 3);
 }
