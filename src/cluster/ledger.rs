@@ -196,6 +196,17 @@ impl Ledger {
         });
     }
 
+    /// A change of the ring was called off: who was to gain a key, and is not among its `owners`, drops it.
+    pub(super) fn called_off(&mut self, owners: impl Fn(&Key) -> Replicas) {
+        self.keys.iter_mut().for_each(|(key, account)| {
+            let (owners, Some(acknowledged)) = (owners(key), &mut account.acknowledged) else { return };
+            let staying =
+                |nodes: &NodeList| nodes.as_slice().iter().copied().filter(|node| owners.contains(*node)).collect();
+            acknowledged.confirmed = staying(&acknowledged.confirmed);
+            acknowledged.wanted = staying(&acknowledged.wanted);
+        });
+    }
+
     /// `node` was removed with all it held. What nobody else holds is lost: `held` is the newest version of each key
     /// that is left. Returns, in order, the keys that were lost, which the operator is told and no check asks for again. What
     /// power losses had destroyed before was not lost with the node.

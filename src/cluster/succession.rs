@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::protocol::agent::ChangeId;
 use crate::protocol::ring_change::{Ended, Moved};
 use crate::sim::trace::TraceEvent;
-use crate::topology::{Topology, founding_voters};
+use crate::topology::{Stage, Topology, founding_voters};
 
 impl Cluster {
     /// Plays events until there is a leader that can propose; E204 if none comes.
@@ -80,6 +80,10 @@ impl Cluster {
             self.doom(before.stage(), topology.stage());
             // Its operator may have been told of a failure before.
             self.ledger.cleared(topology.record().cleared_before);
+            let was_moving = matches!(before.stage(), Some(Stage::Fencing | Stage::Copying | Stage::ReadBoth));
+            if was_moving && topology.stage().is_none() {
+                self.ledger.called_off(|key| *topology.replicas(key.token()));
+            }
         }
     }
 

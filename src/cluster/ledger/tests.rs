@@ -96,3 +96,18 @@ fn a_write_is_destroyed_when_everyone_who_confirmed_it_has_lost_it() {
     let nobody = Acknowledged::new(&entry(5, None), NodeList::NONE, nodes(&[1]));
     assert!(!ledger.is_destroyed(&key("c"), &nobody), "no excuse for what nobody confirmed");
 }
+
+#[test]
+fn who_was_to_gain_a_key_has_it_no_more_when_the_change_is_called_off() {
+    let mut ledger = Ledger::default();
+    let stamp = entry(5, None).stamp;
+    ledger.acknowledged(&key("a"), Acknowledged::new(&entry(5, Some("5")), nodes(&[1, 4]), nodes(&[1, 2, 4])));
+    ledger.lost_power(NodeId(1), key("a"), stamp, Stamp::ZERO);
+    let is_destroyed = |ledger: &Ledger| {
+        let account = ledger.account(&key("a")).unwrap();
+        ledger.is_destroyed(&key("a"), account.acknowledged.as_ref().unwrap())
+    };
+    assert!(!is_destroyed(&ledger), "node 4 has it");
+    ledger.called_off(|_| replicas(&[1, 2, 3]));
+    assert!(is_destroyed(&ledger));
+}
