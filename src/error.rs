@@ -90,7 +90,7 @@ pub enum Error {
         missing: Vec<(String, Cow<'static, str>)>,
     },
     /// E202, a write: some replica may hold it.
-    #[error("KV-E202 timeout: {} of {needed} {} needed{}: the write may or may not take effect; {}read the key, or write it again", .acks.len(), answers(*.needed), reasons(.missing), make_room(.missing))]
+    #[error("KV-E202 timeout: {} of the {needed} {} needed{}: the write may or may not take effect; {}read the key, or write it again", .acks.len(), answers(*.needed), reasons(.missing), make_room(.missing))]
     WriteTimeout {
         /// Answers needed.
         needed: usize,
@@ -100,7 +100,7 @@ pub enum Error {
         missing: Vec<(String, Cow<'static, str>)>,
     },
     /// E202, a read.
-    #[error("KV-E202 timeout: {} of {needed} {} needed{}: nothing was changed; read again, or at a lower level", .acks.len(), answers(*.needed), reasons(.missing))]
+    #[error("KV-E202 timeout: {} of the {needed} {} needed{}: nothing was changed; read again, or at a lower level", .acks.len(), answers(*.needed), reasons(.missing))]
     ReadTimeout {
         /// Answers needed.
         needed: usize,
