@@ -107,7 +107,7 @@ impl Row {
             ("replicas", Field::Count(self.replicas as u64)),
             ("read_quorum", Field::Count(self.quorum as u64)),
             ("write_quorum", Field::Count(self.quorum as u64)),
-            ("sync", Field::Text(policy(self.sync))),
+            ("sync", Field::Text(self.sync.name())),
             ("ops_per_sec", Field::Figure((self.ops_per_second() * 100.0).round() / 100.0)),
             ("p50_us", microseconds(0.50)),
             ("p99_us", microseconds(0.99)),
@@ -151,7 +151,7 @@ enum Field {
 /// What is measured, on which store, and what an answer means.
 pub(super) fn opening(settings: &Settings, scratch: Option<&Path>) -> String {
     let place = scratch.map_or_else(|| "no files".to_owned(), |path| format!("real files in {}", shown(path)));
-    let sync = policy(settings.sync);
+    let sync = settings.sync.name();
     format!(
         "kvsim {} benchmark: wall-clock time, {place}\n\
          {} of {} tokens, {}, read quorum {quorum}, write quorum {quorum}, seed {}\n\
@@ -199,14 +199,6 @@ fn meaning(workload: Workload) -> &'static str {
 /// The driver below, by its name in the design.
 fn engine(workload: Workload) -> &'static str {
     if workload == Workload::Simulated { "sim" } else { "inline" }
-}
-
-fn policy(sync: SyncPolicy) -> &'static str {
-    match sync {
-        SyncPolicy::Always => "always",
-        SyncPolicy::Interval => "interval",
-        SyncPolicy::Never => "never",
-    }
 }
 
 /// What an acknowledged write has behind it.

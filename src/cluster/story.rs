@@ -53,6 +53,17 @@ impl Cluster {
             .collect()
     }
 
+    /// The messages about a key, of all operations that are still in the trace, in the order in which they were sent.
+    pub fn messages_about(&self, key: &[u8]) -> Vec<Message> {
+        let events = self.trace.latest(usize::MAX, None, Some("start"));
+        let is_about = |event: &&TraceEvent| event.key.as_ref().is_some_and(|of| of.bytes() == key);
+        let operations: Vec<u64> = events.into_iter().filter(is_about).map(|event| event.number).collect();
+        let mut messages: Vec<Message> =
+            operations.into_iter().flat_map(|number| self.messages_of(OperationId(number)).1).collect();
+        messages.sort_by_key(|message| message.sent);
+        messages
+    }
+
     /// The coordinator of an operation and its messages, in the order in which they were sent.
     fn messages_of(&self, id: OperationId) -> (Option<NodeId>, Vec<Message>) {
         let mut coordinator = None;
@@ -95,17 +106,15 @@ impl Cluster {
     }
 }
 
-impl Explanation {
-    /// The moments of the story in order, with the message of each: when it was sent if it never came to its end, when
-    /// it ended otherwise.
-    pub fn in_order(&self) -> Vec<(Time, &Message)> {
-        let mut each: Vec<(Time, &Message)> = self.messages.iter().map(|message| (message.moment(), message)).collect();
+impl Message {
+    /// The moments of `messages` in order, with the message of each: when it was sent if it never came to its end, when it
+    /// ended otherwise.
+    pub fn in_order(messages: &[Message]) -> Vec<(Time, &Message)> {
+        let mut each: Vec<(Time, &Message)> = messages.iter().map(|message| (message.moment(), message)).collect();
         each.sort_by_key(|(at, _)| *at);
         each
     }
-}
 
-impl Message {
     fn moment(&self) -> Time {
         match self.end {
             MessageEnd::OnItsWay => self.sent,

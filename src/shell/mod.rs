@@ -22,7 +22,7 @@ use std::io::{self, BufReader, Cursor, IsTerminal};
 use std::path::PathBuf;
 
 pub use error::ShellError;
-pub use output::{Format, Output};
+pub use output::{Format, Output, standard_look as look};
 pub use scratch::walkthrough;
 pub use session::{Flow, Session};
 

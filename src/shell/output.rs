@@ -130,6 +130,11 @@ impl Output {
     }
 }
 
+/// How standard output looks.
+pub fn standard_look() -> Look {
+    look(&io::stdout(), io::stdout().is_terminal())
+}
+
 /// Colour only on a terminal that can show it, and never with `NO_COLOR`.
 fn look<S: anstream::stream::RawStream>(stream: &S, terminal: bool) -> Look {
     let color = terminal && AutoStream::choice(stream) != ColorChoice::Never;

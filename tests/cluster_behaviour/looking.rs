@@ -1,6 +1,6 @@
 //! Looking at a cluster: plans, shares, figures and stories. None of it changes anything.
 
-use kvsim::cluster::{Answer, MessageEnd, RequestOptions, Vitality};
+use kvsim::cluster::{Answer, Message, MessageEnd, RequestOptions, Vitality};
 use kvsim::types::{Level, Time};
 
 use crate::{at, cluster_of, fill, small};
@@ -211,7 +211,7 @@ fn a_story_has_every_message_of_its_operation() {
             && matches!(message.end, MessageEnd::Arrived(at) if at <= story.started.plus(story.took))
     };
     assert_eq!(story.messages.iter().filter(answered).count(), report.acks.len());
-    assert!(story.in_order().is_sorted_by_key(|(at, _)| *at));
+    assert!(Message::in_order(&story.messages).is_sorted_by_key(|(at, _)| *at));
 }
 
 #[test]

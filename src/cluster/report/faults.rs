@@ -190,6 +190,21 @@ impl fmt::Display for Fault {
     }
 }
 
+impl HealScope {
+    /// All of them.
+    pub const ALL: [HealScope; 4] = [HealScope::Network, HealScope::Disk, HealScope::Clock, HealScope::All];
+
+    /// Its name at the prompt.
+    pub fn name(self) -> &'static str {
+        match self {
+            HealScope::Network => "network",
+            HealScope::Disk => "disk",
+            HealScope::Clock => "clock",
+            HealScope::All => "all",
+        }
+    }
+}
+
 impl DoomedAt {
     /// All of them, in the order of a ring change.
     pub const ALL: [DoomedAt; 5] =

@@ -16,7 +16,7 @@ pub fn grouped(number: u64) -> String {
 }
 
 /// A count and its noun: `1 key`, `2,154 keys`.
-pub(super) fn counted(number: u64, noun: &str) -> String {
+pub fn counted(number: u64, noun: &str) -> String {
     let plural = match noun {
         "copy" => "copies",
         "primary" => "primaries",

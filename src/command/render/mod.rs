@@ -12,6 +12,7 @@ mod story;
 mod tables;
 pub mod text;
 
-pub use figures::{bytes, clock, grouped, lasted, percent};
+pub use figures::{bytes, clock, counted, grouped, lasted, percent};
 pub use page::{Page, flow, fold};
+pub use story::diagram;
 pub use text::Look;

@@ -17,7 +17,7 @@ pub(super) fn explained(page: &mut Page, key: &[u8], put: Option<&[u8]>, story: 
     page.line(&format!("hash {:016x}; the first token at or after it: {:016x}", placement.hash, placement.token));
     page.line(&format!("preference list {}; coordinator {}", placement.replicas.join(" "), story.coordinator));
     page.line("");
-    diagram(page, story, look.width);
+    diagram(page, &participants(story), &story.messages, story.started, look.width);
     page.line("");
     for node in &story.taken_for_dead {
         page.line(&format!("{node} was not asked: {} takes it for dead", story.coordinator));
@@ -37,19 +37,20 @@ pub(super) fn explained(page: &mut Page, key: &[u8], put: Option<&[u8]>, story: 
     }
 }
 
-fn diagram(page: &mut Page, story: &Explanation, width: usize) {
-    let nodes = participants(story);
+/// Messages across the lifelines of `nodes`, all that send or receive one among them; as lines of text where the window is
+/// too narrow. Times count from `started`.
+pub fn diagram(page: &mut Page, nodes: &[&str], messages: &[Message], started: Time, width: usize) {
     let longest = nodes.iter().map(|node| node.chars().count()).max().unwrap_or(0);
     let column = (longest + 2).clamp(8, 14);
     let fits = TIME_WIDTH + nodes.len() * column + NOTE_WIDTH <= width;
     if fits {
-        page.row(&header(&nodes, column));
+        page.row(&header(nodes, column));
     }
-    for (at, message, again) in condensed(story) {
-        let time = lasted(at.since(story.started));
-        let note = note(message, story.started) + &again;
+    for (at, message, again) in condensed(messages, started) {
+        let time = lasted(at.since(started));
+        let note = note(message, started) + &again;
         if fits {
-            page.row(&format!("{time:>9}  {}  {note}", row(&nodes, message, column)));
+            page.row(&format!("{time:>9}  {}  {note}", row(nodes, message, column)));
         } else if message.from == message.to {
             page.line(&format!("{time:>9}  {}: {note}", message.from));
         } else {
@@ -60,9 +61,9 @@ fn diagram(page: &mut Page, story: &Explanation, width: usize) {
 
 /// The messages in the order of their ends. Of one that was lost and sent again and again only the first is shown,
 /// with how often and until when.
-fn condensed(story: &Explanation) -> Vec<(Time, &Message, String)> {
+fn condensed(messages: &[Message], started: Time) -> Vec<(Time, &Message, String)> {
     let mut rows: Vec<(Time, &Message, String)> = Vec::new();
-    let all = story.in_order();
+    let all = Message::in_order(messages);
     let is_lost = |message: &Message| matches!(message.end, MessageEnd::Lost(_));
     let is_same = |one: &Message, other: &Message| {
         is_lost(one) && is_lost(other) && (&one.from, &one.to, one.what) == (&other.from, &other.to, other.what)
@@ -74,7 +75,7 @@ fn condensed(story: &Explanation) -> Vec<(Time, &Message, String)> {
         let same = || all.iter().filter(|(_, other)| is_same(message, other));
         let again = match (same().count(), same().next_back()) {
             (count @ 2.., Some((last, _))) => {
-                format!(", {} more until {}", count - 1, lasted(last.since(story.started)))
+                format!(", {} more until {}", count - 1, lasted(last.since(started)))
             }
             _ => String::new(),
         };

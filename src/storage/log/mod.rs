@@ -55,6 +55,17 @@ pub enum SyncPolicy {
     Never,
 }
 
+impl SyncPolicy {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            SyncPolicy::Always => "always",
+            SyncPolicy::Interval => "interval",
+            SyncPolicy::Never => "never",
+        }
+    }
+}
+
 /// How a log is kept.
 #[derive(Clone, Debug)]
 pub struct LogOptions {
