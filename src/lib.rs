@@ -29,6 +29,7 @@
 //! | who holds a key | [`ring::Ring`], and during a change of the ring [`topology::Topology`] |
 //! | the decisions: votes, retries, repair, ring changes | [`protocol`] |
 //! | a log that survives crashes | [`storage`] |
+//! | proof that none of it breaks, as far as one can have it | [`campaign`] |
 //! | the program | [`arguments`], [`shell`], [`command`], [`bench`](mod@bench) |
 //!
 //! ```
@@ -46,15 +47,16 @@
 //!
 //! # The house
 //!
-//! Imports point down only: `arguments`, then `shell` and `bench`, `command`, `cluster` and `store_api`, `error`, `sim`
-//! and `drive`, `node`, `protocol`, `storage`, `topology`, `ring`, `types`; a test sees to it. No driver counts votes,
-//! picks replicas or decides what is newer: that code is in [`protocol`], once. Below [`drive`] nothing knows what time
+//! Imports point down only: `arguments`, then `shell`, `bench` and `campaign`, `command`, `cluster` and `store_api`,
+//! `error`, `sim` and `drive`, `node`, `protocol`, `storage`, `topology`, `ring`, `types`; a test sees to it. No driver
+//! counts votes, picks replicas or decides what is newer: that code is in [`protocol`], once. Below [`drive`] nothing knows what time
 //! it is: time and randomness are arguments, so a run can be repeated.
 //!
 //! Every error carries a code, such as `KV-E201`, and says what happened, what changed and what to do: [`Error`].
 
 pub mod arguments;
 pub mod bench;
+pub mod campaign;
 pub mod cluster;
 pub mod command;
 pub mod demo;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kvsim::arguments::{self, Task};
 use kvsim::bench;
+use kvsim::campaign;
 use kvsim::command::escape;
 use kvsim::shell::{self, Ending, Format, ShellError};
 
@@ -14,7 +15,9 @@ use kvsim::shell::{self, Ending, Format, ShellError};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Set by whoever wants a benchmark to stop.
+/// What a program returns after Ctrl-C: 128 and the number of SIGINT.
+const INTERRUPTED_CODE: i32 = 130;
+/// Set by whoever wants a benchmark or a campaign to stop.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ExitCode {
@@ -22,6 +25,7 @@ fn main() -> ExitCode {
         Ok(Task::Session(options)) => ended(shell::run(&options), options.format),
         Ok(Task::Demo { seed, pauses }) => ended(shell::walkthrough(seed, pauses), Format::Text),
         Ok(Task::Benchmark(settings)) => benchmark(&settings),
+        Ok(Task::Simulate(settings)) => simulate(&settings),
         Ok(Task::Completions(shell)) => print(&arguments::completions(shell)),
         Ok(Task::Man(command)) => match arguments::man(command.as_deref()) {
             Ok(page) => print(&page),
@@ -51,6 +55,24 @@ fn benchmark(settings: &bench::Settings) -> ExitCode {
             }
             ExitCode::FAILURE
         }
+    }
+}
+
+fn simulate(settings: &campaign::Settings) -> ExitCode {
+    // The seeds under way come to their ends first; a second Ctrl-C does not wait for them.
+    let _ = ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED_CODE);
+        }
+    });
+    // What panics is a finding, and told as one.
+    std::panic::set_hook(Box::new(|_| {}));
+    match campaign::run(settings, shell::look(), &INTERRUPTED, &mut io::stdout(), &mut io::stderr()) {
+        Ok(campaign::Ending::Clean) => ExitCode::SUCCESS,
+        Ok(campaign::Ending::Violated) => ExitCode::FAILURE,
+        Ok(campaign::Ending::Stopped) => ExitCode::from(INTERRUPTED_CODE as u8),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        Err(error) => fail(&error.into(), Format::Text),
     }
 }
 

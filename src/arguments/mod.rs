@@ -17,6 +17,7 @@ pub use clap_complete::Shell;
 pub use generate::{completions, man};
 
 use crate::bench;
+use crate::campaign;
 use crate::cluster::ClusterConfig;
 use crate::command::{self, CommandError, UsageError, grammar, units};
 use crate::shell::{Format, Input, Options};
@@ -38,6 +39,8 @@ pub enum Task {
     },
     /// A benchmark.
     Benchmark(bench::Settings),
+    /// A campaign over seeds.
+    Simulate(campaign::Settings),
     /// The completions of a shell, on standard output.
     Completions(Shell),
     /// The man page of the program or of one of its commands, on standard output.
@@ -99,6 +102,8 @@ enum Action {
     },
     /// Throughput and latency by the wall clock, on real log files in a scratch directory below TMPDIR
     Benchmark(bench::Flags),
+    /// Clusters under random faults, seed by seed, every invariant checked; what fails is shrunk and told
+    Simulate(campaign::Flags),
     /// Print the completions of a shell: what to source, or to put where it looks for them
     Completions {
         /// The shell
@@ -151,9 +156,9 @@ struct Shared {
     #[arg(long, value_name = "D", global = true, default_value = "1s", value_parser = timeout)]
     timeout: Time,
 
-    /// Where all randomness comes from
-    #[arg(long, value_name = "N", global = true, default_value_t = 1)]
-    seed: u64,
+    /// Where all randomness comes from [default: 1]
+    #[arg(long, value_name = "N", global = true)]
+    seed: Option<u64>,
 
     /// With `prefix`: keep the good prefix of a damaged log instead of refusing it
     #[arg(long, value_name = "HOW", global = true, value_parser = ["prefix"], conflicts_with = "ephemeral")]
@@ -194,6 +199,15 @@ impl Arguments {
                 let invalid = self.shared.settings(flags.clone()).validate().err()?;
                 Some((ErrorKind::InvalidValue, invalid))
             }
+            Some(Action::Simulate(flags))
+                if self.shared.seed.is_some() && (flags.seeds, flags.minutes) != (None, None) =>
+            {
+                let problem = "--seed plays one seed: give it, --seeds or --minutes";
+                Some((ErrorKind::ArgumentConflict, problem.to_owned()))
+            }
+            Some(Action::Simulate(_)) if self.shared.nodes == Some(0) => {
+                Some((ErrorKind::InvalidValue, "a campaign needs nodes: --nodes from 1 on".to_owned()))
+            }
             _ if self.shared.format == bench::Format::Csv => {
                 Some((ErrorKind::InvalidValue, "only benchmark has --format csv".to_owned()))
             }
@@ -207,7 +221,7 @@ impl Arguments {
     fn task(self) -> Task {
         let shared = self.shared;
         if self.demo {
-            return Task::Demo { seed: shared.seed, pauses: !self.no_pause };
+            return Task::Demo { seed: shared.seed(), pauses: !self.no_pause };
         }
         match (self.action, self.commands) {
             (_, Some(commands)) => Task::Session(shared.options(Input::Text(commands))),
@@ -217,6 +231,7 @@ impl Arguments {
             }
             (Some(Action::Run { file }), None) => Task::Session(shared.options(Input::File(file))),
             (Some(Action::Benchmark(flags)), None) => Task::Benchmark(shared.settings(flags)),
+            (Some(Action::Simulate(flags)), None) => Task::Simulate(shared.campaign(&flags)),
             (Some(Action::Completions { shell }), None) => Task::Completions(shell),
             (Some(Action::Man { command }), None) => Task::Man(command),
         }
@@ -226,6 +241,7 @@ impl Arguments {
 impl Shared {
     /// What a session is to be.
     fn options(self, input: Input) -> Options {
+        let seed = self.seed();
         let directory = match input {
             _ if self.ephemeral => None,
             Input::Standard => self.data_dir.or_else(|| Some(default_directory())),
@@ -239,7 +255,7 @@ impl Shared {
             sync: self.sync,
             level: self.consistency,
             timeout: self.timeout,
-            seed: self.seed,
+            seed,
             max_value: self.max_value,
             nodes: defaults.nodes,
             recover_prefix: self.recover.is_some(),
@@ -259,6 +275,14 @@ impl Shared {
         }
     }
 
+    fn seed(&self) -> u64 {
+        self.seed.unwrap_or(1)
+    }
+
+    fn campaign(&self, flags: &campaign::Flags) -> campaign::Settings {
+        campaign::Settings::new(flags, self.seed, self.nodes, self.format == bench::Format::Json)
+    }
+
     /// The settings of a benchmark: those of the shared flags that it takes.
     fn settings(&self, flags: bench::Flags) -> bench::Settings {
         let defaults = bench::Settings::new(flags);
@@ -268,7 +292,7 @@ impl Shared {
             vnodes: self.vnodes.unwrap_or(defaults.vnodes),
             sync: self.sync,
             level: self.consistency,
-            seed: self.seed,
+            seed: self.seed(),
             format: self.format,
             ..defaults
         }
@@ -284,6 +308,7 @@ fn shared() -> Vec<Arg> {
 fn is_vain(action: &str, flag: &str) -> bool {
     match action {
         "benchmark" => NOT_FOR_BENCHMARK.contains(&flag),
+        "simulate" => !FOR_SIMULATE.contains(&flag),
         "completions" | "man" => true,
         // Its clusters are its own, and it is text.
         DEMO => flag != "seed",
@@ -373,5 +398,7 @@ const MAX_CACHE_ENTRIES: i64 = 10_000_000;
 /// Shared flags without a meaning for a benchmark: its files are scratch files, its caches belong to the results.
 const NOT_FOR_BENCHMARK: &[&str] =
     &["data_dir", "ephemeral", "cache_entries", "timeout", "recover", "max_value", "latency", "bail"];
+/// Shared flags with a meaning for a campaign: all else is the seeds' choice.
+const FOR_SIMULATE: &[&str] = &["seed", "nodes", "format"];
 /// Virtual time is played event by event: a request that nobody answers takes as long as this.
 const MAX_TIMEOUT: Time = Time(3_600 * Time::SECOND.0);
