@@ -20,6 +20,7 @@ mod session;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, IsTerminal};
 use std::path::PathBuf;
+use std::sync::mpsc::SyncSender;
 
 pub use error::ShellError;
 pub use output::{Format, Output, standard_look as look};
@@ -29,7 +30,7 @@ pub use session::{Flow, Session};
 use crate::cluster::ClusterConfig;
 use crate::command::escape;
 use interrupt::Interrupt;
-use script::Lines;
+use script::{Arrival, Lines};
 
 /// What a run of the program is to do.
 #[derive(Clone, Debug)]
@@ -98,14 +99,29 @@ pub fn run(options: &Options) -> Result<Ending, ShellError> {
     if let Some(columns) = interactive.then(prompt::columns).flatten() {
         output.set_width(columns);
     }
+    let mut session = begin(options, output, interactive)?;
+    let ran = if interactive { run_prompt(&mut session) } else { run_script(&mut session, options) };
+    end(session, ran, interactive)
+}
+
+/// As [`run`] for a script, with its answers in `output`; Ctrl-C is left to the program that calls.
+pub fn run_into(options: &Options, output: Output) -> Result<Ending, ShellError> {
+    let mut session = begin(options, output, false)?;
+    let ran = lines(&options.input).and_then(|(lines, name, _)| script::run(&mut session, lines, &name, options.bail));
+    end(session, ran, false)
+}
+
+fn begin(options: &Options, mut output: Output, interactive: bool) -> Result<Session, ShellError> {
     let (cluster, opened) = open::open(options)?;
     output.notice(&open::opening(&cluster, &opened, options.directory.as_deref()));
     opened.notes.iter().for_each(|note| output.note(note));
     if interactive {
         output.notice(&open::suggestions(&cluster));
     }
-    let mut session = Session::new(cluster, output, options.directory.clone());
-    let ran = if interactive { run_prompt(&mut session) } else { run_script(&mut session, options) };
+    Ok(Session::new(cluster, output, options.directory.clone()))
+}
+
+fn end(session: Session, ran: Result<Flow, ShellError>, interactive: bool) -> Result<Ending, ShellError> {
     let closed = session.close();
     let was_stopped = match ran {
         Err(ShellError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => false,
@@ -126,7 +142,14 @@ fn run_prompt(session: &mut Session) -> Result<Flow, ShellError> {
 }
 
 fn run_script(session: &mut Session, options: &Options) -> Result<Flow, ShellError> {
-    let (lines, name, waiting) = match &options.input {
+    let (lines, name, waiting) = lines(&options.input)?;
+    session.heed(Interrupt::listen(waiting));
+    script::run(session, lines, &name, options.bail)
+}
+
+/// The lines, what they are called, and where to say that waiting for them is over.
+fn lines(input: &Input) -> Result<(Lines, String, Option<SyncSender<Arrival>>), ShellError> {
+    Ok(match input {
         Input::Standard | Input::Piped => {
             let (lines, waiting) = Lines::of_standard_input();
             (lines, "standard input".to_owned(), Some(waiting))
@@ -137,7 +160,5 @@ fn run_script(session: &mut Session, options: &Options) -> Result<Flow, ShellErr
             let file = File::open(path).map_err(|error| script::unreadable(&name, &error, 0))?;
             (Lines::Here(Box::new(BufReader::new(file))), name, None)
         }
-    };
-    session.heed(Interrupt::listen(waiting));
-    script::run(session, lines, &name, options.bail)
+    })
 }

@@ -42,6 +42,12 @@ impl Output {
         Output { format, results: Box::new(io::stdout()), results_look, asides, asides_look, progress: None }
     }
 
+    /// Two streams that are no terminals.
+    pub fn to(format: Format, results: Box<dyn Write>, asides: Box<dyn Write>) -> Output {
+        let (results_look, asides_look) = (Look::default(), Look::default());
+        Output { format, results, results_look, asides, asides_look, progress: None }
+    }
+
     /// Says how wide the terminal is now.
     pub fn set_width(&mut self, columns: usize) {
         self.results_look.width = columns;
