@@ -105,8 +105,12 @@ impl Cluster {
             return;
         }
         let batch = std::mem::take(&mut commits.next);
-        let delay = times(self.commits.of(batch.durability()), self.faults.disk_slowness(node));
+        let slowness = self.faults.disk_slowness(node);
+        let delay = times(self.commits.of(batch.durability()), slowness);
         commits.running = Some(batch);
+        if slowness > 1.0 {
+            self.faults.slow_until = self.faults.slow_until.max(self.now.plus(delay));
+        }
         self.queue.schedule(self.now.plus(delay), Event::Committed { node, life });
     }
 

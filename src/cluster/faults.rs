@@ -53,6 +53,8 @@ pub(super) struct Faults {
     doomed: BTreeMap<NodeId, Doom>,
     /// When a fault last began or ended.
     changed: Time,
+    /// When the last commit ends that a slow disk began: it takes its time after the disk is healed.
+    pub(super) slow_until: Time,
     /// When a process last began or ended, or voters were appointed.
     pub(super) upheaval: Time,
 }
@@ -253,11 +255,12 @@ impl Cluster {
         [pause, slow, skew, disk, doom].into_iter().flatten().collect()
     }
 
-    /// Since when the network is as it should be, as far as faults that were turned on go; `None` while it is not.
+    /// Since when the network is as it should be, as far as faults that were turned on go, and no disk is at work on what it
+    /// began while it was slow; `None` while the network is not.
     pub(super) fn network_sound_since(&self) -> Option<Time> {
         let on = &self.faults;
         let is_sound = on.partitions.is_empty() && on.drop_percent == 0.0 && on.latency.is_none();
-        (is_sound && !self.network.is_corrupting()).then_some(on.changed)
+        (is_sound && !self.network.is_corrupting()).then_some(on.changed.max(on.slow_until))
     }
 
     /// From here on a bit of so many of 100 gossip messages is flipped on the way: a test of what is done about it.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::*;
 use crate::cluster::ledger::Acknowledged;
 use crate::cluster::metrics::{Ending, OperationKind};
-use crate::cluster::{Backing, ClusterConfig, RequestOptions};
+use crate::cluster::{Backing, ClusterConfig, HealScope, RequestOptions};
 use crate::protocol::election::Ballot;
 use crate::protocol::message::Request;
 use crate::protocol::operation::NodeList;
@@ -405,4 +405,21 @@ fn a_hint_for_a_stranger_and_one_that_is_not_accounted_for() {
     assert_eq!(found(&mut cluster), ["HINT-2"]);
     cluster.clients.hints_of_gone.created += 1;
     assert_eq!(found(&mut cluster), ["HINT-2", "STAT-1"]);
+}
+
+/// Node2 has not written its first incarnation, and votes for nobody before it has.
+#[test]
+fn what_a_slow_disk_began_is_waited_for_after_it_is_healed() {
+    let config = ClusterConfig { nodes: 3, vnodes: 8, seed: 251, ..ClusterConfig::default() };
+    let (mut cluster, _) = Cluster::open(config, Backing::Memory).unwrap();
+    cluster.slow("node2", 10_000.0).unwrap();
+    cluster.advance(Time::SECOND);
+    cluster.kill("node1").unwrap();
+    cluster.heal(HealScope::All);
+    cluster.advance(Time(5 * Time::SECOND.0));
+    assert!(cluster.leader().leader.is_none(), "a disk that is slow enough to have none");
+    assert_eq!(cluster.check().violations, Vec::<String>::new());
+    cluster.advance(Time(60 * Time::SECOND.0));
+    assert!(cluster.leader().leader.is_some());
+    assert_eq!(cluster.check().violations, Vec::<String>::new());
 }
