@@ -1,0 +1,62 @@
+//! What must hold of any bytes, quickly and on a stable compiler: `fuzz/README.md` tells how to look longer.
+//!
+//! Bytes alone seldom make a command or a record. So most of what is judged here is made of parts that are right.
+
+#[path = "fuzzing/mod.rs"]
+pub mod properties;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use properties::{grammar, log_records, messages, scripts};
+
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) }
+}
+
+fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>(), 0..most)
+}
+
+/// A line of words, figures and marks that mean something, and of some that do not.
+fn line() -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        6 => (0..kvsim::command::grammar::SPECS.len()).prop_map(|at| kvsim::command::grammar::SPECS[at].name.to_owned()),
+        6 => "-{0,2}(ttl|via|consistency|weight|data|yes|force|node|kind|at|for|mix|as|q|power-loss|tokens)=?",
+        8 => "[0-9]{0,3}[.]?[0-9]{1,21}(us|ms|s|m|h|d|x|X|%|KiB|gib|/[0-9]{1,3})?",
+        4 => "(const|uniform|exp|pareto|mix|file):[0-9.,%+]{0,8}((const|exp):[0-9.]{1,4})?",
+        4 => "(node[1-3]|a|,|\\||->| ){1,6}",
+        3 => "[a\"'\\\\;#\n\t-]{1,4}",
+        2 => "\\PC{0,6}",
+    ];
+    let gap = prop_oneof![8 => Just(" "), 1 => Just("")];
+    vec((word, gap), 0..8).prop_map(|words| words.into_iter().flat_map(|(word, gap)| [word, gap.to_owned()]).collect())
+}
+
+proptest! {
+    #![proptest_config(cases(4_000))]
+
+    #[test]
+    fn a_line_is_refused_or_read_as_one_thing(line in line()) {
+        grammar::judge(line.as_bytes());
+    }
+
+    #[test]
+    fn a_log_is_refused_or_opened_as_the_same(bytes in bytes(400)) {
+        log_records::judge(&bytes);
+    }
+
+    #[test]
+    fn a_message_is_refused_or_sound(bytes in bytes(120)) {
+        messages::judge(&bytes);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(60))]
+
+    #[test]
+    fn a_script_ends_and_leaves_nothing_for_check(bytes in bytes(160)) {
+        scripts::judge(&bytes);
+    }
+}
