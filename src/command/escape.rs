@@ -31,7 +31,7 @@ pub fn escaped(bytes: &[u8]) -> String {
 pub fn word(bytes: &[u8]) -> String {
     let text = escaped(bytes);
     let plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | ';');
-    let starts_plain = !text.is_empty() && !text.starts_with('#') && !text.starts_with("--");
+    let starts_plain = !text.is_empty() && !text.starts_with(['#', '-']);
     if starts_plain && text.as_bytes() == bytes && text.chars().all(plain) {
         return text;
     }

@@ -20,6 +20,7 @@ fn words_are_quoted_where_they_must_be() {
     assert_eq!(word(b""), "\"\"");
     assert_eq!(word(b"#1"), "\"#1\"");
     assert_eq!(word(b"--flag"), "\"--flag\"");
+    assert_eq!(word(b"-q"), "\"-q\"", "a flag of get");
     assert_eq!(word(b"say \"hi\" \\"), "\"say \\\"hi\\\" \\\\\"");
     assert_eq!(word(b"\x00\xff"), "\"\\x00\\xff\"");
 }
