@@ -42,7 +42,7 @@ fn a_quoted_dash_stays_a_key() {
 }
 
 proptest! {
-    #![proptest_config(cases(4_000))]
+    #![proptest_config(cases(8_000))]
 
     #[test]
     fn a_line_is_refused_or_read_as_one_thing(line in line()) {
@@ -61,7 +61,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(cases(32))]
+    #![proptest_config(cases(16))]
 
     #[test]
     fn a_script_ends_and_leaves_nothing_for_check(bytes in bytes(120)) {
