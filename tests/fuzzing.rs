@@ -41,6 +41,13 @@ fn a_quoted_dash_stays_a_key() {
     grammar::judge(br#"get "-q""#);
 }
 
+/// Found by fuzzing: a sealed segment that ends at the last number there is.
+#[test]
+fn a_log_that_claims_every_number_is_refused() {
+    let bytes = [b"V\x01".as_slice(), &[0xff; 27], b"\x07"].concat();
+    log_records::judge(&bytes);
+}
+
 proptest! {
     #![proptest_config(cases(8_000))]
 

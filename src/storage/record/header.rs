@@ -87,7 +87,8 @@ impl SegmentHeader {
 
     fn is_consistent(&self) -> bool {
         self.previous_last.checked_add(1) == Some(self.first_sequence)
-            && self.merged_upto.is_none_or(|upto| upto >= self.first_sequence)
+            && self.first_sequence <= MAX_SEQUENCE
+            && self.merged_upto.is_none_or(|upto| (self.first_sequence..=MAX_SEQUENCE).contains(&upto))
     }
 }
 
@@ -95,5 +96,7 @@ impl SegmentHeader {
 const MAGIC: [u8; 8] = *b"kvsimlog";
 /// Seeds the header's checksum, so that a run of zeros is no header.
 const HEADER_SEED: u64 = u64::from_le_bytes(MAGIC);
+/// No log gets here, and behind it there is room to count on.
+const MAX_SEQUENCE: u64 = u64::MAX / 2;
 /// Stands for "not merged" where a header gives the last sequence number covered; no record has the number 0.
 const NOT_MERGED: u64 = 0;
