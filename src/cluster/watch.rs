@@ -387,12 +387,17 @@ impl Cluster {
         let on_disk = |node: NodeId| on_disks.get(&node).and_then(|held| held.get(key)).copied();
         let acknowledged = self.ledger.account(key).and_then(|account| account.acknowledged.as_ref());
         if !moves.is_called_off(dropped.epoch) {
-            // Who has confirmed it to a client holds it as its policy promises; who was given it by others, synced.
+            // Who has confirmed it to a client holds it as its policy promises; who was given it by others, synced; and what
+            // a power loss took from an owner it had had.
             let is_confirmed = |node| {
                 acknowledged.is_some_and(|told| told.stamp == dropped.stamp && told.confirmed.contains(node))
                     && self.sound(node).is_some_and(|store| holds(store, key, dropped.stamp))
             };
-            let has_it = |node| on_disk(node).is_some_and(|at| at >= dropped.stamp) || is_confirmed(node);
+            let has_it = |node| {
+                on_disk(node).is_some_and(|at| at >= dropped.stamp)
+                    || is_confirmed(node)
+                    || self.ledger.has_lost(node, key, dropped.stamp)
+            };
             return moves.on_dropped(&dropped, Level::Quorum, has_it);
         }
         // A change that was called off left the old owners what they were: what they have is as safe as it ever was,
