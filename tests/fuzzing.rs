@@ -1,4 +1,4 @@
-//! What must hold of any bytes, quickly and on a stable compiler: `fuzz/README.md` tells how to look longer.
+//! What must hold of any bytes, quickly and on a stable compiler: `tests/fuzz/README.md` tells how to look longer.
 //!
 //! Bytes alone seldom make a command or a record. So most of what is judged here is made of parts that are right.
 

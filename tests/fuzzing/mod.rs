@@ -1,5 +1,5 @@
-//! What must hold of any bytes, whoever makes them: proptest in `tests/fuzzing.rs`, libFuzzer in `fuzz/`. Each `judge`
-//! panics where it does not hold.
+//! What must hold of any bytes, whoever makes them: proptest in `tests/fuzzing.rs`, libFuzzer in `tests/fuzz`,
+//! `tests/counted/parsers.rs` where it is counted. Each `judge` panics where it does not hold.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails the test")]
 

@@ -1,6 +1,6 @@
 //! The properties that the targets judge: the same that `cargo test --test fuzzing` judges on a stable compiler.
 
-#[path = "../tests/fuzzing/mod.rs"]
+#[path = "../fuzzing/mod.rs"]
 mod properties;
 
 pub use properties::*;
