@@ -4,6 +4,7 @@ mod absent;
 mod get;
 mod put;
 mod random;
+mod read_repair;
 mod world;
 
 use std::sync::Arc;
