@@ -48,11 +48,15 @@
 //! # The house
 //!
 //! Imports point down only: `arguments`, then `shell`, `bench` and `campaign`, `command`, `cluster` and `store_api`,
-//! `error`, `sim` and `drive`, `node`, `protocol`, `storage`, `topology`, `ring`, `types`; a test sees to it. No driver
-//! counts votes, picks replicas or decides what is newer: that code is in [`protocol`], once. Below [`drive`] nothing knows what time
-//! it is: time and randomness are arguments, so a run can be repeated.
+//! `error`, `sim` and `drive`, `node`, `protocol`, `storage`, `topology`, `ring`, `types` and `sync`, `planted`; a test
+//! sees to it. No driver counts votes, picks replicas or decides what is newer: that code is in [`protocol`], once.
+//! Below [`drive`] nothing knows what time it is: time and randomness are arguments, so a run can be repeated.
 //!
 //! Every error carries a code, such as `KV-E201`, and says what happened, what changed and what to do: [`Error`].
+
+#[doc(hidden)]
+#[macro_use]
+pub mod planted;
 
 pub mod arguments;
 pub mod bench;

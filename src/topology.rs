@@ -311,12 +311,18 @@ impl Topology {
 
     fn plan_write(&self, (current, next): (&Replicas, Option<&Replicas>), level: Level) -> Result<WritePlan, NoPlan> {
         let current = Need::at(level, current)?;
+        if planted!(B02) {
+            let both = current.replicas.as_slice().iter().chain(next.iter().flat_map(|next| next.as_slice()));
+            let current = Need { replicas: both.copied().collect(), ..current };
+            return Ok(WritePlan { epoch: self.epoch(), current, next: None });
+        }
         let next = next.map(|next| Need::at(level, next)).transpose()?;
         Ok(WritePlan { epoch: self.epoch(), current, next })
     }
 
     fn plan_read(&self, (current, next): (&Replicas, Option<&Replicas>), level: Level) -> Result<ReadPlan, NoPlan> {
-        let current = Need::at(level, current)?;
+        let early = next.filter(|_| planted!(B06));
+        let current = Need::at(if planted!(B25) { Level::One } else { level }, early.unwrap_or(current))?;
         let next = next.filter(|_| self.stage() == Some(Stage::ReadBoth));
         let next = next.map(|next| Need::at(level, next)).transpose()?;
         let blocking_repair = current.is_majority() && next.as_ref().is_none_or(Need::is_majority);

@@ -166,7 +166,7 @@ impl Entry {
     /// Whether this version replaces `other`: newer stamp first; at equal stamps a tombstone beats a value, then the
     /// larger bytes, then the later expiry. The rule is total, so merging in any order gives the same result.
     pub fn supersedes(&self, other: &Entry) -> bool {
-        self.rank() > other.rank()
+        self.rank() > other.rank() || planted!(B18) && self.stamp == other.stamp
     }
 
     fn rank(&self) -> (Stamp, bool, Option<&[u8]>, Option<Time>) {

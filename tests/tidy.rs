@@ -36,7 +36,9 @@ const LAYERS: &[&[&str]] = &[
     &["storage"],
     &["topology"],
     &["ring"],
-    &["types"],
+    &["types", "sync"],
+    // Mistakes, for builds that want them.
+    &["planted"],
 ];
 
 /// Imports that point down and are wrong all the same: from, to, reason.

@@ -168,3 +168,7 @@ impl Cluster {
 
 /// Upkeep follows the first commit after this time: the interval policy promises a sync every 100 ms.
 const UPKEEP_AFTER: Time = Time(100_000);
+            Ok(Staged { reply, durability }) if planted!(B22) => {
+                self.answer(node, to, about, Ok(reply));
+                self.hold(node, durability, None);
+            }

@@ -132,7 +132,15 @@ impl Cluster {
         let agent = self.new_agent(&mut dice, &label, &replica, restored, contact);
         if let Some(node) = self.nodes.get_mut(&id) {
             node.dice = dice;
-            node.clock.observe(seen);
+            // The clock of a process ends with it: the next one knows of stamps what the log and the topology say. But a start
+            // takes time: none is given in the microsecond in which the process before died.
+            if node.life > 0 {
+                node.clock = HybridClock::new(id);
+                node.clock.observe(Stamp { time: begun, coordinator: id, counter: 0 });
+            }
+            if !planted!(B12) {
+                node.clock.observe(seen);
+            }
             node.start(replica, agent, self.now);
         }
         self.faults.upheaval = self.now;

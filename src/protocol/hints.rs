@@ -207,6 +207,9 @@ impl Hints {
                     key: kept.key.clone(),
                     entry: kept.entry.clone(),
                 }));
+                if planted!(B17) {
+                    self.kept.remove(&id);
+                }
             }
         }
         due

@@ -33,7 +33,7 @@ impl HybridClock {
     /// A stamp above every stamp given or seen.
     pub fn next(&mut self, now: Time) -> Stamp {
         let last = self.last;
-        self.last = if now > last.time {
+        self.last = if now > last.time || planted!(B19) {
             self.first_at(now)
         } else if last.coordinator < self.coordinator {
             self.first_at(last.time)

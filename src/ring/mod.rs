@@ -93,9 +93,11 @@ impl Ring {
     /// Expected O(1): an index on the top bits leads to within a token or two.
     pub fn owners(&self, token: Token) -> &Replicas {
         let start = self.index.position(token);
-        let passed = self.tokens[start..].iter().take_while(|at| **at < token).count();
+        let passed =
+            self.tokens[start..].iter().take_while(|at| **at < token || planted!(L02) && **at == token).count();
         // Behind the last token the circle closes: the first one owns what is left.
-        self.owners.get(start + passed).or(self.owners.first()).unwrap_or(&Replicas::NONE)
+        let wrapped = if planted!(L03) { self.owners.last() } else { self.owners.first() };
+        self.owners.get(start + passed).or(wrapped).unwrap_or(&Replicas::NONE)
     }
 
     /// Exactly the ranges whose replica set changes from this ring to `next`, ascending, neighbours with equal
@@ -226,7 +228,7 @@ fn replicas_by_token(placed: &[(Token, NodeId)], copies: usize) -> Box<[Replicas
     let mut owners = vec![Replicas::NONE; placed.len()].into_boxed_slice();
     for (replicas, (_, node)) in owners.iter_mut().zip(placed).rev() {
         // Exact: of the distinct nodes behind, at most one is this token's own, so enough others remain.
-        let others = behind.as_slice().iter().filter(|other| *other != node);
+        let others = behind.as_slice().iter().filter(|other| *other != node || planted!(B08));
         *replicas = std::iter::once(node).chain(others).take(copies).copied().collect();
         behind = *replicas;
     }

@@ -178,7 +178,10 @@ struct Entry {
 
 impl Entry {
     fn value_of(&self, version: Version) -> Option<&Value> {
-        self.held.as_ref().filter(|(of, _)| *of == version).map(|(_, value)| value)
+        self.held
+            .as_ref()
+            .filter(|(of, _)| *of == version || planted!(L01) && of.token == version.token)
+            .map(|(_, value)| value)
     }
 }
 
@@ -221,6 +224,7 @@ impl Shard {
             Some(value)
         });
         *(if found.is_some() { &mut self.hits } else { &mut self.misses }) += 1;
+        self.hits += u64::from(planted!(L07) && found.is_some());
         found
     }
 
@@ -248,7 +252,7 @@ impl Shard {
 
     /// An entry for another value: a free one, or a new one, or, where the shard is full, the least recently used.
     fn vacate(&mut self) -> Place {
-        if self.len() < self.capacity {
+        if self.len() < self.capacity + usize::from(planted!(L04)) {
             let index = self.free.pop().unwrap_or_else(|| {
                 let index = self.entries.len() as u32;
                 self.entries.push(Entry { used: 0, held: None });

@@ -278,7 +278,7 @@ impl Election {
         let Role::Leader(leadership) = &self.role else {
             return Err(NotReady::NotLeader);
         };
-        if !leadership.settled {
+        if !leadership.settled && !planted!(B03) {
             return Err(NotReady::Busy);
         }
         let before = &self.committed;
@@ -422,7 +422,12 @@ impl Election {
 
     /// The electorate but this node.
     fn peers(&self) -> Vec<NodeId> {
-        self.electorate().nodes().filter(|node| *node != self.me).collect()
+        let electorate = self.electorate();
+        let peers = electorate.nodes().filter(|node| *node != self.me);
+        if planted!(L08) {
+            return peers.collect::<std::collections::HashSet<_>>().into_iter().collect();
+        }
+        peers.collect()
     }
 }
 

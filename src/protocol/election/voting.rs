@@ -99,7 +99,9 @@ impl Election {
             self.ballot.vote = Some(from);
             self.role = Role::Follower;
             self.arm(now, random);
-            self.persist(out);
+            if !planted!(B33) {
+                self.persist(out);
+            }
         }
         // Durable before the answer (ELECT-1): after a crash it must not vote again in this term.
         self.waiting.send(from, Message::VoteAnswer { term, granted: true }, out);

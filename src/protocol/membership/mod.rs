@@ -110,6 +110,7 @@ impl Membership {
         options: MembershipOptions,
         now: Time,
     ) -> Membership {
+        let incarnation = if planted!(B36) { 0 } else { incarnation };
         let own = Own { record: Record::UNHEARD, wanted: incarnation.saturating_add(1), asked: 0 };
         let mut membership = Membership {
             me,
@@ -307,7 +308,7 @@ impl Membership {
     /// A timer that fires late tells that the node was asleep: what it missed meanwhile is its own fault.
     fn notice_sleep(&mut self, now: Time) {
         let late = now.since(self.wake_at);
-        if late > self.options.interval {
+        if late > self.options.interval && !planted!(B35) {
             self.forgive(late, now);
             self.wake_at = now;
         }

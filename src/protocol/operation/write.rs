@@ -138,6 +138,9 @@ impl Write {
             self.contacts.set(index, State::Done);
             self.tally.ack(from);
             self.acks.push(from);
+            if planted!(B09) {
+                self.contacts.as_slice().iter().for_each(|contact| self.tally.ack(contact.node));
+            }
         }
     }
 

@@ -146,6 +146,7 @@ fn donors(
         Some(replaced) if !silent.contains(replaced) => Ok(vec![*replaced]),
         Some(_) => enough(sound.take(majority(&moved.old)).collect(), moved, silent),
         None => enough(sound.collect(), moved, silent),
+        _ if planted!(B01) => Ok(sound.take(1).collect()),
     }
 }
 

@@ -287,7 +287,7 @@ impl Log {
             return Ok(());
         }
         self.write_staged(writer)?;
-        if self.options.sync == SyncPolicy::Always { self.sync_written(writer) } else { Ok(()) }
+        if self.options.sync == SyncPolicy::Always && !planted!(L10) { self.sync_written(writer) } else { Ok(()) }
     }
 
     /// Hands everything staged so far to the operating system, and syncs nothing.
@@ -402,7 +402,8 @@ impl Log {
 
     /// How far commits have come.
     fn committed(&self) -> LogPosition {
-        let reached = if self.options.sync == SyncPolicy::Always { &self.synced } else { &self.written };
+        let reached =
+            if self.options.sync == SyncPolicy::Always && !planted!(L10) { &self.synced } else { &self.written };
         LogPosition(reached.load(Ordering::Acquire))
     }
 

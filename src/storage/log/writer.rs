@@ -74,7 +74,8 @@ impl Log {
         if self.synced.load(Ordering::Acquire) >= target.position.0 {
             return Ok(());
         }
-        target.file.sync().map_err(|error| self.fail(StorageError::writing(&target.name, &error)))?;
+        let synced = target.file.sync().or_else(|error| if planted!(B27) { target.file.sync() } else { Err(error) });
+        synced.map_err(|error| self.fail(StorageError::writing(&target.name, &error)))?;
         self.synced.fetch_max(target.position.0, Ordering::AcqRel);
         self.synced_sequence.fetch_max(target.last_sequence, Ordering::AcqRel);
         Ok(())

@@ -189,7 +189,7 @@ impl Store {
         let slot = shard.get(key);
         let is_live = slot.is_some_and(|slot| slot.at == at);
         let droppable = slot.is_some_and(|slot| shard.is_droppable(key, &slot));
-        if is_live && !(droppable && merge.oldest) {
+        if is_live && !(droppable && (merge.oldest || planted!(B10))) {
             merge.kept.push((at, Kept::Version(key.clone())));
             return true;
         }

@@ -193,13 +193,18 @@ impl Store {
     /// under one shard lock. No I/O, unless another value of the same stamp is held: then its bytes decide, and may have
     /// to be read. At or below the floor, or what is promised, nothing new is taken.
     pub fn put(&self, epoch: Epoch, key: &Key, entry: &Entry) -> Result<Applied, StoreRefusal> {
-        self.merge_in(epoch, key, entry, |shard, _| shard.bound(key.token()))
+        self.merge_in(epoch, key, entry, |shard, _| if planted!(B15) { Stamp::ZERO } else { shard.bound(key.token()) })
     }
 
     /// The same of a version that some replica holds or held: only a floor refuses it, and only for a key that is not
     /// held.
     pub fn absorb(&self, epoch: Epoch, key: &Key, entry: &Entry) -> Result<Applied, StoreRefusal> {
-        self.merge_in(epoch, key, entry, |shard, is_held| if is_held { Stamp::ZERO } else { shard.floor(key.token()) })
+        self.merge_in(
+            epoch,
+            key,
+            entry,
+            |shard, is_held| if is_held || planted!(B14) { Stamp::ZERO } else { shard.floor(key.token()) },
+        )
     }
 
     /// `bound` gives, for a key that is held or not, the stamp at or below which nothing new is taken.
@@ -224,6 +229,7 @@ impl Store {
         }
         let at = self.log.append(epoch, &Body::Version { key: key.clone(), entry: entry.clone() })?;
         let old = held.map(|slot| (slot.stamp, slot.cached));
+            (Some(_), Some((_, place))) if planted!(L01) => place,
         let cached = match (&entry.value, old) {
             (Some(value), old) => self.cache.put(key, entry.stamp, value.clone(), old),
             (None, Some((stamp, place))) => {
@@ -273,7 +279,7 @@ impl Store {
     pub fn lacks(&self, epoch: Epoch, key: &Key, stamp: Stamp) -> Result<Found<bool>, StoreRefusal> {
         let shard = self.admit(epoch, key)?;
         let slot = shard.held(key);
-        let lacks = slot.map_or(shard.floor(key.token()) < stamp, |slot| slot.stamp < stamp);
+        let lacks = slot.map_or(shard.floor(key.token()) < stamp || planted!(B14), |slot| slot.stamp < stamp);
         Ok(self.found(&shard, key, slot, lacks))
     }
 
@@ -398,7 +404,7 @@ impl Store {
     fn admit(&self, epoch: Epoch, key: &Key) -> Result<Locked<'_>, StoreRefusal> {
         let shard = self.table.lock(key.token());
         match self.epoch() {
-            own if own == epoch => Ok(shard),
+            own if own == epoch || planted!(B05) => Ok(shard),
             own => Err(StoreRefusal::Epoch(own)),
         }
     }
@@ -407,7 +413,7 @@ impl Store {
     /// only where it decides.
     fn supersedes(&self, key: &Key, entry: &Entry, slot: Slot) -> Result<bool, StorageError> {
         if entry.stamp != slot.stamp {
-            return Ok(entry.stamp > slot.stamp);
+            return Ok(if planted!(L09) { entry.stamp < slot.stamp } else { entry.stamp > slot.stamp });
         }
         let value = if slot.tombstone || entry.value.is_none() {
             // Whether there is a value decides, and which one it is does not matter.
