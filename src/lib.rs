@@ -73,6 +73,7 @@ pub mod shell;
 pub mod sim;
 pub mod storage;
 pub mod store_api;
+mod sync;
 pub mod topology;
 pub mod types;
 

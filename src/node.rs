@@ -11,11 +11,6 @@
 mod leftovers;
 mod transfer;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use arc_swap::ArcSwap;
-
 use self::leftovers::{dropped_ranges, has_missed};
 use crate::protocol::hlc::MAX_AHEAD;
 use crate::protocol::membership::Condition;
@@ -24,6 +19,8 @@ use crate::storage::StorageError;
 use crate::storage::disk::Disk;
 use crate::storage::log::{LogIdentity, LogPosition};
 use crate::storage::store::{Applied, Restored, Store, StoreOptions, StoreRefusal};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Arc, ArcSwap, Mutex, PoisonError};
 use crate::topology::{Decoded, Topology};
 use crate::types::{Entry, Epoch, Key, NodeId, Time, TokenRange};
 
@@ -295,12 +292,12 @@ impl Replica {
     fn check_epoch(&self, epoch: Epoch) -> Result<(), Refusal> {
         let topology = self.topology.load();
         if epoch == topology.epoch() { Ok(()) } else { Err(self.refusal(epoch, StoreRefusal::Epoch(topology.epoch()))) }
-        if planted!(B05) {
-            return Ok(());
-        }
     }
 
     fn check_replica(&self, epoch: Epoch, key: &Key) -> Result<(), Refusal> {
+        if planted!(B05) {
+            return Ok(());
+        }
         let topology = self.topology.load();
         if epoch != topology.epoch() {
             return Err(self.refusal(epoch, StoreRefusal::Epoch(topology.epoch())));

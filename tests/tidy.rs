@@ -56,6 +56,12 @@ const CLOCKLESS_BELOW: &str = "drive";
 const CLOCKS: &[&str] =
     &["Instant::now", "SystemTime", "thread::sleep", "rand::", "RandomState", "thread_rng", "getrandom"];
 
+/// Rooms that many threads enter. What they synchronise by is the sync room's, so that shuttle can put its own there.
+const SCHEDULED: &[&str] = &["store_api", "drive", "node", "storage"];
+
+/// What shuttle does not know of.
+const UNSCHEDULED: &[&str] = &["std::sync", "std::thread", "arc_swap"];
+
 const MAX_FILE_LINES: usize = 500;
 const MAX_FUNCTION_LINES: usize = 80;
 
@@ -183,6 +189,18 @@ fn clocks(tree: &Tree) -> Vec<String> {
     findings
 }
 
+fn unscheduled(tree: &Tree) -> Vec<String> {
+    let mut findings = Vec::new();
+    for source in tree.production().filter(|source| room(source).is_some_and(|room| SCHEDULED.contains(&room))) {
+        for name in UNSCHEDULED {
+            findings.extend(words(&source.production, name).into_iter().map(|at| {
+                format!("{}:{}: `{name}`: take it from `sync`, or shuttle passes it by", source.path, source.line(at))
+            }));
+        }
+    }
+    findings
+}
+
 fn long_files(tree: &Tree) -> Vec<String> {
     let long = tree.production().filter(|source| source.production_lines() > MAX_FILE_LINES);
     long.map(|source| {
@@ -245,6 +263,11 @@ fn imports_point_down() {
 #[test]
 fn no_clock_and_no_dice_below_the_drivers() {
     assert_none(&clocks(&Tree::load()));
+}
+
+#[test]
+fn what_threads_synchronise_by_is_known_to_shuttle() {
+    assert_none(&unscheduled(&Tree::load()));
 }
 
 #[test]

@@ -7,9 +7,9 @@
 //! When the machine's clock is set back, time here stands until the machine's clock has caught up; stamps go on in the
 //! counter. A store that is reopened starts above the newest stamp in its logs. Only in the year 2112 is the word full.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::types::{NodeId, Stamp, Time};
 
 /// See the module's page.
@@ -81,9 +81,13 @@ fn unpack(word: u64) -> Stamp {
     Stamp { time: Time(word >> COUNTER_BITS), coordinator: COORDINATOR, counter }
 }
 
-/// Microseconds since 1970; 0 on a machine that believes it is earlier.
+/// Microseconds since 1970; 0 on a machine that believes it is earlier, and under shuttle, or a schedule would not play
+/// the same again.
 #[expect(clippy::disallowed_methods, reason = "the one place where a driver asks the machine for the time")]
 fn wall_clock() -> Time {
+    if cfg!(shuttle) {
+        return Time(0);
+    }
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

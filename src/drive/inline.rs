@@ -13,15 +13,13 @@ mod flight;
 mod round;
 
 use std::iter;
-use std::sync::Arc;
-
-use arc_swap::{ArcSwap, Guard};
 
 use crate::drive::clock::ProcessClock;
 use crate::node::{Replica, Staged};
 use crate::protocol::message::{Refusal, Request};
 use crate::protocol::operation::{Outcome, Step};
 use crate::protocol::ring_change::{ChangeStep, Ended, RingChange};
+use crate::sync::{Arc, ArcSwap, Guard};
 use crate::topology::{Need, NoPlan, Topology};
 use crate::types::{Entry, Key, Level, NodeId, Time};
 

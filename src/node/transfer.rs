@@ -2,12 +2,11 @@
 //!
 //! The leader's epoch must be the replica's exactly, so nothing here outlives the topology it was asked for.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
 use super::{Durability, Replica};
 use crate::protocol::message::{PAGE_BYTES, PAGE_KEYS, Refusal, Reply};
 use crate::storage::store::{Applied, StoreRefusal};
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
 use crate::types::{Entry, Epoch, Key, RangeFloor, Stamp, Time, TokenRange};
 
 impl Replica {

@@ -31,13 +31,13 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::StorageError;
 use super::disk::{Disk, RealDisk};
 use super::log::files::FileName;
+use crate::sync::{Arc, Mutex, PoisonError};
 use crate::types::{NodeId, check_label};
 
 /// Where a session's time comes from. Stamps of the two kinds cannot be compared, so a directory keeps to one.

@@ -22,9 +22,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::mem::offset_of;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::prefetch::prefetch;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::types::{Key, Stamp, Token, Value};
 
 #[cfg(test)]

@@ -19,8 +19,6 @@
 mod prefix;
 mod survey;
 
-use std::sync::Arc;
-
 pub(super) use self::survey::read_header;
 use self::survey::{Survey, Verdict};
 use super::StorageError;
@@ -28,6 +26,7 @@ use super::disk::{Disk, DiskFile};
 use super::log::files::{self, FileName, Segment};
 use super::log::{Location, Log, LogIdentity, Recovered};
 use super::record::{self, Body, HEADER_BYTES, Record, SegmentHeader};
+use crate::sync::Arc;
 use crate::types::Epoch;
 
 /// A log read back, ready for appends.

@@ -17,11 +17,11 @@
 
 use std::collections::BTreeMap;
 use std::mem::offset_of;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::log::Location;
 use super::lru::Place;
 use super::prefetch::prefetch;
+use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::types::{Entry, Key, RangeFloor, Stamp, Time, Token, TokenRange, Value};
 pub(super) use digest::digest_of;
 use floors::Floors;

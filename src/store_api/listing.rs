@@ -1,13 +1,13 @@
 //! Walking all keys of all servers, in pages.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use super::KeyValueStore;
 use super::shared::Shared;
 use crate::error::Error;
 use crate::node::Replica;
 use crate::storage::store::Listed;
+use crate::sync::Arc;
 use crate::types::{Key, NodeId, Time, TokenRange};
 
 impl KeyValueStore {

@@ -24,10 +24,10 @@ mod stripes;
 mod upkeep;
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::sync::Arc;
 use crate::types::{Key, Time, Value};
 
 pub use builder::Builder;

@@ -6,7 +6,6 @@
 //! published) and is removed. Then each node hands over what is no longer its own, and gets back what it has lost.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -25,6 +24,7 @@ use crate::storage::disk::{Disk, MemoryDisk};
 use crate::storage::log::{Log, LogIdentity, SyncPolicy};
 use crate::storage::record::Body;
 use crate::storage::store::{Restored, StoreOptions};
+use crate::sync::Arc;
 use crate::topology::{Decoded, Topology};
 use crate::types::{Epoch, NodeId, Stamp};
 

@@ -1,8 +1,5 @@
 //! Servers that come and go.
 
-use std::sync::Arc;
-use std::thread;
-
 use super::shared::Shared;
 use super::{KeyValueStore, listing, open};
 use crate::error::Error;
@@ -10,6 +7,8 @@ use crate::node::Replica;
 use crate::protocol::ring_change::{Change, Ended, Moved, RingChange};
 use crate::ring::Member;
 use crate::storage::log::Log;
+use crate::sync::Arc;
+use crate::sync::thread;
 use crate::topology::{Topology, TopologyRecord};
 use crate::types::{Key, MAX_NODES, MAX_VNODES, NodeId, check_label};
 

@@ -1,8 +1,5 @@
 //! What all clones of a store share, and its path from a call to an outcome.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
-
 use super::builder::Options;
 use super::failure::{self, Attempt};
 use super::stripes::Stripes;
@@ -13,6 +10,8 @@ use crate::storage::StorageError;
 use crate::storage::directory::Directory;
 use crate::storage::disk::Disk;
 use crate::storage::log::SyncPolicy;
+use crate::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use crate::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use crate::topology::NoPlan;
 use crate::types::{Entry, Key, LimitError, Time, Value};
 

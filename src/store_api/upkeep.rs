@@ -3,60 +3,51 @@
 //! One thread a store, which holds the store only while it works on it. It ends with the last clone of the store,
 //! which waits for it: when `drop` returns, nothing touches the directory any more.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::shared::Shared;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Arc, Weak};
 
 /// The thread. Dropping it ends it and waits for its end.
 #[derive(Debug)]
 pub(super) struct Upkeep {
-    stop: Arc<Stop>,
+    stopped: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug, Default)]
-struct Stop {
-    stopped: Mutex<bool>,
-    changed: Condvar,
 }
 
 impl Upkeep {
     /// Starts the thread.
     pub(super) fn start(shared: &Arc<Shared>) -> Upkeep {
-        let stop = Arc::new(Stop::default());
+        let stopped = Arc::new(AtomicBool::new(false));
         let shared = Arc::downgrade(shared);
         let thread = thread::spawn({
-            let stop = Arc::clone(&stop);
-            move || run(&shared, &stop)
+            let stopped = Arc::clone(&stopped);
+            move || run(&shared, &stopped)
         });
-        Upkeep { stop, thread: Some(thread) }
+        Upkeep { stopped, thread: Some(thread) }
     }
 }
 
 impl Drop for Upkeep {
     fn drop(&mut self) {
-        *self.stop.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.stop.changed.notify_all();
+        self.stopped.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
             // It panics only if a log does; the logs tell the same to whoever writes next.
             let _ = thread.join();
         }
     }
 }
 
-fn run(shared: &Weak<Shared>, stop: &Stop) {
+fn run(shared: &Weak<Shared>, stopped: &AtomicBool) {
     loop {
-        let stopped = stop.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        let (stopped, _) = stop
-            .changed
-            .wait_timeout_while(stopped, INTERVAL, |stopped| !*stopped)
-            .unwrap_or_else(PoisonError::into_inner);
-        if *stopped {
+        // It may return early: upkeep that is done too often finds little to do.
+        thread::park_timeout(INTERVAL);
+        if stopped.load(Ordering::Acquire) {
             return;
         }
-        drop(stopped);
         let Some(shared) = shared.upgrade() else { return };
         shared.maintain();
     }

@@ -117,6 +117,16 @@ fn clocks_pass_in_drivers_and_tests_and_talk() {
 }
 
 #[test]
+fn what_shuttle_passes_by_is_found() {
+    for text in ["\nuse std::sync::Mutex;", "\nstd::thread::spawn(f);", "\nuse arc_swap::ArcSwap;"] {
+        assert_found(unscheduled, "src/storage/log/mod.rs", text, "src/storage/log/mod.rs:2:");
+    }
+    assert_passes(unscheduled, "src/storage/lru.rs", "use crate::sync::{Arc, Mutex};\n// std::sync::Mutex");
+    assert_passes(unscheduled, "src/node.rs", "#[cfg(test)]\nmod tests { use std::sync::Mutex; }");
+    assert_passes(unscheduled, "src/topology.rs", "use std::sync::Arc;");
+}
+
+#[test]
 fn long_files_are_found_and_tests_do_not_count() {
     let lines = |count: usize| "// a line\n".repeat(count);
     assert_passes(long_files, "src/node.rs", &lines(500));

@@ -1,13 +1,11 @@
 //! Replies held back until the logs they depend on are committed, each log once.
 
 use std::iter;
-use std::sync::Arc;
-
-use arc_swap::Guard;
 
 use super::Nodes;
 use crate::node::{Durability, Staged};
 use crate::protocol::message::{Refusal, Reply};
+use crate::sync::{Arc, Guard};
 use crate::types::NodeId;
 
 /// What was staged since the last commit. `T` says whose reply it is. Nothing is allocated while nothing is held back.

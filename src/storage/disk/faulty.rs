@@ -9,9 +9,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex};
 
 use super::{Disk, DiskFile, MemoryDisk, lock};
+use crate::sync::{Arc, Mutex};
 
 /// How syncs fail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -11,9 +11,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::{Arc, Mutex};
 
 use super::{Disk, DiskFile, lock, parent};
+use crate::sync::{Arc, Mutex};
 
 /// Files in memory. Cloning the handle shares the files; the `after_*` images do not.
 #[derive(Clone, Debug, Default)]

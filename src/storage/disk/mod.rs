@@ -5,7 +5,8 @@
 //! [`MemoryDisk`] models exactly that promise, so a test on it sees what a power loss may leave behind.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 mod faulty;
 mod memory;

@@ -7,9 +7,9 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 use super::{Disk, DiskFile, lock};
+use crate::sync::{Arc, Mutex};
 
 /// The files below one directory of the operating system.
 #[derive(Debug)]

@@ -1,10 +1,9 @@
 //! The files of one node's directory: their names, and how a segment comes to be.
 
-use std::sync::Arc;
-
 use crate::storage::StorageError;
 use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::record::{self, SegmentHeader};
+use crate::sync::Arc;
 
 /// A segment of the log, as it is on disk.
 #[derive(Clone, Debug)]

@@ -8,7 +8,6 @@
 //! for the caller to see to.
 
 use std::io;
-use std::sync::Arc;
 
 use super::files::{self, Segment};
 use super::scan::{Scanned, Scanner};
@@ -16,6 +15,7 @@ use super::{GENERATION_BITS, HEADER_BYTES, Location, Log};
 use crate::storage::StorageError;
 use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::record::{self, Record, SegmentHeader};
+use crate::sync::Arc;
 
 /// A merged segment being written. Dropped unfinished, its temporary file is removed at the next merge of the same
 /// segment or at the next open.

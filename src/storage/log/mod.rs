@@ -18,8 +18,6 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use self::files::FileName;
 use self::segments::Segments;
@@ -29,6 +27,8 @@ use super::StorageError;
 use super::disk::Disk;
 use super::record::{self, Body, Flaw, HEADER_BYTES, Record};
 use super::recovery;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use crate::types::{Epoch, Time};
 
 pub(super) mod files;

@@ -1,12 +1,12 @@
 //! Reading the records of one segment in order, through a window of bounded size.
 
 use std::io;
-use std::sync::Arc;
 
 use super::Location;
 use super::files::Segment;
 use crate::storage::disk::DiskFile;
 use crate::storage::record::{self, Flaw, Frame, HEADER_BYTES, Record};
+use crate::sync::Arc;
 
 /// Reads a segment from its header to `bytes`.
 #[derive(Debug)]

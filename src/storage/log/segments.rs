@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex};
 
 use super::files::Segment;
 use super::{LogPosition, SegmentInfo, lock};
 use crate::storage::StorageError;
 use crate::storage::disk::{Disk, DiskFile};
+use crate::sync::{Arc, Mutex};
 
 /// The segments of one log, by ordinal.
 #[derive(Debug, Default)]

@@ -1,13 +1,12 @@
 //! Writing what is staged, and syncing it.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
 use super::files::{self, Segment};
 use super::staging::Roll;
 use super::{HEADER_BYTES, Log, LogPosition, lock};
 use crate::storage::StorageError;
 use crate::storage::disk::DiskFile;
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
 
 /// The end of the log on disk. Whoever has it may write.
 #[derive(Debug)]

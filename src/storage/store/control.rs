@@ -4,10 +4,10 @@
 //! merge keeps those that still count.
 
 use std::collections::BTreeMap;
-use std::sync::{MutexGuard, PoisonError};
 
 use super::super::table::Usage;
 use super::*;
+use crate::sync::{MutexGuard, PoisonError};
 
 /// What is known of the log's control records: all but versions.
 #[derive(Debug)]

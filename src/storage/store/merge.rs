@@ -27,13 +27,13 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::sync::TryLockError;
 
 use super::super::log::{MergeWriter, SegmentInfo};
 use super::super::record::HEADER_BYTES;
 use super::super::table::{Shard, Usage};
 use super::control::is_floor;
 use super::*;
+use crate::sync::TryLockError;
 
 /// The merge under way, and when to look for the next.
 #[derive(Debug)]

@@ -23,15 +23,14 @@
 //! meanwhile. A page (`versions`, `entries`) takes shard after shard and is no snapshot. After a failed commit the table
 //! is ahead of the disk; the log then acknowledges nothing more, and a restart goes back to what the disk has.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-
 use super::StorageError;
 use super::disk::Disk;
 use super::log::{Location, Log, LogIdentity, LogOptions, LogPosition, Recovered};
 use super::lru::{Cache, Place};
 use super::record::{Body, Record};
 use super::table::{Locked, Shard, Slot, Table};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex};
 use crate::types::{Entry, Epoch, Key, RangeDigest, RangeFloor, Stamp, Time, TokenRange, Value};
 use control::Control;
 use merge::Merging;
@@ -229,8 +228,8 @@ impl Store {
         }
         let at = self.log.append(epoch, &Body::Version { key: key.clone(), entry: entry.clone() })?;
         let old = held.map(|slot| (slot.stamp, slot.cached));
-            (Some(_), Some((_, place))) if planted!(L01) => place,
         let cached = match (&entry.value, old) {
+            (Some(_), Some((_, place))) if planted!(L01) => place,
             (Some(value), old) => self.cache.put(key, entry.stamp, value.clone(), old),
             (None, Some((stamp, place))) => {
                 self.cache.remove(key, stamp, place);

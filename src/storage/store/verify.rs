@@ -6,10 +6,10 @@
 //! Caveats: everything else waits while it runs, O(log + cache) reads; memory grows with the keys, twice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::PoisonError;
 
 use super::super::table::{Usage, digest_of};
 use super::*;
+use crate::sync::PoisonError;
 use crate::types::Token;
 
 impl Store {

@@ -7,10 +7,10 @@
 //! Caveat: what is known may be out of date. Then the wrong line is fetched, which costs a little and changes nothing.
 
 use std::ptr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use crate::storage::prefetch::prefetch;
+use crate::sync::Arc;
+use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::types::Token;
 
 /// Of one shard: where its buckets begin, and how many there are but one. Never followed, only fetched.
