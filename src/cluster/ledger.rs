@@ -28,6 +28,8 @@ pub(super) struct Ledger {
     /// Reads that returned what nobody wrote.
     unwritten_reads: Vec<String>,
     reads: u64,
+    /// What is not newer than this an operator has deleted.
+    cleared_before: Option<Stamp>,
     /// Writes that clients were told are stored.
     pub(super) writes: u64,
     /// What power losses took from a node, by key.
@@ -88,12 +90,12 @@ impl Acknowledged {
         }
     }
 
-    /// How many of `replicas`, the owners now, must hold it: all if all that were to have it confirmed it and `keeps`
-    /// says that they still have it, else those of them for whom that is so.
+    /// How many of `replicas`, the owners now, must hold it: all that have not lost it, as `keeps` says, if all that were to
+    /// have it confirmed it and still have it; else those of them for whom that is so.
     pub(super) fn copies_due(&self, replicas: &Replicas, keeps: impl Fn(NodeId) -> bool) -> usize {
         let confirmed = |node: &&NodeId| self.confirmed.contains(**node) && keeps(**node);
         let everybody = self.wanted.as_slice().iter().all(|node| confirmed(&node));
-        if everybody { replicas.len() } else { replicas.as_slice().iter().filter(confirmed).count() }
+        replicas.as_slice().iter().filter(|node| if everybody { keeps(**node) } else { confirmed(node) }).count()
     }
 
     /// Whether nobody would miss it: an expired value, which counts as deleted.
@@ -146,6 +148,10 @@ impl Ledger {
 
     /// A client was told that this is stored.
     pub(super) fn acknowledged(&mut self, key: &Key, acknowledged: Acknowledged) {
+        // It was under way when all was deleted, and came before that.
+        if Some(acknowledged.stamp) <= self.cleared_before {
+            return;
+        }
         let account = self.keys.entry(key.clone()).or_default();
         if account.acknowledged.as_ref().is_none_or(|known| known.stamp < acknowledged.stamp) {
             account.acknowledged = Some(acknowledged);
@@ -191,6 +197,7 @@ impl Ledger {
 
     /// Everything at or below `before` was deleted by an operator.
     pub(super) fn cleared(&mut self, before: Stamp) {
+        self.cleared_before = Some(before);
         self.keys.values_mut().for_each(|account| {
             account.acknowledged.take_if(|acknowledged| acknowledged.stamp <= before);
         });

@@ -6,28 +6,29 @@
 //!
 //! Caveat: a disk whose image cannot be opened is not judged here; WAL-3 judges it.
 
+mod moves;
+mod values;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::coordinator::Task;
-use super::event::{Body, Envelope, Event, TaskId};
+use super::event::{Body, Envelope, Event};
 use super::ledger::MAX_FINDINGS;
+use super::probes::Probe;
 use super::{Cluster, NodeId, OPERATOR};
-use crate::node::Replica;
 use crate::protocol::agent::{self, Agent};
 use crate::protocol::election::ELECTION_BOUND;
 use crate::protocol::election::{Ballot, Message};
 use crate::protocol::membership::MemberView;
 use crate::protocol::membership::Standing;
-use crate::protocol::message::Request;
 use crate::sim::checkers::Finding;
 use crate::sim::checkers::election::{Elections, Held, Promised, led};
 use crate::sim::checkers::membership::{Believed, Facts, Memberships};
-use crate::sim::checkers::moves::{Acknowledged, Dropped, Moves};
+use crate::sim::checkers::moves::Moves;
 use crate::sim::latency::Latency;
 use crate::storage::store::Store;
-use crate::topology::{Stage, Topology};
-use crate::types::{Epoch, Key, Level, Stamp, Time, TokenRange};
+use crate::topology::Topology;
+use crate::types::{Epoch, Key, Stamp, Time, TokenRange};
 
 /// The judges, and what they have found.
 #[derive(Debug, Default)]
@@ -35,6 +36,8 @@ pub(super) struct Watch {
     pub(super) elections: Elections,
     pub(super) memberships: Memberships,
     pub(super) moves: Moves,
+    /// Situations that were met, and how often.
+    pub(super) met: BTreeMap<Probe, u64>,
     /// What each voter's disk was seen to have accepted.
     accepted: BTreeMap<NodeId, (u64, Epoch)>,
     /// What a quorum of the old owners held when the copying of the change under way began, and who had it then.
@@ -45,7 +48,7 @@ pub(super) struct Watch {
 
 /// What a node held before it was given a message that must not change it, or not everything.
 pub(super) enum Before {
-    Election { term: u64, held: Held },
+    Election { term: u64, is_leaders: bool, held: Held },
     Damaged { believed: Beliefs, dropped: u64 },
 }
 
@@ -121,10 +124,21 @@ impl Cluster {
         self.convict(found);
     }
 
+    /// A node is made. One of this number that never came to join may have been made before.
+    pub(super) fn watch_created(&mut self, node: NodeId) {
+        if let Some(watch) = &mut self.watch {
+            watch.memberships.on_created(node);
+        }
+    }
+
     /// A node tells others its own incarnation.
     fn watch_incarnation(&mut self, node: NodeId) {
-        let Some(agent) = self.agent(node) else { return };
-        let own = Believed { node, incarnation: agent.membership().incarnation(), is_dead: false, is_up: true };
+        let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
+        let Some((began, agent)) = process.map(|process| (process.started, &process.agent)) else { return };
+        let incarnation = agent.membership().incarnation();
+        let found = self.watch.as_mut().and_then(|watch| watch.memberships.on_told(node, began, incarnation));
+        self.convict(found);
+        let own = Believed { node, incarnation, is_dead: false, is_up: true };
         self.watch_beliefs(node, &[own]);
     }
 
@@ -159,7 +173,7 @@ impl Cluster {
             let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
             process.is_some_and(|process| {
                 process.started.plus(bound) <= self.now && process.replica.store().failure().is_none()
-            }) && self.faults_of(node).is_empty()
+            }) && self.faults.spare(node)
         };
         sound.plus(bound) <= self.now && is_well(observer) && is_well(node)
     }
@@ -167,7 +181,10 @@ impl Cluster {
     /// Whether `node` has been down, and everything else as it should be, for so long that `observer` has seen it (MEM-1).
     pub(super) fn is_gone(&self, observer: NodeId, node: NodeId) -> bool {
         let is_down = self.nodes.get(&node).is_some_and(|node| node.process.is_none());
+        // Who is out of the ring is told nothing any more.
+        let is_told = self.topology.label(observer).is_some();
         is_down
+            && is_told
             && !self.is_down(observer)
             && self.calm_since().is_some_and(|since| self.has_passed(since, self.belief_bound()))
     }
@@ -184,7 +201,7 @@ impl Cluster {
     fn calm_since(&self) -> Option<Time> {
         let is_usual = self.config.latency == Latency::NETWORK && self.config.agents.is_usual();
         let mut processes = self.nodes.values().filter_map(|node| node.process.as_ref());
-        let is_sound = self.faults().is_empty() && processes.all(|process| process.replica.store().failure().is_none());
+        let is_sound = self.faults.are_off() && processes.all(|process| process.replica.store().failure().is_none());
         let sound = self.network_sound_since().filter(|_| is_usual && is_sound)?;
         Some(sound.max(self.faults.upheaval))
     }
@@ -226,7 +243,10 @@ impl Cluster {
         self.watch.as_ref()?;
         let agent = self.agent(node)?;
         match message {
-            agent::Message::Election(message) => Some(Before::Election { term: message.term(), held: held(agent) }),
+            agent::Message::Election(message) => {
+                let is_leaders = matches!(message, Message::Heartbeat { .. } | Message::Propose { .. });
+                Some(Before::Election { term: message.term(), is_leaders, held: held(agent) })
+            }
             _ if is_damaged => {
                 let believed = (agent.view(self.now), agent.election().leader(), agent.election().term());
                 Some(Before::Damaged { believed, dropped: agent.membership().dropped() })
@@ -242,7 +262,9 @@ impl Cluster {
         let mut found = Vec::new();
         if let Some(agent) = self.agent(node) {
             match before {
-                Before::Election { term, held: before } => {
+                Before::Election { term, is_leaders, held: before } => {
+                    let is_stale = is_leaders && term < before.promised.term;
+                    *watch.met.entry(Probe::StaleLeader).or_default() += u64::from(is_stale);
                     found.extend(watch.elections.on_message(node, term, &before, &held(agent)));
                 }
                 Before::Damaged { believed, dropped } => {
@@ -273,47 +295,6 @@ impl Cluster {
         self.nodes.keys().filter(|node| self.agent(**node).is_some_and(|agent| agent.election().is_leader())).count()
     }
 
-    /// MOVE-2: the copying begins, or is over.
-    fn watch_copying(&mut self, topology: &Topology) {
-        let Some(mut watch) = self.watch.take() else { return };
-        let (epoch, record) = (topology.epoch(), topology.record());
-        match topology.stage().filter(|_| record.dead.is_empty()) {
-            Some(Stage::Copying) => {
-                let told =
-                    self.ledger.keys().filter_map(|(key, account)| Some((key, account.acknowledged.as_ref()?.stamp)));
-                let due = told.filter(|(key, stamp)| {
-                    let holds = |node| self.sound(node).is_some_and(|store| holds(store, key, *stamp));
-                    watch.moves.is_to_be_copied(epoch, key.token(), holds)
-                });
-                let holders = |key: &Key, stamp| {
-                    let has_it = |node: &NodeId| self.sound(*node).is_some_and(|store| holds(store, key, stamp));
-                    self.nodes.keys().copied().filter(has_it).collect()
-                };
-                watch.to_copy = due.map(|(key, stamp)| (key.clone(), stamp, holders(key, stamp))).collect();
-            }
-            Some(Stage::ReadBoth) => {
-                let mut found = Vec::new();
-                for (key, stamp, holders) in std::mem::take(&mut watch.to_copy) {
-                    let told = self.ledger.account(&key).and_then(|account| account.acknowledged.as_ref());
-                    let Some(told) = told.filter(|told| !told.is_tombstone && !told.is_expired(self.now)) else {
-                        continue;
-                    };
-                    // Who is down, or has to get back what it lost, is believed what it confirmed, or was seen to have.
-                    let has_it = |node: NodeId| {
-                        let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
-                        process.is_some_and(|process| holds(process.replica.store(), &key, stamp))
-                            || self.sound(node).is_none() && (told.confirmed.contains(node) || holders.contains(&node))
-                    };
-                    found.extend(watch.moves.on_copied(epoch, key.token(), stamp, has_it));
-                }
-                self.watch = Some(watch);
-                return self.convict(found);
-            }
-            Some(Stage::Fencing | Stage::Retiring) | None => watch.to_copy.clear(),
-        }
-        self.watch = Some(watch);
-    }
-
     /// The store of a node that is up and lacks nothing.
     fn sound(&self, node: NodeId) -> Option<&Store> {
         let process = self.nodes.get(&node)?.process.as_ref()?;
@@ -337,95 +318,18 @@ impl Cluster {
         }
     }
 
-    /// A coordinator is about to tell its client that a write is stored.
-    pub(super) fn watch_acknowledged(&mut self, node: NodeId, task: TaskId) {
-        let Some(mut watch) = self.watch.take() else { return };
-        let mut found = Vec::new();
-        let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
-        if let Some(task) = process.and_then(|process| process.tasks.get(&task)) {
-            found = self.judge_acknowledged(&mut watch.moves, node, task);
-        }
-        self.watch = Some(watch);
-        self.convict(found);
-    }
-
-    fn judge_acknowledged(&self, moves: &mut Moves, coordinator: NodeId, task: &Task) -> Vec<Finding> {
-        let Some((stamp, level, epoch)) = task.write() else { return Vec::new() };
-        let (key, token) = (&task.key, task.key.token());
-        // Who is past the epoch may have handed it over; who is down, or has lost data, is believed what it said.
-        let has_it = |node: NodeId| {
-            let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
-            let is_here = |replica: &Replica| replica.topology().epoch() == epoch && !replica.is_recovering();
-            let here = process.filter(|process| is_here(&process.replica));
-            here.is_none_or(|process| holds(process.replica.store(), key, stamp))
-        };
-        let write = Acknowledged { coordinator, epoch, token, level, stamp };
-        moves.on_acknowledged(&write, |node| task.has_confirmed(node) && has_it(node))
-    }
-
-    /// A replica is about to be asked.
-    pub(super) fn watch_served(&mut self, node: NodeId, request: &Request) {
-        let Request::Discard { epoch, ranges } = request else { return };
-        let is_taken = self.topology_at(node).is_some_and(|topology| topology.epoch() == *epoch);
-        if self.watch.is_none() || !is_taken {
-            return;
-        }
-        let on_disks = self.on_disks();
-        let Some(mut watch) = self.watch.take() else { return };
-        let mut found = Vec::new();
-        if let Some(process) = self.nodes.get(&node).and_then(|node| node.process.as_ref()) {
-            for (key, stamp) in process.replica.store().versions(ranges, None, usize::MAX).0 {
-                let dropped = Dropped { donor: node, epoch: *epoch, token: key.token(), stamp };
-                found.extend(self.judge_dropped(&mut watch.moves, &key, dropped, &on_disks));
-            }
-        }
-        self.watch = Some(watch);
-        self.convict(found);
-    }
-
-    fn judge_dropped(&self, moves: &mut Moves, key: &Key, dropped: Dropped, on_disks: &OnDisks) -> Option<Finding> {
-        let on_disk = |node: NodeId| on_disks.get(&node).and_then(|held| held.get(key)).copied();
-        let acknowledged = self.ledger.account(key).and_then(|account| account.acknowledged.as_ref());
-        if !moves.is_called_off(dropped.epoch) {
-            // Who has confirmed it to a client holds it as its policy promises; who was given it by others, synced; and what
-            // a power loss took from an owner it had had.
-            let is_confirmed = |node| {
-                acknowledged.is_some_and(|told| told.stamp == dropped.stamp && told.confirmed.contains(node))
-                    && self.sound(node).is_some_and(|store| holds(store, key, dropped.stamp))
-            };
-            let has_it = |node| {
-                on_disk(node).is_some_and(|at| at >= dropped.stamp)
-                    || is_confirmed(node)
-                    || self.ledger.has_lost(node, key, dropped.stamp)
-            };
-            return moves.on_dropped(&dropped, Level::Quorum, has_it);
-        }
-        // A change that was called off left the old owners what they were: what they have is as safe as it ever was,
-        // and what no client was told is stored may go.
-        let acknowledged = acknowledged?;
-        let is_gone = acknowledged.is_tombstone || acknowledged.is_expired(self.now);
-        if is_gone || self.ledger.is_destroyed(key, acknowledged) || acknowledged.confirmed.is_empty() {
-            return None;
-        }
-        let stamp = acknowledged.stamp;
-        let has_it = |node: NodeId| {
-            let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
-            on_disk(node).is_some_and(|at| at >= stamp)
-                || process.is_some_and(|process| holds(process.replica.store(), key, stamp))
-                || self.ledger.has_lost(node, key, stamp)
-                || process.is_none() && acknowledged.confirmed.contains(node)
-        };
-        moves.on_dropped(&Dropped { stamp, ..dropped }, Level::One, has_it)
-    }
-
     fn on_disks(&mut self) -> OnDisks {
-        let nodes: Vec<NodeId> = self.nodes.keys().copied().collect();
+        let nodes = self.nodes.keys().copied().collect();
+        self.disks_of(nodes)
+    }
+
+    fn disks_of(&mut self, nodes: Vec<NodeId>) -> OnDisks {
         let all = |store: Store| store.versions(&[TokenRange::ALL], None, usize::MAX).0.into_iter().collect();
         nodes.into_iter().filter_map(|node| Some((node, all(self.on_disk(node)?.0)))).collect()
     }
 
     /// What a start after a power loss would find at `node`, if it came now: its data, its promises, its incarnation.
-    fn on_disk(&mut self, node: NodeId) -> Option<(Store, Promised, u64)> {
+    pub(super) fn on_disk(&mut self, node: NodeId) -> Option<(Store, Promised, u64)> {
         let label = Arc::clone(&self.nodes.get(&node)?.label);
         let (store, restored) = self.home.after_power_loss(&label, &self.config)?;
         let ballot = restored.ballot.as_deref().and_then(Ballot::decode).unwrap_or_default();
@@ -442,7 +346,7 @@ impl Event {
     pub(super) fn is_agents(&self) -> bool {
         match self {
             Event::AgentTimer { .. } | Event::Committed { .. } => true,
-            Event::Arrive(envelope) => !matches!(envelope.body, Body::Answer(_)),
+            Event::Arrive(envelope) => envelope.body.is_topology() || matches!(envelope.body, Body::Agent(_)),
             _ => false,
         }
     }
@@ -486,4 +390,3 @@ fn holds(store: &Store, key: &Key, stamp: Stamp) -> bool {
 
 #[cfg(test)]
 mod tests;
-mod values;

@@ -61,7 +61,7 @@ impl Cluster {
         for (id, node) in &self.nodes {
             // A node that is down is not judged: its log may know of an incarnation that nobody has read.
             let noted = node.process.as_ref().map(|process| process.replica.store().noted_incarnation());
-            judge.on_disk(*id, noted.unwrap_or(u64::MAX));
+            judge.on_disk(*id, noted.unwrap_or(u64::MAX).max(node.had_incarnation));
         }
         let (mut found, mut damaged, mut processes) = (Vec::new(), Vec::new(), 0);
         let is_calm = self.faults.upheaval.plus(self.belief_bound()) <= self.now && self.ring_change().is_none();

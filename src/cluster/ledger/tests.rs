@@ -54,6 +54,10 @@ fn the_newest_acknowledgement_counts() {
     assert!(due(&ledger, &[1]).is_some());
     ledger.cleared(entry(5, None).stamp);
     assert!(due(&ledger, &[1]).is_none());
+    ledger.acknowledged(&key("a"), Acknowledged::new(&entry(5, Some("5")), nodes(&[1]), nodes(&[1])));
+    assert!(due(&ledger, &[1]).is_none(), "its client hears of it after the clearing");
+    ledger.acknowledged(&key("a"), Acknowledged::new(&entry(6, Some("6")), nodes(&[1]), nodes(&[1])));
+    assert!(due(&ledger, &[1]).is_some());
 }
 
 #[test]

@@ -6,6 +6,11 @@ use super::*;
 use crate::cluster::event::About;
 use crate::cluster::{Backing, ClusterConfig, RequestOptions};
 use crate::node::Durability;
+use crate::protocol::message::Request;
+use crate::sim::checkers::moves::Dropped;
+use crate::storage::disk::Disk;
+use crate::topology::Stage;
+use crate::types::Level;
 
 const A: NodeId = NodeId(1);
 const B: NodeId = NodeId(2);
@@ -84,6 +89,7 @@ fn a_stale_message_that_changes_something() {
     });
     cluster.watch_after(B, before);
     assert!(caught(&cluster).contains(&"ELECT-2"), "{:?}", caught(&cluster));
+    assert_eq!(cluster.probes()[&Probe::StaleLeader], 1);
 }
 
 #[test]
@@ -124,6 +130,38 @@ fn a_death_that_is_not_seen_and_a_leader_that_is_not_elected() {
 }
 
 #[test]
+fn who_is_out_of_the_ring_is_told_of_no_deaths() {
+    let mut cluster = cluster();
+    cluster.kill("b").unwrap();
+    cluster.advance(Time(30_000_000));
+    assert!(cluster.is_gone(A, B));
+    let mut record = cluster.topology.record().clone();
+    record.members.retain(|member| member.id != A);
+    cluster.topology = Arc::new(Topology::new(record));
+    assert!(!cluster.is_gone(A, B));
+}
+
+#[test]
+fn what_is_dropped_its_owners_have_confirmed_or_have_lost() {
+    let mut cluster = cluster();
+    let owned_by_founders = |key: &Key| cluster.topology.replicas(key.token()).as_slice().iter().all(|node| *node <= B);
+    let keys = cluster.ledger.keys().map(|(key, account)| (key.clone(), account.acknowledged.as_ref().unwrap().stamp));
+    let (key, stamp) = keys.into_iter().find(|(key, _)| owned_by_founders(key)).unwrap();
+    let dropped = Dropped { donor: NodeId(9), epoch: cluster.topology.epoch(), token: key.token(), stamp };
+    let judge = |cluster: &Cluster| {
+        let mut moves = Moves::default();
+        moves.begin(cluster.topology.record());
+        cluster.judge_dropped(&mut moves, &key, dropped, &OnDisks::new()).map(|finding| finding.invariant)
+    };
+    assert_eq!(judge(&cluster), None, "confirmed, though on no disk yet");
+    let replica = &cluster.nodes[&B].process.as_ref().unwrap().replica;
+    replica.store().discard(cluster.topology.epoch(), &[TokenRange::ALL]).unwrap();
+    assert_eq!(judge(&cluster), Some("MOVE-3"), "confirmed, and not there");
+    cluster.ledger.lost_power(B, key.clone(), stamp, Stamp::ZERO);
+    assert_eq!(judge(&cluster), None, "what a power loss took it had had");
+}
+
+#[test]
 fn a_copying_that_left_something_behind() {
     let mut cluster = cluster();
     cluster.start_add_node("d", 1.0).unwrap();
@@ -136,6 +174,27 @@ fn a_copying_that_left_something_behind() {
     record.change = record.change.map(|(_, next)| (Stage::ReadBoth, next));
     cluster.watch_agreed(A, &Topology::new(record));
     assert!(!caught(&cluster).is_empty() && caught(&cluster).iter().all(|found| *found == "MOVE-2"));
+}
+
+#[test]
+fn who_dies_with_its_copies_on_its_disk_has_them() {
+    let mut cluster = cluster();
+    cluster.start_add_node("d", 1.0).unwrap();
+    let mut to_copy = Vec::new();
+    while cluster.ring_change().is_none_or(|(stage, _)| stage != "reading both") {
+        to_copy.clone_from(&cluster.watch.as_ref().unwrap().to_copy);
+        assert!(cluster.step());
+    }
+    let topology = Arc::clone(&cluster.topology);
+    let again = |cluster: &mut Cluster| {
+        cluster.watch.as_mut().unwrap().to_copy.clone_from(&to_copy);
+        cluster.watch_copying(&topology);
+        caught(cluster).len()
+    };
+    cluster.power_loss("d").unwrap();
+    assert_eq!(again(&mut cluster), 0);
+    cluster.home.disk_of("d").remove_dir_all("d").unwrap();
+    assert!(again(&mut cluster) > 0);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::super::{Cluster, NodeId, OperationId};
 use crate::protocol::message::Request;
 use crate::sim::checkers::Finding;
 use crate::sim::checkers::values::{Stored, Values};
+use crate::storage::log::SyncPolicy;
 use crate::types::{Key, Level, Stamp, Time};
 
 impl Cluster {
@@ -14,6 +15,14 @@ impl Cluster {
         let found = judge(self, &mut values);
         self.values = values;
         self.convict(found);
+    }
+
+    /// A coordinator gives a write of `key` its stamp.
+    pub(in crate::cluster) fn watch_stamped(&mut self, node: NodeId, key: &Key, stamp: Stamp) {
+        if self.is_watched() {
+            let held = self.held_of(node, key).map(|(held, _)| held);
+            self.judge(|_, values| values.on_stamped(node, stamp, held));
+        }
     }
 
     /// A coordinator is about to tell its client that a write is stored.
@@ -34,11 +43,20 @@ impl Cluster {
                 // A tombstone may have been collected meanwhile: the floor does its work.
                 let is_collected = || up.is_some_and(|up| up.replica.knows_deleted(&key, stamp).is_some());
                 let has_it = || cluster.held_of(node, &key).is_some_and(durable) || is_collected();
-                confirmed.contains(node) && (!is_here || has_it())
+                let has_lost = || cluster.ledger.has_lost(node, &key, stamp);
+                confirmed.contains(node) && (!is_here || has_it() || has_lost())
             };
             let owners = cluster.watch.as_ref().and_then(|watch| watch.moves.owners(epoch, key.token()));
             values.on_stored(&write, owners.as_ref(), holds)
         });
+    }
+
+    /// After a power loss a node that had this version of a key has that one left: under `always` no less than it confirmed.
+    pub(in crate::cluster) fn watch_kept(&mut self, node: NodeId, key: &Key, had: Stamp, kept: Stamp) {
+        let told = self.ledger.account(key).and_then(|account| account.acknowledged.as_ref());
+        let told = told.filter(|told| told.confirmed.contains(node) && told.stamp <= had);
+        let due = told.filter(|_| self.config.sync == SyncPolicy::Always).map(|told| told.stamp);
+        self.judge(|_, values| values.on_kept(node, due, kept));
     }
 
     /// The version of a key that a node holds, and whether it is in its log.
@@ -50,7 +68,8 @@ impl Cluster {
 
     /// A client asks for a key.
     pub(in crate::cluster) fn watch_asked(&mut self, operation: OperationId, key: &Key, level: Level) {
-        self.values.on_asked(operation.0, key, level);
+        let told = self.ledger.account(key).and_then(|account| account.acknowledged.as_ref());
+        self.values.on_asked(operation.0, key, level, told.map(|told| told.stamp));
     }
 
     /// A client is about to be told what was found.
@@ -78,7 +97,8 @@ impl Cluster {
             || told.is_none_or(|told| {
                 let has_lost = |node: &&NodeId| self.ledger.has_lost(**node, key, bound);
                 let lost = told.confirmed.as_slice().iter().filter(has_lost).count();
-                (is_gone && found.is_none()) || lost > 0 && lost >= self.topology.replicas(key.token()).len() / 2
+                (is_gone && found.is_none())
+                    || lost > 0 && lost >= Level::Quorum.need(self.topology.replicas(key.token()).len())
             })
     }
 
@@ -114,9 +134,12 @@ impl Cluster {
     /// It was given them.
     pub(in crate::cluster) fn watch_merged(&mut self, node: NodeId, before: Vec<(Key, Option<Stamp>)>) {
         for (key, before) in before {
-            self.judge(|cluster, values| {
-                values.on_merged(node, before, cluster.held_of(node, &key).map(|(held, _)| held))
-            });
+            let after = self.held_of(node, &key).map(|(held, _)| held);
+            self.judge(|_, values| values.on_merged(node, before, after));
+            if let Some(epoch) = self.topology_at(node).filter(|_| after != before).map(|known| known.epoch()) {
+                let found = self.watch.as_ref().and_then(|watch| watch.moves.on_taken(node, epoch, key.token()));
+                self.convict(found);
+            }
         }
     }
 

@@ -14,6 +14,8 @@
 //! their versions once the client has its answer, and the newest is sent to whoever lacks it (Dynamo, DeCandia et al.
 //! 2007, section 5).
 
+use std::collections::BTreeSet;
+
 use super::contacts::Replans;
 use super::node_list::NodeList;
 use super::reading::Reading;
@@ -327,6 +329,10 @@ impl Get {
         }
         self.repair = None;
         self.phase = Phase::Reading;
+    }
+
+    pub(super) fn versions_met(&self) -> usize {
+        self.reading.versions().filter_map(|(_, version)| version).collect::<BTreeSet<_>>().len()
     }
 
     pub(super) fn wake_at(&self) -> Time {

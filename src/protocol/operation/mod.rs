@@ -200,6 +200,14 @@ impl Operation {
         }
     }
 
+    /// How many different versions the replicas had that a read asked; 0 for a write.
+    pub fn versions_met(&self) -> usize {
+        match &self.machine {
+            Machine::Put(_) => 0,
+            Machine::Get(get) => get.versions_met(),
+        }
+    }
+
     /// When `on_time` wants to be called at the latest.
     pub fn wake_at(&self) -> Time {
         match &self.machine {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::Finding;
-use crate::types::NodeId;
+use crate::types::{NodeId, Time};
 
 /// What an observer believes of a member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +36,8 @@ pub struct Facts<R, W, G> {
 pub struct Memberships {
     /// The highest incarnation that each node's disk was seen to hold.
     durable: BTreeMap<NodeId, u64>,
+    /// What each node last told of itself: when its life began, and its incarnation.
+    told: BTreeMap<NodeId, (Time, u64)>,
     /// Beliefs judged.
     pub beliefs: u64,
     /// Damaged messages judged (MEM-5).
@@ -47,6 +49,20 @@ impl Memberships {
     pub fn on_disk(&mut self, node: NodeId, incarnation: u64) {
         let highest = self.durable.entry(node).or_default();
         *highest = incarnation.max(*highest);
+    }
+
+    /// `node` is made, with an empty disk.
+    pub fn on_created(&mut self, node: NodeId) {
+        self.told.remove(&node);
+    }
+
+    /// MEM-3: `node`, whose life began then, tells its own incarnation: a new life has a higher one, and it never falls.
+    pub fn on_told(&mut self, node: NodeId, began: Time, incarnation: u64) -> Option<Finding> {
+        let before = self.told.insert(node, (began, incarnation));
+        let (_, before) =
+            before.filter(|(life, told)| incarnation < *told || *life != began && incarnation == *told)?;
+        let what = format!("tells incarnation {incarnation}, and told {before} before");
+        Some(Finding::new("MEM-3", &[node], what))
     }
 
     /// Of these beliefs, those that no disk bears out so far: their disks are to be read.

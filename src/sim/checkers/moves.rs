@@ -1,4 +1,4 @@
-//! MOVE-1 to MOVE-5 and the chain of topologies: what was agreed on one after the other, who holds a write that
+//! RING-6, MOVE-1 to MOVE-5 and the chain of topologies: what was agreed on one after the other, who holds a write that
 //! is acknowledged, who when reads begin to ask the new owners, and what is behind a copy that is dropped.
 //!
 //! Who owns a key is computed from the members by the naive ring, and what a level needs is counted here.
@@ -108,6 +108,16 @@ impl Moves {
     pub fn owners(&self, epoch: Epoch, token: Token) -> Option<Replicas> {
         let (_, ring, next) = self.chain.get(&epoch)?;
         next.is_none().then(|| ring.owners(token))
+    }
+
+    /// RING-6: `node`, at this epoch, has taken a version of a key that is there: it owns it, or is to.
+    pub fn on_taken(&self, node: NodeId, epoch: Epoch, token: Token) -> Option<Finding> {
+        let (record, ring, next) = self.chain.get(&epoch)?;
+        let stage = record.change.as_ref().map(|(stage, _)| *stage);
+        let is_old = stage != Some(Stage::Retiring) && ring.owners(token).contains(node);
+        let is_new = next.as_ref().is_some_and(|next| next.owners(token).contains(node));
+        let what = || format!("takes a key that it does not own at epoch {}", epoch.0);
+        (!is_old && !is_new).then(|| Finding::new("RING-6", &[node], what()))
     }
 
     /// MOVE-1: enough of the old and of the new owners hold the write, if the ring changes at its epoch. `holds` says

@@ -1,4 +1,4 @@
-//! KV-2, KV-3, KV-6, KV-9 and KV-11: what clients are told, against what the replicas hold at that moment.
+//! KV-2, KV-3, KV-6, KV-9, KV-10 and KV-11: what clients are told, against what the replicas hold at that moment.
 //!
 //! Levels below a majority promise less, and are judged only where that is promised too.
 
@@ -13,18 +13,27 @@ use crate::types::{ByToken, Key, Level, NodeId, Replicas, Stamp, Time};
 pub struct Values {
     /// The newest version of each key that a majority was said to have.
     settled: HashMap<Key, Stamp, ByToken<0>>,
-    /// Reads under way at a majority: what they must find at least.
-    bounds: BTreeMap<u64, Stamp>,
+    /// Reads under way: what they must find at least, or, below a majority, would find on a good day.
+    bounds: BTreeMap<u64, Bound>,
     /// Versions that no replica may have: of puts that have failed.
     pub failed: BTreeSet<Stamp>,
     /// Acknowledged writes judged (KV-2).
     pub writes: u64,
     /// Reads judged (KV-3).
     pub reads: u64,
+    /// Reads below a majority that missed what had been acknowledged before they began.
+    pub stale: u64,
     /// Merges of a version into a replica judged (KV-6, KV-9).
     pub merges: u64,
     /// Answers judged (KV-11).
     pub answers: u64,
+}
+
+/// What a read has to find, if that is promised.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    stamp: Stamp,
+    is_promised: bool,
 }
 
 /// A write that is being acknowledged.
@@ -41,6 +50,12 @@ pub struct Stored<'a> {
 }
 
 impl Values {
+    /// KV-10, as far as it holds with wrong clocks too: a coordinator gives a stamp above the version that it `held` itself.
+    pub fn on_stamped(&self, coordinator: NodeId, stamp: Stamp, held: Option<Stamp>) -> Option<Finding> {
+        let held = held.filter(|held| *held >= stamp)?;
+        Some(Finding::new("KV-10", &[coordinator], format!("gives the stamp {stamp}, and holds version {held}")))
+    }
+
     /// KV-2: enough of the key's `owners` hold the write as durably as was promised. `holds` says who does. Without owners it
     /// is not judged: while the ring changes others do that, and where nobody looks at the replicas nobody does.
     pub fn on_stored(
@@ -62,10 +77,18 @@ impl Values {
         (having < needed).then(|| Finding::new("KV-2", &[write.coordinator], what()))
     }
 
-    /// A read begins, of this number.
-    pub fn on_asked(&mut self, operation: u64, key: &Key, level: Level) {
-        if let Some(settled) = self.settled.get(key).filter(|_| is_majority(level)) {
-            self.bounds.insert(operation, *settled);
+    /// KV-2: a power loss has left `node` only `kept` of a key of which it had confirmed `due`, synced.
+    pub fn on_kept(&self, node: NodeId, due: Option<Stamp>, kept: Stamp) -> Option<Finding> {
+        let due = due.filter(|due| kept < *due)?;
+        Some(Finding::new("KV-2", &[node], format!("confirmed {due}, synced, and has {kept} after a power loss")))
+    }
+
+    /// A read begins, of this number. `acknowledged` is the newest version that any client was told is stored.
+    pub fn on_asked(&mut self, operation: u64, key: &Key, level: Level, acknowledged: Option<Stamp>) {
+        let is_promised = is_majority(level);
+        let stamp = if is_promised { self.settled.get(key).copied() } else { acknowledged };
+        if let Some(stamp) = stamp {
+            self.bounds.insert(operation, Bound { stamp, is_promised });
         }
     }
 
@@ -79,12 +102,17 @@ impl Values {
         found: Option<Stamp>,
         excuses: impl FnOnce(Stamp) -> bool,
     ) -> Option<Finding> {
-        let bound = self.bounds.remove(&operation)?;
-        self.reads += 1;
+        let Bound { stamp: bound, is_promised } = self.bounds.remove(&operation)?;
         let found = found.unwrap_or(Stamp::ZERO);
+        let misses = found < bound && !excuses(bound);
+        if !is_promised {
+            self.stale += u64::from(misses);
+            return None;
+        }
+        self.reads += 1;
         let key = shown(key);
         let what = || format!("finds {found} of {key}, though {bound} was acknowledged before the read began");
-        (found < bound && !excuses(bound)).then(|| Finding::new("KV-3", &[coordinator], what()))
+        misses.then(|| Finding::new("KV-3", &[coordinator], what()))
     }
 
     /// KV-6: a put of this version has failed, so nobody has it; `holders` do.

@@ -14,8 +14,8 @@ use crate::types::Token;
 
 impl Store {
     /// WAL-3, CACHE-1 and STAT-1: reads the whole log again, folds it, and compares it with table, digests, counts and
-    /// cache. Each difference is a sentence (the first 100 of them); none is health. Writes what is
-    /// staged first; an error is a log that cannot be read or has failed. Holds every lock: for checkers.
+    /// cache. Each difference is a sentence that begins with the invariant (the first 100 of them); none is health.
+    /// Writes what is staged first; an error is a log that cannot be read or has failed. Holds every lock: for checkers.
     pub fn verify(&self) -> Result<Vec<String>, StorageError> {
         let _merging = self.merging.lock().unwrap_or_else(PoisonError::into_inner);
         let control = self.control();
@@ -39,7 +39,10 @@ impl Store {
             if let (Body::Version { entry: old, .. }, Body::Version { key, entry: new }) = (old.body, new.body)
                 && !new.supersedes(&old)
             {
-                check.differs(format!("the log has {key:?} at {} twice, and the later one loses the tie", new.stamp));
+                check.differs(
+                    "WAL-3",
+                    format!("the log has {key:?} at {} twice, and the later one loses the tie", new.stamp),
+                );
             }
         }
         Ok(())
@@ -48,11 +51,14 @@ impl Store {
     fn check_cache(&self, check: &mut Check<'_>) -> Result<(), StorageError> {
         let stats = self.cache.stats();
         if stats.entries > self.cache.capacity() {
-            check.differs(format!("the cache holds {} values, {} at most", stats.entries, self.cache.capacity()));
+            check.differs(
+                "CACHE-1",
+                format!("the cache holds {} values, {} at most", stats.entries, self.cache.capacity()),
+            );
         }
         let reads: u64 = check.shards.iter().map(|shard| shard.reads).sum();
         if reads != stats.hits + stats.misses {
-            check.differs(format!("{reads} reads, but {} hits and {} misses", stats.hits, stats.misses));
+            check.differs("STAT-1", format!("{reads} reads, but {} hits and {} misses", stats.hits, stats.misses));
         }
         let (mut reached, mut differ) = (0, Vec::new());
         for (key, slot) in check.shards.iter().flat_map(|shard| shard.within(TokenRange::ALL)) {
@@ -66,10 +72,10 @@ impl Store {
                 differ.push(format!("the cache has another value of {key:?} than the log"));
             }
         }
-        differ.into_iter().for_each(|how| check.differs(how));
+        differ.into_iter().for_each(|how| check.differs("CACHE-1", how));
         if reached != stats.entries {
             let lost = stats.entries.abs_diff(reached);
-            check.differs(format!("the cache has {lost} values that the table does not lead to"));
+            check.differs("CACHE-1", format!("the cache has {lost} values that the table does not lead to"));
         }
         Ok(())
     }
@@ -173,9 +179,9 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn differs(&mut self, how: String) {
+    fn differs(&mut self, invariant: &str, how: String) {
         if self.differences.len() < MAX_DIFFERENCES {
-            self.differences.push(how);
+            self.differences.push(format!("{invariant} {how}"));
         }
     }
 
@@ -188,15 +194,15 @@ impl Check<'_> {
         let log = std::mem::take(&mut self.naive.versions);
         for (key, slot) in &log {
             match table.get(key) {
-                None => self.differs(format!("the table lacks {key:?} at {}, which the log has", slot.stamp)),
+                None => self.differs("WAL-3", format!("the table lacks {key:?} at {}, which the log has", slot.stamp)),
                 Some(held) if held != slot => {
-                    self.differs(format!("the table has {key:?} as {held:?}, the log as {slot:?}"));
+                    self.differs("WAL-3", format!("the table has {key:?} as {held:?}, the log as {slot:?}"));
                 }
                 Some(_) => {}
             }
         }
         for key in table.keys().filter(|key| !log.contains_key(*key)) {
-            self.differs(format!("the table has {key:?}, which the log lacks"));
+            self.differs("WAL-3", format!("the table has {key:?}, which the log lacks"));
         }
         self.naive.versions = log;
     }
@@ -207,11 +213,11 @@ impl Check<'_> {
             for (index, _) in table.parts(only) {
                 let (held, logged) = (self.shards[index].floor(token), self.naive.floor(token));
                 if held != logged {
-                    self.differs(format!("the floor at token {} is {held}, by the log {logged}", token.0));
+                    self.differs("WAL-3", format!("the floor at token {} is {held}, by the log {logged}", token.0));
                 }
                 let (held, logged) = (self.shards[index].bound(token), self.naive.bound(token));
                 if held != logged {
-                    self.differs(format!("the promise at token {} is {held}, by the log {logged}", token.0));
+                    self.differs("WAL-3", format!("the promise at token {} is {held}, by the log {logged}", token.0));
                 }
             }
         }
@@ -238,7 +244,7 @@ impl Check<'_> {
             let held = (shard.keys(), shard.tombstones(), shard.digest(), shard.usage());
             let logged = (keys, tombstones, digest, usage);
             if held != logged {
-                self.differs(format!("shard {index} counts {held:?}, by the log {logged:?}"));
+                self.differs("WAL-3", format!("shard {index} counts {held:?}, by the log {logged:?}"));
             }
         }
         self.naive.versions = versions;
@@ -251,7 +257,7 @@ impl Check<'_> {
         let logged = (epoch, topology, clock, recovering, boot, ballot, incarnation);
         if held != logged {
             let what = "epoch, topology, clock, recovering, boot, ballot and incarnation";
-            self.differs(format!("{what} are {held:?}, by the log {logged:?}"));
+            self.differs("WAL-3", format!("{what} are {held:?}, by the log {logged:?}"));
         }
         let mut again = Control::new();
         for (at, body) in &self.naive.lasting {
@@ -268,7 +274,7 @@ impl Check<'_> {
         }
         let held: BTreeMap<u32, Usage> = self.control.usage().collect();
         if held != logged {
-            self.differs(format!("the control records take {held:?}, by the log {logged:?}"));
+            self.differs("WAL-3", format!("the control records take {held:?}, by the log {logged:?}"));
         }
     }
 }

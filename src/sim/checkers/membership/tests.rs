@@ -68,3 +68,18 @@ fn views_agree_when_all_is_calm() {
     assert!(judge.on_calm(&[(A, view(true)), (B, view(true))]).is_empty());
     assert_eq!(invariants(judge.on_calm(&[(A, view(true)), (B, view(false))])), ["MEM-4"]);
 }
+
+#[test]
+fn a_new_life_tells_a_higher_incarnation() {
+    let mut judge = Memberships::default();
+    let tell = |judge: &mut Memberships, began, incarnation| {
+        judge.on_told(A, Time(began), incarnation).map(|finding| finding.invariant)
+    };
+    for (began, incarnation) in [(1, 1), (1, 1), (1, 3), (9, 4)] {
+        assert_eq!(tell(&mut judge, began, incarnation), None);
+    }
+    assert_eq!(tell(&mut judge, 9, 3), Some("MEM-3"), "it fell");
+    assert_eq!(tell(&mut judge, 20, 3), Some("MEM-3"), "a new life with the old one's");
+    judge.on_created(A);
+    assert_eq!(tell(&mut judge, 30, 1), None, "another of that number");
+}

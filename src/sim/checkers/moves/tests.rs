@@ -102,3 +102,19 @@ fn what_a_quorum_had_a_quorum_of_the_new_owners_has() {
     assert_eq!(invariants(judge.on_copied(Epoch(4), Token(7), STAMP, |node| node.0 != 4)), ["MOVE-2"], "one lacks it");
     assert_eq!(judge.copied, 2);
 }
+
+#[test]
+fn a_version_is_taken_by_owners_and_those_to_be() {
+    let mut judge = Moves::default();
+    let takers = |judge: &Moves| -> Vec<u32> {
+        (1..=5).filter(|node| judge.on_taken(NodeId(*node), Epoch(4), Token(7)).is_none()).collect()
+    };
+    judge.begin(&record(4, &[1, 2], None));
+    assert_eq!(takers(&judge), [1, 2]);
+    assert_eq!(invariants(judge.on_taken(NodeId(3), Epoch(4), Token(7))), ["RING-6"]);
+    assert_eq!(judge.on_taken(NodeId(3), Epoch(5), Token(7)), None, "no ring that the judge knows");
+    judge.begin(&record(4, &[1, 2], Some((Stage::ReadBoth, &[3, 4]))));
+    assert_eq!(takers(&judge), [1, 2, 3, 4]);
+    judge.begin(&record(4, &[1, 2], Some((Stage::Retiring, &[3, 4]))));
+    assert_eq!(takers(&judge), [3, 4], "the old ones only hand over");
+}

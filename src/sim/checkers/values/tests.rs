@@ -43,20 +43,24 @@ fn a_majority_finds_what_a_majority_has() {
     stored(&mut judge, 5, Level::Quorum, 3);
     stored(&mut judge, 9, Level::One, 1);
     for operation in 1..=3 {
-        judge.on_asked(operation, &key(), Level::Quorum);
+        judge.on_asked(operation, &key(), Level::Quorum, None);
     }
-    judge.on_asked(4, &key(), Level::One);
+    judge.on_asked(4, &key(), Level::One, Some(at(9)));
+    judge.on_asked(5, &key(), Level::One, Some(at(9)));
+    judge.on_asked(6, &key(), Level::One, Some(at(9)));
     assert_eq!(found(&mut judge, 1, 5), None, "the write at ONE may be missed");
     assert_eq!(found(&mut judge, 2, 4), Some("KV-3"));
     assert_eq!(judge.on_found(3, &key(), A, None, |bound| bound == at(5)), None, "there is a reason");
     assert_eq!(found(&mut judge, 4, 1), None, "ONE promises nothing");
-    assert_eq!(judge.reads, 3);
+    assert_eq!(found(&mut judge, 5, 9), None);
+    assert_eq!(judge.on_found(6, &key(), A, None, |bound| bound == at(9)), None, "there is a reason");
+    assert_eq!((judge.reads, judge.stale), (3, 1));
 }
 
 #[test]
 fn a_read_owes_nothing_to_what_was_acknowledged_after_it_began() {
     let mut judge = Values::default();
-    judge.on_asked(1, &key(), Level::Quorum);
+    judge.on_asked(1, &key(), Level::Quorum, Some(at(9)));
     stored(&mut judge, 5, Level::Quorum, 3);
     assert_eq!(found(&mut judge, 1, 0), None);
 }
@@ -77,4 +81,20 @@ fn an_answer_comes_in_time() {
     let mut judge = Values::default();
     assert_eq!(judge.on_answered(1, A, Time(10), Time(10)), None);
     assert_eq!(judge.on_answered(2, A, Time(11), Time(10)).unwrap().invariant, "KV-11");
+}
+
+#[test]
+fn a_stamp_is_above_what_its_coordinator_holds() {
+    let judge = Values::default();
+    assert_eq!(judge.on_stamped(A, at(5), None), None);
+    assert_eq!(judge.on_stamped(A, at(5), Some(at(4))), None);
+    assert_eq!(judge.on_stamped(A, at(5), Some(at(5))).map(|finding| finding.invariant), Some("KV-10"));
+}
+
+#[test]
+fn what_was_confirmed_synced_outlives_the_power() {
+    let judge = Values::default();
+    assert_eq!(judge.on_kept(B, None, Stamp::ZERO), None, "nothing was confirmed");
+    assert_eq!(judge.on_kept(B, Some(at(5)), at(5)), None);
+    assert_eq!(judge.on_kept(B, Some(at(5)), at(4)).map(|finding| finding.invariant), Some("KV-2"));
 }
