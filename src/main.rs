@@ -69,7 +69,7 @@ fn simulate(settings: &campaign::Settings) -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     match campaign::run(settings, shell::look(), &INTERRUPTED, &mut io::stdout(), &mut io::stderr()) {
         Ok(campaign::Ending::Clean) => ExitCode::SUCCESS,
-        Ok(campaign::Ending::Violated) => ExitCode::FAILURE,
+        Ok(campaign::Ending::Violated | campaign::Ending::BelowFloor) => ExitCode::FAILURE,
         Ok(campaign::Ending::Stopped) => ExitCode::from(INTERRUPTED_CODE as u8),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
         Err(error) => fail(&error.into(), Format::Text),

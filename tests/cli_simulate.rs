@@ -43,6 +43,8 @@ fn what_makes_no_campaign_is_refused() {
         ("--seeds 5..5", "A..B"),
         ("--seeds five", "A..B"),
         ("--seeds 1..3 --seed 2", "--seed plays one seed"),
+        ("--gate ci --seed 2", "--seed plays one seed"),
+        ("--gate ci --seeds 1..3", "cannot be used with"),
         ("--seeds 1..3 --minutes 1", "cannot be used with"),
         ("--nodes 0", "a campaign needs nodes"),
         ("--sync always", "simulate does not take --sync"),

@@ -199,10 +199,8 @@ impl Arguments {
                 let invalid = self.shared.settings(flags.clone()).validate().err()?;
                 Some((ErrorKind::InvalidValue, invalid))
             }
-            Some(Action::Simulate(flags))
-                if self.shared.seed.is_some() && (flags.seeds, flags.minutes) != (None, None) =>
-            {
-                let problem = "--seed plays one seed: give it, --seeds or --minutes";
+            Some(Action::Simulate(flags)) if self.shared.seed.is_some() && flags.says_which_seeds() => {
+                let problem = "--seed plays one seed: give it, --seeds, --minutes or --gate";
                 Some((ErrorKind::ArgumentConflict, problem.to_owned()))
             }
             Some(Action::Simulate(_)) if self.shared.nodes == Some(0) => {
@@ -258,6 +256,7 @@ impl Shared {
             seed,
             max_value: self.max_value,
             nodes: defaults.nodes,
+            segment_bytes: defaults.segment_bytes,
             recover_prefix: self.recover.is_some(),
             latency: self.latency.unwrap_or(defaults.latency),
             hints: defaults.hints,

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::clients::Clients;
 use super::plan::{Disturbance, Plan, Step};
 use super::story::key_of;
-use crate::cluster::{Backing, Cluster, ClusterConfig, Fault, HealScope, Message, RequestOptions};
+use crate::cluster::{Backing, Cluster, ClusterConfig, Fault, HealScope, Message, Probe, RequestOptions};
 use crate::error::Error;
 use crate::protocol::agent::AgentOptions;
 use crate::protocol::hints::HintOptions;
+use crate::sim::network::Struck;
 use crate::storage::log::SyncPolicy;
 use crate::types::Time;
 
@@ -20,8 +21,10 @@ use crate::types::Time;
 pub struct Outcome {
     /// Answers that clients were given, by their code; `ok` for those without.
     pub answers: BTreeMap<&'static str, u64>,
-    /// Disturbances that took place, by name.
+    /// Disturbances that took place, by name, and what became of messages.
     pub faults: BTreeMap<&'static str, u64>,
+    /// Situations that were met, and how often.
+    pub probes: BTreeMap<Probe, u64>,
     /// Messages between nodes.
     pub messages: u64,
     /// Things that invariants were checked on.
@@ -106,6 +109,7 @@ impl Episode<'_> {
             vnodes: plan.vnodes,
             sync: plan.sync,
             cache_entries: 8,
+            segment_bytes: plan.segment_bytes,
             hints: HintOptions { keep_for: plan.hints_for, ..HintOptions::default() },
             agents: AgentOptions { repair_every: plan.repair_every, ..AgentOptions::default() },
             ..ClusterConfig::default()
@@ -160,6 +164,7 @@ impl Episode<'_> {
             }
             Disturbance::Kill { node, power_loss: false } => cluster.kill(node),
             Disturbance::Kill { node, .. } => cluster.power_loss(node).map(drop),
+            Disturbance::Damage { node, damage } => cluster.damage_disk(node, *damage),
             Disturbance::Restart(node) => cluster.restart(node).map(drop),
             Disturbance::Resume(node) => cluster.resume(node).map(drop),
             Disturbance::Heal(scope) => {
@@ -181,10 +186,16 @@ impl Episode<'_> {
         for node in self.cluster.nodes().into_iter().filter(|node| matches!(node.state, "stopped" | "read-only")) {
             drop(self.cluster.kill(&node.id));
         }
+        let mut damaged = Vec::new();
         for node in self.cluster.nodes().into_iter().filter(|node| node.state == "down") {
-            drop(self.cluster.restart(&node.id));
+            let started = self.cluster.restart(&node.id);
+            damaged.extend(matches!(started, Err(Error::Storage(error)) if error.is_damage()).then_some(node.id));
         }
-        self.settle(LONGER_THAN_A_CHANGE)?;
+        damaged.iter().try_for_each(|node| self.give_up(node))?;
+        let give_up = self.cluster.now().plus(LONGER_THAN_A_CHANGE);
+        while self.cluster.now() < give_up && !(self.cluster.is_at_rest() && self.clients.is_idle()) {
+            self.settle(Time::SECOND)?;
+        }
         if !self.clients.is_idle() {
             return self.violated("KV-11 a client has no answer though everything was healed");
         }
@@ -196,6 +207,21 @@ impl Episode<'_> {
         }
         self.settle(LONGER_THAN_VIEWS_NEED)?;
         self.check()
+    }
+
+    /// A log that is damaged, and has to be sound, does not come back: the operator removes its node.
+    fn give_up(&mut self, node: &str) -> Sound {
+        let give_up = self.cluster.now().plus(LONGER_THAN_A_CHANGE);
+        loop {
+            match self.cluster.remove_node(node, true) {
+                // Those who were just started have to be believed first.
+                Err(_) if self.cluster.now() < give_up => self.settle(Time::SECOND)?,
+                Err(error) => {
+                    return self.violated(&format!("MOVE-4 {node}, whose log is damaged, cannot be removed: {error}"));
+                }
+                Ok(_) => return Ok(()),
+            }
+        }
     }
 
     /// REP-2: a pass that leaves nobody out, and one that then moves nothing.
@@ -258,10 +284,10 @@ impl Episode<'_> {
         }
     }
 
-    /// KV-5 is promised without skew; and what a power loss took from all who had it is lost, not unread.
+    /// KV-5 is promised without skew; and what a power loss or a damaged disk took from all who had it is lost, not unread.
     fn is_linearizable(&self) -> bool {
         let lost = |step: &Step| match step {
-            Step::Disturb(Disturbance::Fault(Fault::Skew { .. })) => true,
+            Step::Disturb(Disturbance::Fault(Fault::Skew { .. }) | Disturbance::Damage { .. }) => true,
             Step::Disturb(
                 Disturbance::Kill { power_loss: true, .. }
                 | Disturbance::Fault(Fault::Doom { power_loss: true, .. })
@@ -283,12 +309,15 @@ impl Episode<'_> {
             let messages = self.cluster.messages_about(key.as_bytes());
             Some((key, messages))
         });
+        let Struck { dropped, duplicated, corrupted } = self.cluster.struck();
+        let struck = [("message lost", dropped), ("message repeated", duplicated), ("message damaged", corrupted)];
         Outcome {
             messages_about,
             moments: self.moments,
             messages: self.cluster.metrics().messages.sent,
             answers: self.clients.answers,
-            faults: self.faults,
+            faults: self.faults.into_iter().chain(struck).collect(),
+            probes: self.cluster.probes(),
             checks: self.checks,
             took: self.cluster.now(),
             hash: self.cluster.event_hash(),

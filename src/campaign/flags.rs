@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use clap::value_parser;
 
+use super::gate::Gate;
 use super::profile::Profile;
 
 /// The flags of `kvsim simulate` itself.
@@ -17,6 +18,10 @@ pub struct Flags {
     /// Seeds from 1 on, for so many minutes
     #[arg(long, value_name = "M", value_parser = value_parser!(u32).range(1..=MAX_MINUTES))]
     pub minutes: Option<u32>,
+
+    /// The campaign of every change, or that of an hour; fails if it did too little, or was never where it is dangerous
+    #[arg(long, value_enum, value_name = "GATE", conflicts_with_all = ["seeds", "minutes"])]
+    pub gate: Option<Gate>,
 
     /// What may go wrong
     #[arg(long, value_enum, value_name = "PROFILE", default_value_t = Profile::Default)]
@@ -31,6 +36,13 @@ pub struct Flags {
     pub threads: Option<u16>,
 }
 
+impl Flags {
+    /// Whether they say which seeds are played.
+    pub fn says_which_seeds(&self) -> bool {
+        self.seeds.is_some() || self.minutes.is_some() || self.gate.is_some()
+    }
+}
+
 /// A campaign.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -38,6 +50,8 @@ pub struct Settings {
     pub seeds: RangeInclusive<u64>,
     /// When no further seed is begun.
     pub minutes: Option<u32>,
+    /// What the campaign has to have done.
+    pub gate: Option<Gate>,
     /// What may go wrong.
     pub profile: Profile,
     /// Nodes at the start; each seed's own choice if not said.
@@ -57,12 +71,13 @@ impl Settings {
             (Some(seed), ..) => seed..=seed,
             (None, Some((first, end)), _) => first..=end - 1,
             (None, None, Some(_)) => 1..=u64::MAX,
-            (None, None, None) => 1..=DEFAULT_SEEDS,
+            (None, None, None) => 1..=flags.gate.map_or(DEFAULT_SEEDS, Gate::seeds),
         };
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Settings {
             seeds,
             minutes: flags.minutes,
+            gate: flags.gate,
             profile: flags.profile,
             nodes,
             ops: flags.ops,

@@ -17,6 +17,7 @@ pub mod shrink;
 
 mod clients;
 mod flags;
+mod gate;
 mod report;
 mod run;
 mod story;
@@ -27,6 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub use flags::{Flags, Settings};
+pub use gate::Gate;
 
 use crate::command::render::{Look, Page, grouped};
 use report::Totals;
@@ -38,6 +40,8 @@ pub enum Ending {
     Clean,
     /// One did.
     Violated,
+    /// None did, but too little was tried.
+    BelowFloor,
     /// It was stopped before its last seed, and none had failed.
     Stopped,
 }
@@ -73,6 +77,7 @@ pub fn run(
     Ok(match &campaign.failed {
         Some(_) => Ending::Violated,
         None if stop.load(Ordering::Relaxed) => Ending::Stopped,
+        None if !campaign.lacks(settings).is_empty() => Ending::BelowFloor,
         None => Ending::Clean,
     })
 }

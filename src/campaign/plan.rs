@@ -9,7 +9,7 @@
 use std::fmt;
 
 use super::profile::{Kind, Profile};
-use crate::cluster::{DiskFault, DoomedAt, Fault, HealScope};
+use crate::cluster::{Damage, DiskFault, DoomedAt, Fault, HealScope};
 use crate::sim::latency::Latency;
 use crate::sim::rng::{Rng, Streams};
 use crate::storage::log::SyncPolicy;
@@ -26,6 +26,8 @@ pub struct Plan {
     pub copies: u8,
     /// Tokens a node.
     pub vnodes: u16,
+    /// At how many bytes a log's segment is closed.
+    pub segment_bytes: u32,
     /// When logs are synced.
     pub sync: SyncPolicy,
     /// How long a hint is kept.
@@ -85,6 +87,13 @@ pub enum Disturbance {
         /// Whether its power fails.
         power_loss: bool,
     },
+    /// A node loses its power, and its disk is damaged.
+    Damage {
+        /// The node.
+        node: String,
+        /// How.
+        damage: Damage,
+    },
     /// A process starts again.
     Restart(String),
     /// A process that stood still goes on.
@@ -132,6 +141,7 @@ impl Disturbance {
             Disturbance::Corrupt(_) => "corrupt gossip",
             Disturbance::Kill { power_loss: true, .. } => "power loss",
             Disturbance::Kill { .. } => "kill",
+            Disturbance::Damage { damage, .. } => damage.name(),
             Disturbance::Restart(_) => "restart",
             Disturbance::Resume(_) => "resume",
             Disturbance::Heal(_) => "heal",
@@ -150,6 +160,12 @@ impl fmt::Display for Disturbance {
             Disturbance::Corrupt(percent) => write!(f, "flip a bit in {percent}% of gossip"),
             Disturbance::Kill { node, power_loss: true } => write!(f, "kill {node} --power-loss"),
             Disturbance::Kill { node, .. } => write!(f, "kill {node}"),
+            Disturbance::Damage { node, damage: Damage::Rot } => {
+                write!(f, "kill {node} --power-loss, and flip a bit in its log")
+            }
+            Disturbance::Damage { node, damage: Damage::Wiped } => {
+                write!(f, "kill {node} --power-loss, and remove its files")
+            }
             Disturbance::Restart(node) => write!(f, "restart {node}"),
             Disturbance::Resume(node) => write!(f, "resume {node}"),
             Disturbance::Heal(scope) => write!(f, "heal {}", scope.name()),
@@ -190,9 +206,11 @@ impl Plan {
         let sync = profile.sync(&mut rng);
         let hints_for = pick(&mut rng, &[Time(2_000_000), Time(60_000_000)]);
         let repair_every = pick(&mut rng, &[Time(3_000_000), Time(60_000_000)]);
+        let segment_bytes = pick(&mut rng, &[2_048, 16_384, 64 << 20]);
         let mut drawing = Drawing::new(rng, profile, nodes);
+        drawing.spares_disks |= drawing.changes_the_ring();
         let steps = drawing.steps(ops);
-        Plan { seed, nodes, copies, vnodes, sync, hints_for, repair_every, steps }
+        Plan { seed, nodes, copies, vnodes, segment_bytes, sync, hints_for, repair_every, steps }
     }
 
     /// How many questions it has.
@@ -223,6 +241,9 @@ struct Drawing {
     next_node: u32,
     members: Vec<String>,
     down: Vec<String>,
+    /// Whether no disk is damaged any more: with two that are, nobody might be left to ask; and a ring change that needs a node
+    /// which is gone for good never ends.
+    spares_disks: bool,
     paused: Vec<String>,
 }
 
@@ -246,10 +267,15 @@ impl Drawing {
             next_node: nodes + 1,
             members: (1..=nodes).map(|number| format!("node{number}")).collect(),
             down: Vec::new(),
+            spares_disks: false,
             paused: Vec::new(),
             kinds,
             rng,
         }
+    }
+
+    fn changes_the_ring(&self) -> bool {
+        self.kinds.iter().any(|(kind, _)| matches!(kind, Kind::Join | Kind::Leave | Kind::ForcedRemoval))
     }
 
     fn steps(&mut self, ops: u64) -> Vec<Step> {
@@ -346,6 +372,11 @@ impl Drawing {
             Kind::Kill | Kind::PowerLoss => {
                 self.down.push(node.clone());
                 Disturbance::Kill { node, power_loss: kind == Kind::PowerLoss }
+            }
+            Kind::Rot | Kind::Wipe if !self.spares_disks && self.members.len() >= FEWEST_MEMBERS => {
+                self.spares_disks = true;
+                self.down.push(node.clone());
+                Disturbance::Damage { node, damage: if kind == Kind::Rot { Damage::Rot } else { Damage::Wiped } }
             }
             Kind::Restart => {
                 let node = pick_any(&mut self.rng, &self.down)?;

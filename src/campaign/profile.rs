@@ -12,7 +12,7 @@ pub enum Profile {
     Default,
     /// Losses, duplicates, delays, partitions, slow and paused nodes
     Network,
-    /// Crashes, power losses, disks that are full, slow or fail to sync
+    /// Crashes, power losses, disks that are full, slow, fail to sync, rot or are wiped
     Disk,
     /// Joins, removals, and crashes at every stage of them
     Membership,
@@ -41,6 +41,8 @@ pub(super) enum Kind {
     Kill,
     PowerLoss,
     Doom,
+    Rot,
+    Wipe,
     Restart,
     Join,
     Leave,
@@ -95,7 +97,7 @@ impl Profile {
     }
 }
 
-const DEFAULT: [(Kind, u64); 22] = [
+const DEFAULT: [(Kind, u64); 24] = [
     (Kind::Partition, 3),
     (Kind::OneWay, 2),
     (Kind::Drop, 2),
@@ -112,6 +114,8 @@ const DEFAULT: [(Kind, u64); 22] = [
     (Kind::Kill, 4),
     (Kind::PowerLoss, 2),
     (Kind::Doom, 1),
+    (Kind::Rot, 1),
+    (Kind::Wipe, 1),
     (Kind::Restart, 6),
     (Kind::Join, 2),
     (Kind::Leave, 2),
@@ -134,12 +138,14 @@ const NETWORK: [(Kind, u64); 11] = [
     (Kind::Heal, 6),
 ];
 
-const DISK: [(Kind, u64); 9] = [
+const DISK: [(Kind, u64); 11] = [
     (Kind::DiskFull, 3),
     (Kind::DiskFailing, 3),
     (Kind::DiskSlow, 2),
     (Kind::Kill, 4),
     (Kind::PowerLoss, 4),
+    (Kind::Rot, 2),
+    (Kind::Wipe, 1),
     (Kind::Restart, 8),
     (Kind::Repair, 1),
     (Kind::Drop, 1),

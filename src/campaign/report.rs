@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::episode::Outcome;
 use super::flags::Settings;
 use super::run::Campaign;
+use crate::cluster::Probe;
 use crate::command::render::json::Object;
 use crate::command::render::{Page, grouped, lasted};
 use crate::types::Time;
@@ -19,6 +20,7 @@ pub(super) struct Totals {
     pub(super) seeds: u64,
     answers: BTreeMap<&'static str, u64>,
     faults: BTreeMap<&'static str, u64>,
+    probes: BTreeMap<Probe, u64>,
     messages: u64,
     checks: u64,
     virtual_us: u64,
@@ -30,11 +32,9 @@ impl Totals {
     /// Adds the next seed.
     pub(super) fn add(&mut self, outcome: &Outcome) {
         self.seeds += 1;
-        let add = |sums: &mut BTreeMap<&'static str, u64>, counts: &BTreeMap<&'static str, u64>| {
-            counts.iter().for_each(|(name, count)| *sums.entry(name).or_default() += count);
-        };
         add(&mut self.answers, &outcome.answers);
         add(&mut self.faults, &outcome.faults);
+        add(&mut self.probes, &outcome.probes);
         self.messages += outcome.messages;
         self.checks += outcome.checks;
         self.virtual_us += outcome.took.0;
@@ -46,10 +46,19 @@ impl Totals {
         self.answers.values().sum()
     }
 
+    /// Situations that never were.
+    pub(super) fn unmet(&self) -> impl Iterator<Item = Probe> {
+        Probe::ALL.into_iter().filter(|probe| !self.probes.contains_key(probe))
+    }
+
     /// Disturbances that took place, and messages that the network lost, repeated or damaged.
     pub(super) fn faults(&self) -> u64 {
         self.faults.values().sum()
     }
+}
+
+fn add<K: Ord + Copy>(sums: &mut BTreeMap<K, u64>, counts: &BTreeMap<K, u64>) {
+    counts.iter().for_each(|(name, count)| *sums.entry(*name).or_default() += count);
 }
 
 /// The summary for people.
@@ -63,6 +72,12 @@ pub(super) fn text(page: &mut Page, settings: &Settings, campaign: &Campaign) {
     page.lead(&format!("{seeds}, profile {}", settings.profile.name()));
     page.line(&format!("{} operations: {}", grouped(totals.ops()), each(&totals.answers)));
     page.line(&format!("{} faults: {}", grouped(totals.faults()), each(&totals.faults)));
+    let named = totals.probes.iter().map(|(probe, count)| (probe.name(), *count)).collect();
+    page.line(&format!("{} of {} probes: {}", totals.probes.len(), Probe::ALL.len(), each(&named)));
+    let unmet: Vec<&str> = totals.unmet().map(Probe::name).collect();
+    if !unmet.is_empty() {
+        page.line(&format!("never: {}", unmet.join(", ")));
+    }
     page.line(&format!("{} messages, {} things checked", grouped(totals.messages), grouped(totals.checks)));
     let per_second = totals.seeds as f64 / campaign.elapsed.as_secs_f64().max(f64::EPSILON);
     page.line(&format!(
@@ -76,6 +91,9 @@ pub(super) fn text(page: &mut Page, settings: &Settings, campaign: &Campaign) {
         None => page.lead("no violation"),
         Some((seed, ..)) => page.error(&format!("seed {seed} violates an invariant")),
     }
+    for lack in campaign.lacks(settings) {
+        page.error(&format!("below the floor of --gate: {lack}"));
+    }
 }
 
 /// The summary for programs.
@@ -84,10 +102,12 @@ pub(super) fn json(settings: &Settings, campaign: &Campaign) -> Vec<u8> {
     let counts = |counts: &BTreeMap<&'static str, u64>| {
         counts.iter().fold(Object::new(), |object, (name, count)| object.with(name, count))
     };
+    let probes = totals.probes.iter().fold(Object::new(), |object, (probe, count)| object.with(probe.name(), count));
+    let lacks = campaign.lacks(settings);
     let violations: Vec<&(u64, _, _)> = campaign.failed.iter().collect();
     Object::new()
         .with("command", "simulate")
-        .with("ok", campaign.failed.is_none())
+        .with("ok", campaign.failed.is_none() && lacks.is_empty())
         .with("profile", settings.profile.name())
         .with("first_seed", settings.seeds.start())
         .with("seeds", totals.seeds)
@@ -97,6 +117,9 @@ pub(super) fn json(settings: &Settings, campaign: &Campaign) -> Vec<u8> {
         .object("faults_by_kind", counts(&totals.faults))
         .with("messages", totals.messages)
         .with("checks", totals.checks)
+        .object("probes", probes)
+        .with("probes_unmet", totals.unmet().map(Probe::name).collect::<Vec<_>>())
+        .with("below_floor", lacks)
         .list("violations", &violations, |(seed, _, violation)| {
             Object::new().with("seed", seed).with("invariant", violation.invariant()).with("what", &violation.what)
         })

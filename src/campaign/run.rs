@@ -101,6 +101,11 @@ impl Settings {
 }
 
 impl Campaign {
+    /// What the gate misses, if there is one.
+    pub(super) fn lacks(&self, settings: &Settings) -> Vec<String> {
+        settings.gate.map_or_else(Vec::new, |gate| gate.lacks(&self.totals))
+    }
+
     /// Takes outcomes in the order of their seeds.
     fn collect(&mut self, settings: &Settings, receiver: &Receiver<(u64, Outcome)>, progress: &mut dyn FnMut(&Totals)) {
         let mut early: BTreeMap<u64, Outcome> = BTreeMap::new();

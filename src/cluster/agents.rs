@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::commit::Held;
 use super::event::{About, Body, Event};
+use super::probes::Probe;
 use super::{Cluster, NodeId};
 use crate::node::{Durability, Replica};
 use crate::protocol::agent::{self, Agent, ChangeRequest, Outbox, Promise, Remembered};
@@ -119,6 +120,7 @@ impl Cluster {
             agent::Event::Membership(event) => {
                 let (kind, peer, number) = membership_event(&event);
                 self.note(TraceEvent { peer, ..told(kind, number) });
+                self.met(Probe::SuspicionRefuted, u64::from(matches!(event, MembershipEvent::Refuted { .. })));
                 if matches!(event, MembershipEvent::Returned { .. } | MembershipEvent::Refuted { .. }) {
                     self.deliver_hints(node);
                 }

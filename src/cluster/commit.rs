@@ -4,6 +4,7 @@
 //! as a real one does with what it has only in memory.
 
 use super::event::{About, Event};
+use super::probes::Probe;
 use super::{Cluster, NodeId};
 use crate::node::{Durability, Staged};
 use crate::protocol::agent::Promise;
@@ -127,6 +128,9 @@ impl Cluster {
         };
         let replies = batch.held.iter().filter(|held| matches!(held, Held::Reply(..))).count();
         self.note(TraceEvent { node: Some(node), what, number: replies as u64, ..self.event("commit") });
+        if let Err(refusal) = &committed {
+            self.met_failed_log(refusal);
+        }
         for held in batch.held {
             match held {
                 Held::Reply(to, about, reply) => self.answer(node, to, about, committed.clone().map(|()| reply)),
@@ -148,11 +152,16 @@ impl Cluster {
     }
 
     pub(super) fn on_upkeep(&mut self, node: NodeId, life: u64) {
-        let now = self.now;
+        let (now, is_watched) = (self.now, self.is_watched());
         let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.of_life(life)) else { return };
         process.upkeep_is_due = false;
+        let store = process.replica.store();
+        let tombstones = || if is_watched { store.stats().tombstones } else { 0 };
+        let before = tombstones();
         // A failure stops the log, and every later request is told so.
-        let what = if process.replica.store().maintain(now).is_ok() { "" } else { "failed" };
+        let what = if store.maintain(now).is_ok() { "" } else { "failed" };
+        let collected = before - tombstones();
+        self.met(Probe::TombstoneCollected, collected);
         self.note(TraceEvent { node: Some(node), what, ..self.event("upkeep") });
     }
 
@@ -160,15 +169,18 @@ impl Cluster {
     pub(super) fn hold_staged(&mut self, node: NodeId, to: NodeId, about: About, staged: Result<Staged, Refusal>) {
         match staged {
             Ok(Staged { reply, durability: Durability::None }) => self.answer(node, to, about, Ok(reply)),
+            Ok(Staged { reply, durability }) if planted!(B22) => {
+                self.answer(node, to, about, Ok(reply));
+                self.hold(node, durability, None);
+            }
             Ok(Staged { reply, durability }) => self.hold(node, durability, Some(Held::Reply(to, about, reply))),
-            Err(refusal) => self.answer(node, to, about, Err(refusal)),
+            Err(refusal) => {
+                self.met_refusal(&refusal);
+                self.answer(node, to, about, Err(refusal));
+            }
         }
     }
 }
 
 /// Upkeep follows the first commit after this time: the interval policy promises a sync every 100 ms.
 const UPKEEP_AFTER: Time = Time(100_000);
-            Ok(Staged { reply, durability }) if planted!(B22) => {
-                self.answer(node, to, about, Ok(reply));
-                self.hold(node, durability, None);
-            }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::event::{About, Body, Event, TaskId};
 use super::ledger::{Acknowledged, Beginning};
+use super::probes::Probe;
 use super::requests::Written;
 use super::{Cluster, NodeId, OperationId};
 use crate::protocol::message::{Refusal, Reply, Request};
@@ -71,6 +72,11 @@ impl Task {
         self.entry.as_ref().map(|entry| (entry.stamp, self.level, self.epoch))
     }
 
+    /// Whether one confirmation less would have been too few.
+    fn has_just_enough(&self) -> bool {
+        self.confirmed.len() == usize::from(self.needed)
+    }
+
     pub(super) fn has_confirmed(&self, node: NodeId) -> bool {
         self.confirmed.contains(node)
     }
@@ -122,6 +128,7 @@ impl Cluster {
         self.check_alive(node, &plan.current, plan.next.as_ref())?;
         let Some(stamp) = self.next_stamp(node) else { return Err(NoPlan::NoNodes.into()) };
         let entry = Entry { value, stamp, expires };
+        self.watch_stamped(node, &key, stamp);
         self.ledger.wrote(&key, &entry);
         let absent = self.believed_dead(node, &plan.current, plan.next.as_ref());
         let operation = Operation::put(plan, key.clone(), entry.clone(), absent, self.now, deadline);
@@ -271,9 +278,13 @@ impl Cluster {
 
     fn set_task_timer(&mut self, node: NodeId, task: TaskId, until: Time) {
         // A machine that wants to be woken in the past is woken in a moment, not at once: time must pass.
-        let until = until.max(self.now.plus(Time(1)));
+        let (now, until) = (self.now, until.max(self.now.plus(Time(1))));
         let process = self.nodes.get_mut(&node).and_then(|node| node.process.as_mut());
         let Some(state) = process.and_then(|process| process.tasks.get_mut(&task)) else { return };
+        // One that is due rings before time passes: an answer in its very microsecond does not put it off.
+        if state.timer.is_some_and(|timer| timer.at() <= now) {
+            return;
+        }
         self.queue.reset(&mut state.timer, until, Event::TaskTimer { node, task });
     }
 
@@ -290,10 +301,16 @@ impl Cluster {
         match outcome {
             Outcome::Stored { .. } => {
                 self.watch_acknowledged(node, task);
+                let is_exact = self.task(node, task).is_some_and(|state| state.has_just_enough());
+                self.met(Probe::ExactQuorum, u64::from(is_exact));
                 self.watch_stored(node, task);
             }
+            Outcome::Found { .. } => {
+                let versions = self.task(node, task).map_or(0, |state| state.operation.versions_met());
+                self.met(Probe::ThreeVersions, u64::from(versions > 2));
+            }
             Outcome::Failed(_) => self.watch_failed(node, task),
-            Outcome::Found { .. } | Outcome::Indeterminate(_) => {}
+            Outcome::Indeterminate(_) => {}
         }
         let Some(state) = self.task(node, task) else { return };
         let (client, key) = (state.client, state.key.clone());
@@ -400,3 +417,6 @@ fn nobody_to_read_from(topology: &Topology) -> (ReadPlan, WritePlan) {
 }
 
 const NOBODY: Need = Need { replicas: Replicas::NONE, need: 1 };
+
+#[cfg(test)]
+mod tests;

@@ -76,6 +76,25 @@ impl Partition {
 }
 
 impl Faults {
+    /// Whether [`Cluster::faults`] would list none.
+    pub(super) fn are_off(&self) -> bool {
+        let is_network_sound = self.partitions.is_empty()
+            && self.drop_percent == 0.0
+            && self.duplicate_percent == 0.0
+            && self.latency.is_none();
+        let is_none_slow_or_off = self.slow.is_empty() && self.skew.is_empty() && self.disks.is_empty();
+        is_network_sound && is_none_slow_or_off && self.paused.is_empty() && self.doomed.is_empty()
+    }
+
+    /// Whether [`Cluster::faults_of`] this node would list none.
+    pub(super) fn spare(&self, node: NodeId) -> bool {
+        !self.slow.contains_key(&node)
+            && !self.skew.contains_key(&node)
+            && !self.disks.contains_key(&node)
+            && !self.paused.contains_key(&node)
+            && !self.doomed.contains_key(&node)
+    }
+
     /// By how much a node's commits are slower.
     pub(super) fn disk_slowness(&self, node: NodeId) -> f64 {
         if self.slow.is_empty() && self.disks.is_empty() {

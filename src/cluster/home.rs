@@ -94,7 +94,11 @@ impl Home {
 
     pub(super) fn store_options(config: &ClusterConfig) -> StoreOptions {
         StoreOptions {
-            log: LogOptions { sync: config.sync, segment_bytes: SEGMENT_BYTES, recover_prefix: config.recover_prefix },
+            log: LogOptions {
+                sync: config.sync,
+                segment_bytes: config.segment_bytes,
+                recover_prefix: config.recover_prefix,
+            },
             cache_entries: config.cache_entries,
             shards: TABLE_SHARDS,
         }
@@ -287,22 +291,26 @@ impl Cluster {
                 }
                 // The old owners hold all that it may have acknowledged, and it is copied again.
                 None if !was_member && matches!(newest.stage(), Some(Stage::Fencing | Stage::Copying)) => {}
-                None => self.miss(&member, opened)?,
+                None => opened.notes.push(self.miss(&member.label)?),
             }
             self.start_one_found(&member, decoded)?;
         }
         Ok(())
     }
 
-    /// A member's log is not there: refused as a missing segment is, unless the user wants what is left.
-    fn miss(&self, member: &Member, opened: &mut Opened) -> Result<(), Error> {
+    /// A member's log is not there: refused as a missing segment is, unless the user wants what is left; then what to tell of it.
+    fn miss(&self, label: &str) -> Result<String, Error> {
         if !self.config.recover_prefix {
-            let directory = member.label.to_string();
-            return Err(StorageError::MissingSegment { directory, after: 0, next: 1 }.into());
+            return Err(StorageError::MissingSegment { directory: label.to_owned(), after: 0, next: 1 }.into());
         }
-        let label = &member.label;
-        opened.notes.push(format!("note: {label}: its log is gone. The node recovers from the others."));
-        self.home.make_recovering(label, &self.config)
+        self.home.make_recovering(label, &self.config)?;
+        Ok(format!("note: {label}: its log is gone. The node recovers from the others."))
+    }
+
+    /// Before a member is started again: a log that is gone is [missed](Cluster::miss).
+    pub(super) fn miss_if_gone(&self, label: &str) -> Result<Option<String>, Error> {
+        let is_there = Log::is_begun(&*self.home.disk(), label)?;
+        if is_there { Ok(None) } else { self.miss(label).map(Some) }
     }
 
     fn start_one_found(&mut self, member: &Member, decoded: &mut Decoded) -> Result<(), Error> {
@@ -356,8 +364,6 @@ pub(super) fn files_remain(label: &str, why: &StorageError) -> String {
     format!("the files of {label}, which has left, remain until a start can remove them: {why}")
 }
 
-/// A log's segments are closed at 64 MiB.
-const SEGMENT_BYTES: u32 = 64 << 20;
 /// One thread needs no more.
 const TABLE_SHARDS: usize = 64;
 

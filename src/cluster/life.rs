@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::home::{Home, files_remain};
 use super::node::Node;
+use super::probes::Probe;
 use super::report::RestartReport;
 use super::{Cluster, NodeId, OPERATOR};
 use crate::error::Error;
@@ -21,6 +22,7 @@ impl Cluster {
     /// Kills a node's process: what its log had not handed to the operating system is gone.
     pub fn kill(&mut self, label: &str) -> Result<(), Error> {
         let id = self.find(label)?;
+        self.met_crash(id);
         self.lose_change_of(id);
         let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
         if node.process.take().is_none() {
@@ -36,6 +38,8 @@ impl Cluster {
 
     /// Starts a killed node again, or one whose log has failed: it recovers from its log and serves, and hands over ranges it
     /// lost meanwhile.
+    ///
+    /// E136 when it is up; E101, E102 and others when its log is damaged or gone: it stays down.
     pub fn restart(&mut self, label: &str) -> Result<RestartReport, Error> {
         let id = self.find(label)?;
         let process = self.nodes.get(&id).and_then(|node| node.process.as_ref());
@@ -47,9 +51,17 @@ impl Cluster {
             let label = label.to_owned();
             return Err(if self.faults.is_paused(id) { Error::NodePaused { label } } else { Error::NodeUp { label } });
         }
-        let restored = self.start_process(id, self.nothing(), None)?;
+        let started = self.miss_if_gone(label).and_then(|missed| {
+            let restored = self.start_process(id, self.nothing(), None)?;
+            Ok((missed, restored))
+        });
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.is_damaged = matches!(&started, Err(Error::Storage(error)) if error.is_damage());
+        }
+        let (missed, restored) = started?;
+        self.met(Probe::TornTail, u64::from(restored.log.torn.is_some()));
         self.account_for_power_loss(id);
-        let mut notes: Vec<String> = restored.log.note(label).into_iter().collect();
+        let mut notes: Vec<String> = missed.into_iter().chain(restored.log.note(label)).collect();
         self.note(TraceEvent { node: Some(id), number: restored.log.records, ..self.event("restart") });
         self.settle(&[id], &mut notes)?;
         Ok(RestartReport { node: label.to_owned(), records: restored.log.records, notes })
@@ -76,6 +88,7 @@ impl Cluster {
 
     fn create(&mut self, member: &Member, topology: Arc<Topology>, contact: Option<NodeId>) -> Result<(), Error> {
         self.insert_node(member);
+        self.watch_created(member.id);
         let started = self.start_process(member.id, Arc::clone(&topology), contact).and_then(|restored| {
             if restored.log.records == 0 {
                 return Ok(());
@@ -130,6 +143,7 @@ impl Cluster {
         let Some(node) = self.nodes.get(&id) else { return };
         let (mut dice, label) = (node.dice.clone(), Arc::clone(&node.label));
         let agent = self.new_agent(&mut dice, &label, &replica, restored, contact);
+        let begun = self.now_at(id).plus(Time(1));
         if let Some(node) = self.nodes.get_mut(&id) {
             node.dice = dice;
             // The clock of a process ends with it: the next one knows of stamps what the log and the topology say. But a start

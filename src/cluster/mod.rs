@@ -24,6 +24,7 @@ mod check;
 mod clients;
 mod commit;
 mod coordinator;
+mod damage;
 mod delivery;
 mod event;
 mod faults;
@@ -39,6 +40,7 @@ mod operator;
 mod ownership;
 mod plan;
 mod power;
+mod probes;
 mod repair;
 mod report;
 mod requests;
@@ -56,6 +58,7 @@ use std::sync::atomic::AtomicBool;
 
 pub use clients::MAX_CLIENTS;
 pub use kinds::EVENT_KINDS;
+pub use probes::Probe;
 pub use report::*;
 pub use requests::MAX_IN_FLIGHT;
 pub use stop::StopAt;
@@ -66,7 +69,7 @@ use crate::protocol::hints::HintOptions;
 use crate::protocol::hlc::HybridClock;
 use crate::sim::checkers::values::Values;
 use crate::sim::latency::Latency;
-use crate::sim::network::Network;
+use crate::sim::network::{Network, Struck};
 use crate::sim::queue::EventQueue;
 use crate::sim::rng::{Rng, Streams};
 use crate::sim::trace::{Trace, TraceEvent};
@@ -111,6 +114,8 @@ pub struct ClusterConfig {
     pub seed: u64,
     /// The largest value, in bytes.
     pub max_value: usize,
+    /// At how many bytes a log's segment is closed.
+    pub segment_bytes: u32,
     /// Keep the good prefix of a damaged log (`--recover prefix`).
     pub recover_prefix: bool,
     /// How long a message takes from node to node.
@@ -133,6 +138,7 @@ impl Default for ClusterConfig {
             timeout: Time::SECOND,
             seed: 1,
             max_value: DEFAULT_MAX_VALUE,
+            segment_bytes: SEGMENT_BYTES,
             recover_prefix: false,
             latency: Latency::NETWORK,
             hints: HintOptions::default(),
@@ -140,6 +146,9 @@ impl Default for ClusterConfig {
         }
     }
 }
+
+/// A segment is closed at 64 MiB.
+const SEGMENT_BYTES: u32 = 64 << 20;
 
 /// Where the nodes' files are.
 #[derive(Clone, Debug)]
@@ -304,6 +313,11 @@ impl Cluster {
     /// The hash of every event so far: equal for equal (seed, image, commands).
     pub fn event_hash(&self) -> u64 {
         self.trace.hash()
+    }
+
+    /// What the network did to messages at random.
+    pub fn struck(&self) -> Struck {
+        self.network.struck()
     }
 
     /// Plays the next event; false when nothing is in flight.

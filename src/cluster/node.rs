@@ -18,7 +18,7 @@ use crate::types::{Key, Stamp, Time};
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) label: Arc<str>,
-    /// Outlives the process: a process started in the same microsecond must not give the same stamps again.
+    /// Of the process, or of the one before if it is down.
     pub(super) clock: HybridClock,
     /// The agents'.
     pub(super) dice: Rng,
@@ -27,6 +27,12 @@ pub(super) struct Node {
     pub(super) life: u64,
     /// What it held when its power failed, until it is started again.
     pub(super) held_at_power_loss: Option<BTreeMap<Key, Stamp>>,
+    /// The incarnation that its disk held before it was damaged.
+    pub(super) had_incarnation: u64,
+    /// Whether its disk was damaged since its last start.
+    pub(super) was_disk_damaged: bool,
+    /// Whether its last start found its log damaged or gone.
+    pub(super) is_damaged: bool,
     /// What it keeps for others. In memory: lost with its process.
     pub(super) hints: Hints,
     /// It has left the ring, and only ends the operations it coordinates.
@@ -55,7 +61,19 @@ pub(super) struct Process {
 
 impl Node {
     pub(super) fn new(label: Arc<str>, clock: HybridClock, dice: Rng, hints: Hints) -> Node {
-        Node { label, clock, dice, process: None, life: 0, held_at_power_loss: None, hints, is_retiring: false }
+        Node {
+            label,
+            clock,
+            dice,
+            process: None,
+            life: 0,
+            held_at_power_loss: None,
+            had_incarnation: 0,
+            was_disk_damaged: false,
+            is_damaged: false,
+            hints,
+            is_retiring: false,
+        }
     }
 
     /// Starts a process.

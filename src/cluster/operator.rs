@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::change::Purpose;
+use super::node::Node;
 use super::report::RingChangeReport;
 use super::{Cluster, NodeId};
 use crate::error::Error;
+use crate::protocol::agent::awaited_by;
 use crate::protocol::ring_change::{Change, Ended, Moved};
 use crate::ring::Member;
 use crate::sim::trace::TraceEvent;
@@ -157,8 +159,23 @@ impl Cluster {
             None if nodes.len() == self.topology.record().members.len() => {
                 Err(Error::NodeDown { label: self.label(*first) })
             }
-            None => Ok(Change::ForceRemove(nodes)),
+            None => self.check_nobody_waits_for(&nodes).map(|()| Change::ForceRemove(nodes)),
         }
+    }
+
+    /// Who lost data may get the last copy of it back from one that is down: that one is given up only where its own is
+    /// known to be gone.
+    fn check_nobody_waits_for(&self, leavers: &BTreeSet<NodeId>) -> Result<(), Error> {
+        let is = |node, of: fn(&Node) -> bool| self.nodes.get(&node).is_some_and(of);
+        let (is_up, is_recovering) = (|node| !self.is_down(node), |node| is(node, Node::is_recovering));
+        let is_damaged = |node: &NodeId| is(*node, |node| node.is_damaged);
+        for id in self.nodes.keys().filter(|id| is_recovering(**id) && !leavers.contains(id)) {
+            let awaited = awaited_by(&self.topology, *id, &is_up, &is_recovering);
+            if awaited.iter().any(|node| leavers.contains(node) && !is_damaged(node)) {
+                return Err(Error::HeirRecovering { label: self.label(*id), awaited: self.labels_of(&awaited) });
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn is_down(&self, node: NodeId) -> bool {

@@ -31,6 +31,7 @@ impl Cluster {
             return Err(Error::NodeDown { label: label.to_owned() });
         }
         let held = self.held(id);
+        self.met_crash(id);
         self.stop_process(id);
         if let Some(node) = self.nodes.get_mut(&id) {
             node.held_at_power_loss = Some(held);
@@ -54,10 +55,15 @@ impl Cluster {
 
     /// A node was started: what its log has no more, its power loss destroyed.
     pub(super) fn account_for_power_loss(&mut self, id: NodeId) {
-        let Some(had) = self.nodes.get_mut(&id).and_then(|node| node.held_at_power_loss.take()) else { return };
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        let Some(had) = node.held_at_power_loss.take() else { return };
+        let was_disk_damaged = std::mem::take(&mut node.was_disk_damaged);
         let kept = self.held(id);
         for (key, had) in had {
             let kept = kept.get(&key).copied().unwrap_or(Stamp::ZERO);
+            if !was_disk_damaged {
+                self.watch_kept(id, &key, had, kept);
+            }
             self.ledger.lost_power(id, key, had, kept);
         }
     }

@@ -38,6 +38,15 @@ impl Cluster {
         }
     }
 
+    /// Whether all is as it should be: no change is under way, no disk is at work on what it began while it was slow, and every
+    /// node is up, believed alive by all, at the topology in force, has handed over what is not its own, and lacks nothing.
+    pub fn is_at_rest(&self) -> bool {
+        let all = || self.nodes.keys().copied();
+        let is_believed = |node| all().all(|observer| observer == node || self.is_believed_alive(observer, node));
+        let is_quiet = self.ring_change().is_none() && self.faults.slow_until <= self.now;
+        is_quiet && all().all(|node| self.is_settled(node) && is_believed(node))
+    }
+
     /// Whether there is something to wait for: what a leader sees to, or has yet to hear of by `give_up`.
     fn has_to_settle(&self, started: &[NodeId], give_up: Time) -> bool {
         if self.ring_change().is_some() {

@@ -17,7 +17,7 @@ mod leading;
 
 use std::sync::Arc;
 
-pub use errands::Errand;
+pub use errands::{Errand, awaited_by};
 pub use leading::{ChangeId, ChangeRequest};
 
 use super::election::{self, Ballot, Election, ElectionOptions, NotReady};

@@ -35,16 +35,20 @@ pub struct Network {
 #[derive(Debug)]
 struct Chance {
     probability: f64,
+    /// How often it did.
+    struck: u64,
     rng: Rng,
 }
 
 impl Chance {
     fn never(rng: Rng) -> Chance {
-        Chance { probability: 0.0, rng }
+        Chance { probability: 0.0, struck: 0, rng }
     }
 
     fn strikes(&mut self) -> bool {
-        self.probability > 0.0 && self.rng.unit() < self.probability
+        let strikes = self.probability > 0.0 && self.rng.unit() < self.probability;
+        self.struck += u64::from(strikes);
+        strikes
     }
 }
 
@@ -86,6 +90,17 @@ pub struct MessageCounts {
     pub dropped: u64,
     /// On their way.
     pub in_flight: u64,
+}
+
+/// What the network did to messages at random.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Struck {
+    /// Lost.
+    pub dropped: u64,
+    /// Sent twice.
+    pub duplicated: u64,
+    /// Given a flipped bit.
+    pub corrupted: u64,
 }
 
 impl Network {
@@ -195,6 +210,11 @@ impl Network {
     /// The accounts.
     pub fn counts(&self) -> MessageCounts {
         self.counts
+    }
+
+    /// What was done to messages at random.
+    pub fn struck(&self) -> Struck {
+        Struck { dropped: self.drop.struck, duplicated: self.duplicate.struck, corrupted: self.corrupt.struck }
     }
 
     /// Of two slow nodes the slower one sets the pace.

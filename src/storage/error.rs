@@ -223,6 +223,11 @@ impl StorageError {
         }
     }
 
+    /// Whether a log is not what was written, as far as this version can tell: no restart will find it otherwise.
+    pub fn is_damage(&self) -> bool {
+        matches!(self.code(), "KV-E101" | "KV-E102" | "KV-E103" | "KV-E104" | "KV-E105" | "KV-E107")
+    }
+
     /// A write, sync, rename or removal of `file` that failed.
     pub(crate) fn writing(file: &str, error: &io::Error) -> StorageError {
         let file = file.to_owned();

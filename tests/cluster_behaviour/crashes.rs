@@ -281,6 +281,32 @@ fn a_members_directory_that_is_gone_is_missed() {
     assert_sound(&mut cluster);
 }
 
+/// It began anew as if it had never promised or held anything, and its answers counted.
+#[test]
+fn a_log_that_is_gone_is_missed_at_a_restart_too() {
+    for recover_prefix in [false, true] {
+        let disk = MemoryDisk::new();
+        let mut cluster = cluster_on(3, ClusterConfig { recover_prefix, ..small(9) }, on(&disk));
+        fill(&mut cluster, 30);
+        cluster.kill("node3").unwrap();
+        disk.remove_dir_all("node3").unwrap();
+        match cluster.restart("node3") {
+            Err(error) => {
+                assert_eq!((recover_prefix, error.code()), (false, "KV-E102"));
+                assert_eq!(cluster.restart("node3").unwrap_err().code(), "KV-E102", "nothing was begun");
+                cluster.remove_node("node3", true).unwrap();
+                cluster.add_node("node4", 1.0).unwrap();
+            }
+            Ok(report) => {
+                assert!(recover_prefix && report.notes[0].contains("its log is gone"), "{:?}", report.notes);
+                assert_eq!(cluster.keys(Some("node3")).unwrap().len(), 30);
+            }
+        }
+        assert_filled(&mut cluster, 30);
+        assert_sound(&mut cluster);
+    }
+}
+
 #[test]
 fn a_directory_is_recovered_with_its_own_settings() {
     let directory = tempfile::tempdir().unwrap();

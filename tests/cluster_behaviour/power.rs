@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kvsim::cluster::{Answer, Backing, Cluster, ClusterConfig, OperationId, RequestOptions};
+use kvsim::cluster::{Answer, Backing, Cluster, ClusterConfig, Damage, OperationId, RequestOptions};
 use kvsim::error::Error;
 use kvsim::sim::rng::Rng;
 use kvsim::storage::disk::MemoryDisk;
@@ -10,7 +10,7 @@ use kvsim::storage::log::SyncPolicy;
 use kvsim::types::{Level, Time};
 
 use crate::workload::{Workload, assert_sound};
-use crate::{at, cluster_of, cluster_on, fill, small};
+use crate::{assert_filled, at, cluster_of, cluster_on, fill, small};
 
 const PLAIN: RequestOptions = RequestOptions { level: None, via: None, ttl: None };
 const NODES: [&str; 3] = ["node1", "node2", "node3"];
@@ -27,6 +27,48 @@ fn state(cluster: &Cluster, label: &str) -> &'static str {
 
 fn is_gone_note(note: &str) -> bool {
     note.contains("power losses took")
+}
+
+/// It could get nothing back without the dead one, and the dead one could not go without it.
+#[test]
+fn who_waits_for_a_disk_that_is_gone_goes_on_once_its_node_is_removed() {
+    let mut cluster = cluster_of(5, small(3));
+    fill(&mut cluster, 40);
+    cluster.advance(Time::SECOND);
+    cluster.power_loss("node5").unwrap();
+    cluster.damage_disk("node2", Damage::Wiped).unwrap();
+    cluster.restart("node5").unwrap();
+    assert_eq!(cluster.restart("node2").unwrap_err().code(), "KV-E102");
+    assert_eq!(state(&cluster, "node5"), "recovering");
+    cluster.remove_node("node2", true).unwrap();
+    cluster.advance(Time(20_000_000));
+    assert_eq!(state(&cluster, "node5"), "up");
+    assert_filled(&mut cluster, 40);
+    assert_sound(&mut cluster);
+}
+
+/// A flipped bit is found when its node starts, or lies where nothing is read any more.
+#[test]
+fn a_log_that_rots_is_refused_or_given_up_as_far_as_it_is_bad() {
+    let mut codes: BTreeMap<&str, u64> = BTreeMap::new();
+    for seed in 0..SEEDS {
+        let recover_prefix = seed % 2 == 0;
+        let mut cluster = cluster_of(4, ClusterConfig { recover_prefix, segment_bytes: 4_096, ..small(seed) });
+        fill(&mut cluster, 60);
+        cluster.advance(Time::SECOND);
+        cluster.damage_disk("node3", Damage::Rot).unwrap();
+        assert_eq!(cluster.damage_disk("node3", Damage::Rot).unwrap_err().code(), "KV-E136");
+        let outcome = cluster.restart("node3").map_or_else(|error| error.code(), |_| "ok");
+        *codes.entry(outcome).or_default() += 1;
+        if outcome != "ok" {
+            cluster.remove_node("node3", true).unwrap();
+        }
+        cluster.advance(Time(20_000_000));
+        assert_filled(&mut cluster, 60);
+        assert_sound(&mut cluster);
+    }
+    let refused: u64 = codes.iter().filter(|(code, _)| **code != "ok").map(|(_, count)| count).sum();
+    assert!(refused > 5 && codes["ok"] > SEEDS / 2 && codes.contains_key("KV-E101"), "{codes:?}");
 }
 
 #[test]
@@ -168,7 +210,7 @@ fn the_node_that_a_recovering_one_waits_for_cannot_be_given_up() {
     cluster.restart("node1").unwrap();
     assert_eq!(state(&cluster, "node1"), "recovering");
     let error = cluster.remove_node("node4", true).unwrap_err();
-    assert!(matches!(error, Error::ChangeAborted { .. }), "{error}");
+    assert!(matches!(error, Error::HeirRecovering { .. }), "{error}");
     assert_eq!(state(&cluster, "node1"), "recovering");
     cluster.restart("node4").unwrap();
     assert!(cluster.nodes().iter().all(|node| node.state == "up"));

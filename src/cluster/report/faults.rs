@@ -91,6 +91,25 @@ pub enum DiskFault {
     Failing,
 }
 
+/// What happens to a disk at rest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Damage {
+    /// A bit of a log flips.
+    Rot,
+    /// All files are gone.
+    Wiped,
+}
+
+impl Damage {
+    /// A few words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Damage::Rot => "bit rot",
+            Damage::Wiped => "disk wiped",
+        }
+    }
+}
+
 /// What `heal` ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HealScope {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::super::election::ELECTION_BOUND;
 use super::super::ring_change::{Change, RingChange};
 use super::{Agent, Event, Outbox};
+use crate::topology::Topology;
 use crate::types::{Level, NodeId, Time};
 
 /// Something that a leader sees to by itself.
@@ -56,18 +57,10 @@ impl Agent {
         errands.into_iter().find(|errand| !self.rests(*errand, now))
     }
 
-    /// For whom `node`, which lost data, has to wait: of one of its ranges too few replicas are sound, and these are down.
+    /// For whom `node`, which lost data, has to wait, as far as the agent knows.
     pub fn awaited_by(&self, node: NodeId) -> Vec<NodeId> {
-        let is_up = |fellow: &&NodeId| self.membership.is_up(**fellow);
-        let (mut is_short, mut missing) = (false, BTreeSet::new());
-        let settled = self.election.committed();
-        for (_, owners) in settled.ring().ranges().filter(|(_, owners)| owners.contains(node)) {
-            let fellows = || owners.as_slice().iter().filter(|owner| **owner != node);
-            let sound = fellows().filter(is_up).filter(|fellow| !self.is_recovering(**fellow)).count();
-            is_short |= sound <= owners.len() - Level::Quorum.need(owners.len());
-            missing.extend(fellows().filter(|fellow| !is_up(fellow)));
-        }
-        if is_short { missing.into_iter().collect() } else { Vec::new() }
+        let (is_up, is_recovering) = (|node| self.membership.is_up(node), |node| self.is_recovering(node));
+        awaited_by(self.election.committed(), node, &is_up, &is_recovering)
     }
 
     /// As a leader with nothing in hand: begins what there is to see to.
@@ -114,6 +107,23 @@ impl Agent {
     fn is_recovering(&self, node: NodeId) -> bool {
         self.membership.said(node).condition.recovering
     }
+}
+
+/// For whom `node`, which lost data, has to wait: of one of its ranges too few replicas are sound, and these are down.
+pub fn awaited_by(
+    topology: &Topology,
+    node: NodeId,
+    is_up: &dyn Fn(NodeId) -> bool,
+    is_recovering: &dyn Fn(NodeId) -> bool,
+) -> Vec<NodeId> {
+    let (mut is_short, mut missing) = (false, BTreeSet::new());
+    for (_, owners) in topology.ring().ranges().filter(|(_, owners)| owners.contains(node)) {
+        let fellows = || owners.as_slice().iter().copied().filter(|owner| *owner != node);
+        let sound = fellows().filter(|fellow| is_up(*fellow) && !is_recovering(*fellow)).count();
+        is_short |= sound <= owners.len() - Level::Quorum.need(owners.len());
+        missing.extend(fellows().filter(|fellow| !is_up(*fellow)));
+    }
+    if is_short { missing.into_iter().collect() } else { Vec::new() }
 }
 
 /// How long an errand rests that was seen to, or came to nothing: as long as a leader's absence is borne.

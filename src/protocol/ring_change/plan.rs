@@ -17,10 +17,12 @@ type Plan = BTreeMap<(NodeId, NodeId, Kind), Vec<TokenRange>>;
 /// The copies of [`Stage::Copying`](crate::topology::Stage::Copying): a new owner copies from the replica it replaces;
 /// where that is silent it merges a majority of the others; one that replaces nobody merges all (MOVE-2). A leaver
 /// that is replaced by nobody hands its versions to the survivors. With `forced` (an operator removes dead nodes)
-/// every new owner takes what any of the old ones still has. With `again` part of it may have arrived before.
+/// every new owner takes what any of the old ones still has, the `recovering` too. With `again` part of it may have
+/// arrived before.
 pub(super) fn copies(
     topology: &Topology,
     silent: &BTreeSet<NodeId>,
+    recovering: &BTreeSet<NodeId>,
     forced: bool,
     again: bool,
 ) -> Result<Vec<Stream>, Missing> {
@@ -35,7 +37,9 @@ pub(super) fn copies(
             let donors = donors(moved, losers.as_slice().get(index), silent, forced)?;
             let kind = if donors.len() == 1 && !again { Kind::Copy } else { Kind::Merge };
             for donor in donors {
-                add(&mut plan, donor, *gainer, kind, moved.range);
+                // It gives no pages with values, for those would pass for a sound node's.
+                let is_pushed = forced && recovering.contains(&donor);
+                add(&mut plan, donor, *gainer, if is_pushed { Kind::Push } else { kind }, moved.range);
             }
         }
         if forced {
@@ -103,12 +107,11 @@ pub(super) fn repairs<'a>(lists: impl Iterator<Item = (&'a [NodeId], &'a [TokenR
 }
 
 /// What `node` merges where too few of its fellow replicas are sound: each of its ranges from all the others, the
-/// recovering ones too, so that nothing any of them still has is missed.
+/// recovering ones too, which give no pages with values, so that nothing any of them still has is missed.
 pub(super) fn reunions(topology: &Topology, node: NodeId, silent: &BTreeSet<NodeId>) -> Vec<Stream> {
     let mut plan = Plan::new();
     for (range, owners) in topology.ring().ranges().filter(|(_, owners)| owners.contains(node)) {
         for donor in owners.as_slice().iter().filter(|owner| **owner != node && !silent.contains(owner)) {
-            // A recovering node gives no pages with values, for those would pass for a sound node's.
             add(&mut plan, *donor, node, Kind::Push, range);
         }
     }
@@ -143,10 +146,10 @@ fn donors(
     match replaced {
         // What a minority of the survivors has may be all that is left of a write.
         _ if forced => Ok(sound.collect()),
+        _ if planted!(B01) => Ok(sound.take(1).collect()),
         Some(replaced) if !silent.contains(replaced) => Ok(vec![*replaced]),
         Some(_) => enough(sound.take(majority(&moved.old)).collect(), moved, silent),
         None => enough(sound.collect(), moved, silent),
-        _ if planted!(B01) => Ok(sound.take(1).collect()),
     }
 }
 

@@ -140,7 +140,7 @@ impl RingChange {
     }
 
     pub(super) fn start_copying(&mut self) {
-        match plan::copies(&self.topology, &self.silent, self.is_forced(), self.copied_before) {
+        match plan::copies(&self.topology, &self.silent, &self.recovering, self.is_forced(), self.copied_before) {
             Ok(streams) => {
                 self.copied_before = true;
                 self.enter_streams(streams);

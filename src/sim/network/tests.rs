@@ -47,6 +47,7 @@ fn as_many_are_lost_and_repeated_as_asked_for_and_all_are_accounted_for() {
     assert!((1_850..2_150).contains(&dropped) && (700..900).contains(&twice), "{dropped}, {twice}");
     let counts = network.counts();
     assert_eq!((counts.dropped, counts.duplicated), (dropped, twice));
+    assert_eq!(network.struck(), Struck { dropped, duplicated: twice, corrupted: 0 });
     assert_eq!(counts.sent + counts.duplicated, counts.delivered + counts.dropped + counts.in_flight);
 }
 

@@ -353,7 +353,10 @@ impl Log {
     /// short leaves, a log whose segments someone took away, or what is left of one that was removed, is none: to open
     /// it begins a new one.
     pub fn is_begun(disk: &dyn Disk, directory: &str) -> Result<bool, StorageError> {
-        let names = disk.list(directory).map_err(|error| StorageError::reading(directory, 0, &error))?;
+        let names = match disk.list(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            names => names.map_err(|error| StorageError::reading(directory, 0, &error))?,
+        };
         let is_rest = |name: &String| matches!(FileName::parse(name), Some(FileName::Temporary | FileName::SetAside));
         Ok(!names.iter().all(is_rest) && !Log::is_removed(disk, directory)?)
     }

@@ -5,7 +5,7 @@ use crate::cluster::{DiskFault, HealScope};
 use crate::command::error::UsageError;
 use crate::command::grammar::{Argument, Group, Kind, Spec};
 use crate::command::parse::{Command, FaultCommand};
-use crate::command::units;
+use crate::command::{escape, units};
 
 /// What all of them have in common.
 const PLAIN: Spec = Spec {
@@ -47,7 +47,8 @@ pub(super) const PARTITION: Spec = Spec {
     example: "partition node1,node2 | node3",
     build: |given| {
         let typed = given.texts()?.join(" ");
-        let Some((sides, is_one_way)) = units::sides(&typed) else {
+        let Some((sides, is_one_way)) = units::sides(&escape::escaped(typed.as_bytes())) else {
+            let typed = escape::shown(typed.as_bytes());
             return Err(UsageError::BadArgument { spec: given.spec(), typed, expected: Kind::Sides.form() });
         };
         Ok(Command::Fault(FaultCommand::Partition { sides, is_one_way }))
