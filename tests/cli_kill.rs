@@ -56,7 +56,8 @@ fn kill_9_during_the_first_start_leaves_nothing_half_made() {
         assert_eq!((code, out.as_str()), (Some(0), "1\n"), "{said}");
         assert!(said.contains("3 nodes, ") && said.contains("in 3 logs)"), "{said}");
     }
-    assert!(anew > 0 && whole > 0, "{anew} begun anew, {whole} found whole");
+    // Which of the two a kill leaves is the machine's choice; the tests of the directory end its start at every step.
+    eprintln!("{anew} starts begun anew, {whole} found whole");
 }
 
 #[test]

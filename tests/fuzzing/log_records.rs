@@ -33,6 +33,24 @@ pub fn judge(bytes: &[u8]) {
     }
 }
 
+/// One record and one header with damage: what is read is what was written, or under a right checksum what its bytes
+/// are the one encoding of.
+pub fn judge_one(bytes: &[u8]) {
+    let mut supply = Supply(bytes);
+    let written = header(&mut supply).encode();
+    let changed = damaged(&written, &mut supply);
+    assert!(SegmentHeader::decode(&changed).is_err() || changed[..HEADER_BYTES] == written);
+    let written = forged(&mut supply);
+    let one = &written[HEADER_BYTES..];
+    let seed = record::seed(UID, 1);
+    let changed = damaged(one, &mut supply);
+    if let Ok((read, length)) = record::decode(&changed, seed) {
+        let mut again = Vec::new();
+        record::encode(&mut again, seed, read.sequence, read.synced, read.epoch, &read.body);
+        assert_eq!(again, changed[..length], "there is one encoding of each record");
+    }
+}
+
 fn planted(bytes: &[u8]) -> MemoryDisk {
     let disk = MemoryDisk::new();
     disk.plant(FIRST, bytes);
