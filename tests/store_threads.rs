@@ -1,9 +1,10 @@
-//! Sixteen threads read and write while servers are added and removed: no call fails, nothing acknowledged is lost,
-//! and what each key's readers and writers saw is linearizable.
+//! Sixteen threads read and write on real files while servers are added and removed: no call fails, nothing acknowledged
+//! is lost, also when the directory is opened again, and what the readers and writers of each key saw is linearizable.
 
 #![expect(clippy::unwrap_used, reason = "a call that fails fails its test")]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -12,8 +13,8 @@ use kvsim::KeyValueStore;
 use kvsim::sim::checkers::history::{self, Action, Observation};
 
 const THREADS: u64 = 16;
-/// Keys that all threads write; their histories are checked.
-const CONTENDED: u64 = 400;
+/// Keys that all threads read and write; their histories are checked.
+const CONTENDED: u64 = 8;
 /// Keys of each thread alone: it knows what they must hold.
 const OWN: u64 = 50;
 
@@ -183,45 +184,63 @@ struct Scenario {
 
 impl Scenario {
     fn run(&self) {
-        let store = store();
+        let directory = tempfile::tempdir().unwrap();
+        let ticks = AtomicU64::new(0);
+        let mut history = self.play(directory.path(), &ticks);
+        // A closed store has let go of everything that is not in its files.
+        let store = KeyValueStore::builder().directory(directory.path()).build().unwrap();
+        assert_eq!(store.recovery_notes(), [""; 0]);
+        self.judge(&store, &ticks, &mut history);
+    }
+
+    fn play(&self, directory: &Path, ticks: &AtomicU64) -> History {
+        let store = with_servers(KeyValueStore::builder().directory(directory).build().unwrap());
         store.set_many((0..self.filler).map(|key| (format!("filler{key}"), number(key)))).unwrap();
         let run = Run {
             store: &store,
-            ticks: AtomicU64::new(0),
+            ticks,
             calls: AtomicU64::new(0),
             during: AtomicU64::new(0),
             changed: AtomicBool::new(false),
         };
-
-        let mut history = thread::scope(|scope| {
-            let workers: Vec<_> = (0..THREADS)
-                .map(|me| {
-                    scope.spawn({
-                        let run = &run;
-                        move || Worker::new(run, me).work(self.operations)
-                    })
-                })
-                .collect();
-            self.change_servers(&run);
+        let mut history = History::default();
+        thread::scope(|scope| {
+            let run = &run;
+            let workers: Vec<_> =
+                (0..THREADS).map(|me| scope.spawn(move || Worker::new(run, me).work(self.operations))).collect();
+            self.change_servers(run);
             run.changed.store(true, Ordering::Relaxed);
-            workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect::<Vec<_>>()
+            for worker in workers {
+                let Worker { seen, own, me, .. } = worker.join().unwrap();
+                history.seen.extend(seen);
+                history.own.extend(own.into_iter().map(|(key, value)| (own_name(me, key), value)));
+            }
         });
+        let (calls, during) = (run.calls.into_inner(), run.during.into_inner());
+        println!("{calls} calls, {during} of them during a ring change, no failure");
+        assert!(calls >= self.operations && during >= self.during_changes);
+        self.judge(&store, ticks, &mut history);
+        history
+    }
 
+    /// What is there now is what was acknowledged last, on all the servers where it belongs and on no other.
+    fn judge(&self, store: &KeyValueStore, ticks: &AtomicU64, history: &mut History) {
         for key in 0..CONTENDED {
-            history
-                .push(run.observe(key, || Action::Read(store.get(contended(key)).unwrap().map(|bytes| parse(&bytes)))));
+            let read = || Action::Read(store.get(contended(key)).unwrap().map(|bytes| parse(&bytes)));
+            history.seen.push(observe(ticks, key, read));
+        }
+        let violations = history::check(&history.seen);
+        assert!(violations.is_empty(), "{violations:#?}");
+        println!("{} observations are linearizable", history.seen.len());
+        for (name, value) in &history.own {
+            assert_eq!(store.get(name).unwrap(), Some(number(*value)), "{name}");
         }
         for key in 0..self.filler {
             assert_eq!(store.get(format!("filler{key}")).unwrap(), Some(number(key)), "filler{key}");
         }
-        let violations = history::check(&history);
-        assert!(violations.is_empty(), "{violations:#?}");
-        let (calls, during) = (run.calls.into_inner(), run.during.into_inner());
-        println!(
-            "{calls} calls, {during} of them during a ring change, no failure; {} observations are linearizable",
-            history.len()
-        );
-        assert!(calls >= self.operations && during >= self.during_changes);
+        let of_server = |server: &String| store.keys_for_server(server).unwrap().len();
+        assert_eq!(store.servers().iter().map(of_server).sum::<usize>(), 3 * store.len());
+        assert_eq!(store.len(), history.own.len() + (self.filler + CONTENDED) as usize, "no more and no less");
     }
 
     /// Adds a server and removes another, until enough calls ran meanwhile.
@@ -240,20 +259,27 @@ impl Scenario {
 struct Run<'a> {
     store: &'a KeyValueStore,
     /// A clock that all threads agree on.
-    ticks: AtomicU64,
+    ticks: &'a AtomicU64,
     calls: AtomicU64,
     during: AtomicU64,
     /// Whether all ring changes are done.
     changed: AtomicBool,
 }
 
-impl Run<'_> {
-    fn observe(&self, key: u64, call: impl FnOnce() -> Action) -> Observation<u64> {
-        let start = self.ticks.fetch_add(1, Ordering::SeqCst);
-        let action = call();
-        let finish = Some(self.ticks.fetch_add(1, Ordering::SeqCst));
-        Observation { key, start, finish, action }
-    }
+/// What is known of the keys when all threads are done.
+#[derive(Default)]
+struct History {
+    /// Every call on the contended ones.
+    seen: Vec<Observation<u64>>,
+    /// What those hold that one thread had for itself.
+    own: BTreeMap<String, u64>,
+}
+
+fn observe(ticks: &AtomicU64, key: u64, call: impl FnOnce() -> Action) -> Observation<u64> {
+    let start = ticks.fetch_add(1, Ordering::SeqCst);
+    let action = call();
+    let finish = Some(ticks.fetch_add(1, Ordering::SeqCst));
+    Observation { key, start, finish, action }
 }
 
 struct Worker<'a> {
@@ -263,16 +289,16 @@ struct Worker<'a> {
     written: u64,
     /// What the keys of this thread alone hold.
     own: BTreeMap<u64, u64>,
-    history: Vec<Observation<u64>>,
+    seen: Vec<Observation<u64>>,
 }
 
 impl<'a> Worker<'a> {
     fn new(run: &'a Run<'a>, me: u64) -> Worker<'a> {
-        Worker { run, me, random: me + 1, written: 0, own: BTreeMap::new(), history: Vec::new() }
+        Worker { run, me, random: me + 1, written: 0, own: BTreeMap::new(), seen: Vec::new() }
     }
 
     /// Calls until the threads together have made `operations` calls and the ring has changed.
-    fn work(mut self, operations: u64) -> Vec<Observation<u64>> {
+    fn work(mut self, operations: u64) -> Worker<'a> {
         while self.run.calls.load(Ordering::Relaxed) < operations || !self.run.changed.load(Ordering::Relaxed) {
             let before = self.run.store.ring_change();
             self.call();
@@ -284,7 +310,7 @@ impl<'a> Worker<'a> {
         for key in 0..OWN {
             self.check_own(key);
         }
-        self.history
+        self
     }
 
     fn call(&mut self) {
@@ -301,7 +327,7 @@ impl<'a> Worker<'a> {
     fn read_contended(&mut self, key: u64) {
         let store = self.run.store;
         let read = || Action::Read(store.get(contended(key)).unwrap().map(|bytes| parse(&bytes)));
-        self.history.push(self.run.observe(key, read));
+        self.seen.push(observe(self.run.ticks, key, read));
     }
 
     fn write_contended(&mut self, key: u64) {
@@ -310,7 +336,7 @@ impl<'a> Worker<'a> {
             self.run.store.set(contended(key), number(value)).unwrap();
             Action::Write(value)
         };
-        self.history.push(self.run.observe(key, write));
+        self.seen.push(observe(self.run.ticks, key, write));
     }
 
     fn write_own(&mut self, key: u64) {
@@ -330,7 +356,7 @@ impl<'a> Worker<'a> {
     }
 
     fn name(&self, key: u64) -> String {
-        format!("own{}-{key}", self.me)
+        own_name(self.me, key)
     }
 
     /// A value that nobody else writes.
@@ -350,11 +376,18 @@ impl<'a> Worker<'a> {
 }
 
 fn store() -> KeyValueStore {
-    let store = KeyValueStore::new();
+    with_servers(KeyValueStore::new())
+}
+
+fn with_servers(store: KeyValueStore) -> KeyValueStore {
     for label in ["node1", "node2", "node3", "node4"] {
         store.add_server(label).unwrap();
     }
     store
+}
+
+fn own_name(thread: u64, key: u64) -> String {
+    format!("own{thread}-{key}")
 }
 
 fn contended(key: u64) -> String {
