@@ -54,8 +54,10 @@ fn run(store: &Store, act: impl Fn(u32, &mut Random, u64) + Sync) {
             });
         }
     });
-    let segments = store.log.segments().len();
-    assert!(segments < 200, "{segments} segments: nothing was merged");
+    // How many are left depends on how the threads met; unmerged, all that were ever begun would be.
+    let segments = store.log.segments();
+    let begun = segments.last().unwrap().segment;
+    assert!(segments.len() < begun as usize / 2, "{} of {begun} segments are left", segments.len());
 }
 
 #[test]
