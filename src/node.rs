@@ -166,7 +166,8 @@ impl Replica {
 
     /// What its data is like, as its leader has to know.
     pub fn condition(&self) -> Condition {
-        Condition { owing: self.is_owing(), recovering: self.is_recovering() }
+        let forgetful = self.store.is_ballot_forgotten();
+        Condition { owing: self.is_owing(), recovering: self.is_recovering(), forgetful }
     }
 
     /// Applies and buffers `request`; no I/O but reads. `now` judges stamps of the future and expiry.

@@ -35,7 +35,7 @@ impl Cluster {
         restored: &Restored,
         contact: Option<NodeId>,
     ) -> Agent {
-        let ballot = restored.ballot.as_deref().and_then(Ballot::decode).unwrap_or_default();
+        let ballot = Ballot::remembered(restored.ballot.as_deref());
         let remembered = Remembered { ballot, incarnation: restored.incarnation };
         let (adopted, options) = (replica.topology(), self.config.agents.clone());
         let random = &mut || dice.next_u64();

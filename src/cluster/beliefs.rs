@@ -115,6 +115,12 @@ impl Cluster {
         let down: Vec<NodeId> = missing.iter().copied().filter(|voter| self.is_down(*voter)).collect();
         let has_stopped = |voter: &&NodeId| matches!(self.state(**voter), "stopped" | "read-only");
         let stopped = self.topology.record().voters.iter().find(has_stopped);
+        if let (true, Some(forgetful)) = (down.is_empty(), missing.iter().find(|voter| self.is_forgetful(**voter))) {
+            let forgetful = self.label(*forgetful);
+            return format!(
+                "its log was damaged and it votes no more: take it out (at the prompt: kill {forgetful}; removenode {forgetful} --force)"
+            );
+        }
         match (down.as_slice(), missing, stopped) {
             ([first, ..], ..) => {
                 let back =

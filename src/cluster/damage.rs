@@ -4,8 +4,8 @@
 //!
 //! Caveat: for tests and campaigns; at the prompt of a real directory any editor does it.
 
-use super::Cluster;
 use super::report::Damage;
+use super::{Cluster, NodeId};
 use crate::error::Error;
 use crate::sim::trace::TraceEvent;
 use crate::storage::StorageError;
@@ -18,10 +18,8 @@ impl Cluster {
     /// E133 for an unknown node; E136 for one that is down.
     pub fn damage_disk(&mut self, label: &str, damage: Damage) -> Result<(), Error> {
         let id = self.find(label)?;
-        // What it had told of itself was on its disk once.
-        let told = self.on_disk(id).map_or(0, |(_, _, incarnation)| incarnation);
+        let told = self.keep_incarnation(id);
         if let Some(node) = self.nodes.get_mut(&id) {
-            node.had_incarnation = node.had_incarnation.max(told);
             node.was_disk_damaged = true;
         }
         if let Some(watch) = &mut self.watch {
@@ -39,6 +37,23 @@ impl Cluster {
         self.apply_disk_fault(id);
         self.note(TraceEvent { node: Some(id), what: damage.name(), ..self.event("fault") });
         Ok(())
+    }
+
+    /// A damaged log was opened, and what is missing taken for what a crash had cut off: votes may be among it.
+    pub(super) fn forgive_unnoticed(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.get_mut(&id).filter(|node| node.was_disk_damaged) else { return };
+        node.has_lost_unnoticed = true;
+        if let Some(watch) = &mut self.watch {
+            watch.elections.on_lost(id);
+        }
+    }
+
+    /// What a node had told of itself was on its disk, which is about to hold it no more.
+    pub(super) fn keep_incarnation(&mut self, id: NodeId) -> u64 {
+        let told = self.on_disk(id).map_or(0, |(_, _, incarnation)| incarnation);
+        let had = self.had_incarnations.entry(id).or_default();
+        *had = told.max(*had);
+        told
     }
 
     fn flip_a_bit(&mut self, disk: &dyn Disk, label: &str) -> std::io::Result<()> {

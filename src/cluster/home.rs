@@ -14,6 +14,7 @@ use super::report::Opened;
 use super::{Backing, Cluster, ClusterConfig, NodeId};
 use crate::error::Error;
 use crate::node::Replica;
+use crate::protocol::election::{Ballot, FORGOTTEN};
 use crate::protocol::message::Request;
 use crate::ring::Member;
 use crate::sim::rng::Streams;
@@ -40,12 +41,22 @@ pub(super) struct Home {
 struct Survey {
     /// The newest topology in any of them.
     newest: Option<Arc<Topology>>,
+    /// The newest term in any of them.
+    term: u64,
     /// All of them.
     decoded: Decoded,
     /// How the recovery of each went.
     recovered: BTreeMap<String, Recovered>,
     /// Directories that the newest topology does not name.
     strays: Vec<String>,
+}
+
+/// What the log of one node says.
+struct Peeked {
+    /// Encoded.
+    topology: Option<Vec<u8>>,
+    term: u64,
+    recovered: Recovered,
 }
 
 impl Home {
@@ -124,16 +135,17 @@ impl Home {
         LogIdentity { directory: label.to_owned(), uid: self.uid(label) }
     }
 
-    /// The last topology in the log of `label`, encoded, and how recovery went.
-    fn peek(&self, label: &str, config: &ClusterConfig) -> Result<(Option<Vec<u8>>, Recovered), StorageError> {
-        let mut last = None;
+    /// The last topology and the last ballot in the log of `label`, and how recovery went.
+    fn peek(&self, label: &str, config: &ClusterConfig) -> Result<Peeked, StorageError> {
+        let (mut topology, mut ballot) = (None, None);
         let options = Home::store_options(config).log;
-        let (_, recovered) = Log::open(self.disk(), self.identity(label), options, &mut |_, record| {
-            if let Body::Topology { encoded } = record.body {
-                last = Some(encoded);
-            }
-        })?;
-        Ok((last, recovered))
+        let (_, recovered) =
+            Log::open(self.disk(), self.identity(label), options, &mut |_, record| match record.body {
+                Body::Topology { encoded } => topology = Some(encoded),
+                Body::Ballot { encoded } => ballot = Ballot::decode(&encoded),
+                _ => {}
+            })?;
+        Ok(Peeked { topology, term: ballot.map_or(0, |ballot| ballot.term), recovered })
     }
 
     /// What a start would find of the log of `label` if the power failed now; `None` where it would refuse.
@@ -145,7 +157,7 @@ impl Home {
     /// A node whose log is gone: it begins empty, and knows that it has lost what it had.
     fn make_recovering(&self, label: &str, config: &ClusterConfig) -> Result<(), Error> {
         let (store, _) = Store::open(self.disk(), self.identity(label), Home::store_options(config))?;
-        if store.set_recovering(true).is_err() {
+        if store.set_recovering(true).and_then(|_| store.note_ballot(FORGOTTEN)).is_err() {
             return Err(store.failure().map_or(Error::NoNodes, Error::Storage));
         }
         Ok(store.sync()?)
@@ -188,7 +200,7 @@ impl Cluster {
     pub(super) fn recover(&mut self, labels: &[String], opened: &mut Opened) -> Result<(), Error> {
         let mut survey = self.survey(labels)?;
         if let Some(newest) = &survey.newest {
-            self.start_found(newest, &survey.recovered, &mut survey.decoded, opened)?;
+            self.start_found(newest, &survey.recovered, survey.term, &mut survey.decoded, opened)?;
         }
         let has_nodes = survey.newest.as_ref().is_some_and(|newest| !newest.nodes().is_empty());
         // The files of the last node stay while FORMAT says that there is one.
@@ -236,8 +248,9 @@ impl Cluster {
                 continue;
             }
             match self.home.peek(label, &self.config) {
-                Ok((encoded, recovered)) => {
-                    let topology = encoded.and_then(|encoded| survey.decoded.decode(&encoded));
+                Ok(Peeked { topology, term, recovered }) => {
+                    survey.term = survey.term.max(term);
+                    let topology = topology.and_then(|encoded| survey.decoded.decode(&encoded));
                     let epoch = |topology: &Option<Arc<Topology>>| topology.as_ref().map(|topology| topology.epoch());
                     if epoch(&survey.newest) < epoch(&topology) {
                         survey.newest = topology;
@@ -274,6 +287,7 @@ impl Cluster {
         &mut self,
         newest: &Arc<Topology>,
         recovered: &BTreeMap<String, Recovered>,
+        term: u64,
         decoded: &mut Decoded,
         opened: &mut Opened,
     ) -> Result<(), Error> {
@@ -293,7 +307,7 @@ impl Cluster {
                 None if !was_member && matches!(newest.stage(), Some(Stage::Fencing | Stage::Copying)) => {}
                 None => opened.notes.push(self.miss(&member.label)?),
             }
-            self.start_one_found(&member, decoded)?;
+            self.start_one_found(&member, term, decoded)?;
         }
         Ok(())
     }
@@ -313,12 +327,15 @@ impl Cluster {
         if is_there { Ok(None) } else { self.miss(label).map(Some) }
     }
 
-    fn start_one_found(&mut self, member: &Member, decoded: &mut Decoded) -> Result<(), Error> {
+    fn start_one_found(&mut self, member: &Member, term: u64, decoded: &mut Decoded) -> Result<(), Error> {
         // With the topology of an empty cluster it adopts the log's own; the newest comes when all are up.
         let nothing = Arc::new(Topology::empty(self.config.copies, self.config.vnodes));
         let (disk, options) = (self.home.disk_of(&member.label), Home::store_options(&self.config));
         let uid = self.home.uid(&member.label);
-        let (replica, restored) = Replica::open_with(disk, member.id, &member.label, uid, options, nothing, decoded)?;
+        let (replica, mut restored) =
+            Replica::open_with(disk, member.id, &member.label, uid, options, nothing, decoded)?;
+        // All begin together, so no vote is under way, and the terms are known from the others' logs.
+        spend_forgotten_vote(member.id, &replica, &mut restored, term)?;
         let records = restored.log.records;
         self.note(TraceEvent { node: Some(member.id), number: records, ..self.event("open") });
         self.insert_node(member);
@@ -357,6 +374,26 @@ impl Cluster {
         self.ledger = ledger;
         Ok(())
     }
+}
+
+/// Gives a node that forgot what it promised a ballot again: where no vote of its can be under way, and the newest term is
+/// known, in which it may have voted.
+pub(super) fn spend_forgotten_vote(
+    id: NodeId,
+    replica: &Replica,
+    restored: &mut Restored,
+    term: u64,
+) -> Result<(), Error> {
+    if restored.ballot.as_deref() != Some(FORGOTTEN) {
+        return Ok(());
+    }
+    let (store, ballot) = (replica.store(), Ballot { term, vote: Some(id), accepted: None }.encode());
+    if store.note_ballot(&ballot).is_err() {
+        return Err(store.failure().map_or(Error::NoNodes, Error::Storage));
+    }
+    store.sync()?;
+    restored.ballot = Some(ballot);
+    Ok(())
 }
 
 /// What is told of a node that has left where its files cannot be removed. It holds nothing any more.

@@ -70,6 +70,8 @@ pub(super) struct Acknowledged {
     pub(super) confirmed: NodeList,
     /// Who was to have it, the owners of both rings during a change.
     wanted: NodeList,
+    /// Who was an owner since, and is none any more: it has dropped it.
+    left: NodeList,
     /// What is told of it should it be lost to another.
     told: Told,
     /// At which epoch, and that so many of each ring have it. Unknown of what recovery found.
@@ -85,6 +87,7 @@ impl Acknowledged {
             expires: entry.expires,
             confirmed,
             wanted,
+            left: NodeList::NONE,
             told: Told::new(entry),
             promised: None,
         }
@@ -95,7 +98,8 @@ impl Acknowledged {
     pub(super) fn copies_due(&self, replicas: &Replicas, keeps: impl Fn(NodeId) -> bool) -> usize {
         let confirmed = |node: &&NodeId| self.confirmed.contains(**node) && keeps(**node);
         let everybody = self.wanted.as_slice().iter().all(|node| confirmed(&node));
-        replicas.as_slice().iter().filter(|node| if everybody { keeps(**node) } else { confirmed(node) }).count()
+        let stayed = |node: &&NodeId| confirmed(node) && !self.left.contains(**node);
+        replicas.as_slice().iter().filter(|node| if everybody { keeps(**node) } else { stayed(node) }).count()
     }
 
     /// Whether nobody would miss it: an expired value, which counts as deleted.
@@ -203,15 +207,30 @@ impl Ledger {
         });
     }
 
-    /// A change of the ring was called off: who was to gain a key, and is not among its `owners`, drops it.
-    pub(super) fn called_off(&mut self, owners: impl Fn(&Key) -> Replicas) {
-        self.keys.iter_mut().for_each(|(key, account)| {
-            let (owners, Some(acknowledged)) = (owners(key), &mut account.acknowledged) else { return };
-            let staying =
-                |nodes: &NodeList| nodes.as_slice().iter().copied().filter(|node| owners.contains(*node)).collect();
-            acknowledged.confirmed = staying(&acknowledged.confirmed);
-            acknowledged.wanted = staying(&acknowledged.wanted);
+    /// A change of the ring was called off: who was to gain a key drops it.
+    pub(super) fn called_off(&mut self, gainers: impl Fn(&Key) -> Option<Replicas>) {
+        self.each_acknowledged(|key, acknowledged| {
+            let Some(gainers) = gainers(key) else { return };
+            let confirmed = acknowledged.confirmed.as_slice().iter().copied();
+            acknowledged.confirmed = confirmed.filter(|node| !gainers.contains(*node)).collect();
         });
+    }
+
+    /// A change of the ring was completed: who lost a key drops it.
+    pub(super) fn moved(&mut self, losers: impl Fn(&Key) -> Option<Replicas>) {
+        self.each_acknowledged(|key, acknowledged| {
+            for node in losers(key).iter().flat_map(|losers| losers.as_slice()) {
+                acknowledged.left.push(*node);
+            }
+        });
+    }
+
+    fn each_acknowledged(&mut self, mut act: impl FnMut(&Key, &mut Acknowledged)) {
+        for (key, account) in &mut self.keys {
+            if let Some(acknowledged) = &mut account.acknowledged {
+                act(key, acknowledged);
+            }
+        }
     }
 
     /// `node` was removed with all it held. What nobody else holds is lost: `held` is the newest version of each key

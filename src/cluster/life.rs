@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::home::{Home, files_remain};
+use super::home::{Home, files_remain, spend_forgotten_vote};
 use super::node::Node;
 use super::probes::Probe;
 use super::report::RestartReport;
@@ -60,9 +60,15 @@ impl Cluster {
         }
         let (missed, restored) = started?;
         self.met(Probe::TornTail, u64::from(restored.log.torn.is_some()));
+        if restored.log.set_aside.is_none() && missed.is_none() {
+            self.forgive_unnoticed(id);
+        }
         self.account_for_power_loss(id);
         let mut notes: Vec<String> = missed.into_iter().chain(restored.log.note(label)).collect();
         self.note(TraceEvent { node: Some(id), number: restored.log.records, ..self.event("restart") });
+        notes.extend(self.is_forgetful(id).then(|| {
+            format!("note: {label}: what it promised in elections is lost too. It votes no more, and others do in its place.")
+        }));
         self.settle(&[id], &mut notes)?;
         Ok(RestartReport { node: label.to_owned(), records: restored.log.records, notes })
     }
@@ -124,7 +130,12 @@ impl Cluster {
         let Some(label) = self.labels.get(&id).cloned() else { return Ok(Restored::default()) };
         let (disk, options) = (self.home.disk_of(&label), Home::store_options(&self.config));
         let uid = self.home.uid(&label);
-        let (replica, restored) = Replica::open(disk, id, &label, uid, options, topology)?;
+        let (replica, mut restored) = Replica::open(disk, id, &label, uid, options, topology)?;
+        if self.topology.record().voters == [id] {
+            // Nobody else counts its vote.
+            let term = self.agents().map(|(_, agent)| agent.election().term()).max();
+            spend_forgotten_vote(id, &replica, &mut restored, term.unwrap_or(0))?;
+        }
         let seen = restored.newest.unwrap_or(Stamp::ZERO).max(replica.topology().record().cleared_before);
         self.clock.observe(seen);
         self.begin_process(id, replica, &restored, seen, contact);
@@ -182,6 +193,7 @@ impl Cluster {
             self.orphan_clients_of(id);
             self.forget_faults_of(id);
             self.faults.upheaval = self.now;
+            self.keep_incarnation(id);
             let Some(node) = self.nodes.remove(&id) else { continue };
             let Node { label, hints, process, .. } = node;
             self.bury_hints(hints);

@@ -217,6 +217,9 @@ pub struct Cluster {
     nodes: BTreeMap<NodeId, Node>,
     /// Of every node there ever was, for the trace.
     labels: BTreeMap<NodeId, Arc<str>>,
+    /// The incarnations that disks held which are damaged since or gone. The number of a node that came to nothing is given
+    /// again.
+    had_incarnations: BTreeMap<NodeId, u64>,
     /// The newest topology that is committed, as an observer of all nodes knows it. Each node has its own replica's.
     topology: Arc<Topology>,
     /// A clock that has seen every stamp: the observer's.
@@ -272,6 +275,7 @@ impl Cluster {
             crash: streams.stream("crash"),
             nodes: BTreeMap::new(),
             labels: BTreeMap::new(),
+            had_incarnations: BTreeMap::new(),
             topology: Arc::new(Topology::empty(config.copies, config.vnodes)),
             clock: HybridClock::new(OPERATOR),
             changes: Changes::default(),

@@ -27,10 +27,10 @@ pub(super) struct Node {
     pub(super) life: u64,
     /// What it held when its power failed, until it is started again.
     pub(super) held_at_power_loss: Option<BTreeMap<Key, Stamp>>,
-    /// The incarnation that its disk held before it was damaged.
-    pub(super) had_incarnation: u64,
     /// Whether its disk was damaged since its last start.
     pub(super) was_disk_damaged: bool,
+    /// Whether what its damaged log lacked was once taken for what a crash had cut off: it does not know what it lost.
+    pub(super) has_lost_unnoticed: bool,
     /// Whether its last start found its log damaged or gone.
     pub(super) is_damaged: bool,
     /// What it keeps for others. In memory: lost with its process.
@@ -68,8 +68,8 @@ impl Node {
             process: None,
             life: 0,
             held_at_power_loss: None,
-            had_incarnation: 0,
             was_disk_damaged: false,
+            has_lost_unnoticed: false,
             is_damaged: false,
             hints,
             is_retiring: false,

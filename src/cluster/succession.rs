@@ -13,8 +13,10 @@ use super::{Cluster, NodeId, OPERATOR};
 use crate::error::Error;
 use crate::protocol::agent::ChangeId;
 use crate::protocol::ring_change::{Ended, Moved};
+use crate::ring::{Member, RangeMove};
 use crate::sim::trace::TraceEvent;
 use crate::topology::{Stage, Topology, founding_voters};
+use crate::types::Key;
 
 impl Cluster {
     /// Plays events until there is a leader that can propose; E204 if none comes.
@@ -55,11 +57,20 @@ impl Cluster {
         }
     }
 
-    /// The voters that are down or paused, where the others are no majority.
+    /// The voters that are down or paused, or forgot what they promised, where the others are no majority.
     pub(super) fn missing_voters(&self) -> BTreeSet<NodeId> {
-        let voters = &self.topology.record().voters;
-        let missing: BTreeSet<NodeId> = voters.iter().copied().filter(|voter| !self.is_at_work(*voter)).collect();
+        self.missing_of(&self.topology.record().voters)
+    }
+
+    pub(super) fn missing_of(&self, voters: &[NodeId]) -> BTreeSet<NodeId> {
+        let votes = |voter: NodeId| self.is_at_work(voter) && !self.is_forgetful(voter);
+        let missing: BTreeSet<NodeId> = voters.iter().copied().filter(|voter| !votes(*voter)).collect();
         if missing.len() * 2 >= voters.len() { missing } else { BTreeSet::new() }
+    }
+
+    /// Whether it is up, and does not vote any more because it lost what it promised.
+    pub(super) fn is_forgetful(&self, node: NodeId) -> bool {
+        self.agent(node).is_some_and(|agent| agent.election().is_forgetful())
     }
 
     pub(super) fn is_at_work(&self, node: NodeId) -> bool {
@@ -80,9 +91,14 @@ impl Cluster {
             self.doom(before.stage(), topology.stage());
             // Its operator may have been told of a failure before.
             self.ledger.cleared(topology.record().cleared_before);
-            let was_moving = matches!(before.stage(), Some(Stage::Fencing | Stage::Copying | Stage::ReadBoth));
-            if was_moving && topology.stage().is_none() {
-                self.ledger.called_off(|key| *topology.replicas(key.token()));
+            match before.stage().filter(|_| topology.stage().is_none()) {
+                Some(Stage::Retiring) => {
+                    self.ledger.moved(|key| move_of(&before, key).map(|moved| moved.old.without(&moved.new)));
+                }
+                Some(_) => {
+                    self.ledger.called_off(|key| move_of(&before, key).map(|moved| moved.new.without(&moved.old)));
+                }
+                None => {}
             }
         }
     }
@@ -149,13 +165,19 @@ impl Cluster {
     }
 
     /// `--force`, where so many voters are down for good that nobody can be elected: the operator appoints the survivors
-    /// as voters. Nothing else could, and nothing is agreed on behind their backs: the dead do not return.
+    /// as voters, but those that forgot what they promised. Nothing else could, and nothing is agreed on behind their backs:
+    /// the dead do not return.
     pub(super) fn replace_dead_voters(&mut self) -> Result<(), Error> {
         let record = self.topology.record();
         let survivors: Vec<_> = record.members.iter().filter(|member| self.is_at_work(member.id)).cloned().collect();
+        let votes = |member: &&Member| !self.is_forgetful(member.id);
+        let voters = founding_voters(&survivors.iter().filter(votes).cloned().collect::<Vec<_>>());
+        if voters.is_empty() && !survivors.is_empty() {
+            return Err(self.no_leader());
+        }
         let mut record = record.clone();
         record.epoch = record.epoch.next();
-        record.voters = founding_voters(&survivors);
+        record.voters = voters;
         let topology = Arc::new(Topology::new(record));
         let nodes: BTreeSet<NodeId> = survivors.iter().map(|member| member.id).collect();
         for node in &nodes {
@@ -168,4 +190,11 @@ impl Cluster {
         self.hurry_election();
         self.await_leader().map(drop)
     }
+}
+
+/// Where `key` moves in `topology`, if it does.
+fn move_of<'a>(topology: &'a Topology, key: &Key) -> Option<&'a RangeMove> {
+    let moves = topology.moves();
+    let at = moves.partition_point(|moved| moved.range.last < key.token());
+    moves.get(at).filter(|moved| moved.range.contains(key.token()))
 }

@@ -189,11 +189,19 @@ impl Cluster {
             && self.calm_since().is_some_and(|since| self.has_passed(since, self.belief_bound()))
     }
 
-    /// ELECT-3: the voters that nothing ails, for so long that they have a leader, if they are a majority.
+    /// ELECT-3: the voters that nothing ails, for so long that they have a leader, if they are a majority: also by a topology
+    /// that one of them has accepted, and nobody knows to be agreed on.
     pub(super) fn electing(&self) -> Vec<NodeId> {
         let is_calm = self.calm_since().is_some_and(|since| self.has_passed(since, ELECTION_BOUND));
         let voters = &self.topology.record().voters;
-        if is_calm && self.missing_voters().is_empty() { voters.clone() } else { Vec::new() }
+        let can_elect = |voters: &[NodeId]| voters.is_empty() || self.missing_of(voters).is_empty();
+        let mut accepted = self.agents().filter_map(|(_, agent)| agent.election().ballot().accepted.as_ref());
+        let is_able = can_elect(voters)
+            && accepted.all(|accepted| {
+                let record = accepted.topology.record();
+                record.epoch <= self.topology.epoch() || can_elect(&record.voters) && can_elect(&accepted.former)
+            });
+        if is_calm && is_able { voters.clone() } else { Vec::new() }
     }
 
     /// Since when no process has begun or ended and nothing is wrong with network, disks and clocks, by the times for which
@@ -230,7 +238,13 @@ impl Cluster {
         let is_news = !watch.moves.is_agreed(topology.record());
         let found = watch.moves.on_agreed(node, topology.record());
         if node == OPERATOR {
-            watch.elections.on_appointed();
+            let before = topology.epoch().0.checked_sub(1).map(Epoch);
+            let out = watch
+                .moves
+                .voters(before.unwrap_or_default())
+                .iter()
+                .filter(|voter| !topology.record().voters.contains(voter));
+            watch.elections.on_appointed(out.copied());
         }
         self.convict(found);
         if is_news {

@@ -153,10 +153,10 @@ impl AgentOptions {
 }
 
 /// What a node's log says of its control plane.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Remembered {
-    /// What it promised.
-    pub ballot: Ballot,
+    /// What it promised; `None` if it is forgotten.
+    pub ballot: Option<Ballot>,
     /// Its last incarnation; 0 before the first.
     pub incarnation: u64,
 }

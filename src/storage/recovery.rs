@@ -23,7 +23,7 @@ pub(super) use self::survey::read_header;
 use self::survey::{Survey, Verdict};
 use super::StorageError;
 use super::disk::{Disk, DiskFile};
-use super::log::files::{self, FileName, Segment};
+use super::log::files::{self, FileName, Loss, Segment};
 use super::log::{Location, Log, LogIdentity, Recovered};
 use super::record::{self, Body, HEADER_BYTES, Record, SegmentHeader};
 use crate::sync::Arc;
@@ -66,10 +66,11 @@ pub(super) fn recover(
         Verdict::Damaged(damage) => return Err(damage.error),
     }
     recovered.records = survey.records;
-    let lost = listing.is_marked || recovered.set_aside.is_some();
+    let cut = recovered.set_aside.is_some().then_some(Loss::Promises);
+    let lost = cut.or(listing.marked);
     let mut recovery = Settling { disk, directory, survey }.settle(recovered)?;
-    if lost {
-        prefix::note_loss(disk, directory, &mut recovery, replay)?;
+    if let Some(loss) = lost {
+        prefix::note_loss(disk, directory, loss, &mut recovery, replay)?;
     }
     Ok(recovery)
 }
@@ -83,8 +84,8 @@ struct Listing {
     temporaries: Vec<String>,
     /// Names of files set aside earlier.
     set_aside: Vec<String>,
-    /// Whether `--recover prefix` has begun here and is not noted in the log yet.
-    is_marked: bool,
+    /// What was lost and is not noted in the log yet.
+    marked: Option<Loss>,
 }
 
 impl Listing {
@@ -108,7 +109,7 @@ impl Listing {
                 Some(FileName::Segment(first)) => listing.segments.push(first),
                 Some(FileName::Temporary) => listing.temporaries.push(path),
                 Some(FileName::SetAside) => listing.set_aside.push(path),
-                Some(FileName::Marker) => listing.is_marked = true,
+                Some(FileName::Marker(loss)) => listing.marked = listing.marked.max(Some(loss)),
                 // Made since the directory was looked at first: somebody else is at work in it.
                 Some(FileName::Removed) | None => return Err(StorageError::Foreign { file: path }),
             }

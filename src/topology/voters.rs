@@ -1,10 +1,11 @@
-//! Who votes: the first nodes of the cluster, an odd number of them and at most five, one change at a time.
+//! Who votes: the first nodes of the cluster, an odd number of them and at most five.
 //!
 //! Voters elect the leader and accept topologies ([`election`](crate::protocol::election)). A voter leaves with its
 //! node: once the ring that comes is without it, another member takes its place. An even voter more survives no death
 //! more, so one member makes one voter, three or four make three, five and more make five.
 //!
-//! Caveat: a voter that is merely dead is not replaced. It may return, and while a majority lives it is not missed.
+//! Caveat: a voter that is merely dead is not replaced. It may return, and while a majority lives it is not missed. One
+//! that [forgot](crate::protocol::election) what it promised is: it never votes again.
 
 use super::{Member, TopologyRecord};
 use crate::types::NodeId;
@@ -21,26 +22,33 @@ pub fn founding_voters(members: &[Member]) -> Vec<NodeId> {
 }
 
 impl TopologyRecord {
-    /// The voters that the next topology should have, if others than now: one added, removed or replaced. Voters that
-    /// the ring that comes is without go first. Only nodes that are alive and in every ring of this topology are added,
-    /// those with low numbers first. `None` as well where nobody votes: there is nobody who could agree to a change.
-    pub fn next_voters(&self, is_alive: &dyn Fn(NodeId) -> bool) -> Option<Vec<NodeId>> {
+    /// The voters that the next topology should have, if others than now: without those that the ring that comes is
+    /// without, and forgetful ones; then as many as there should be, of nodes that are alive, not forgetful and in every
+    /// ring of this topology, those with low numbers first. An odd number, for of an even one a single loss may leave no
+    /// majority that a smaller one would have left. `None` as well where nobody votes: there is nobody who could agree to
+    /// a change.
+    pub fn next_voters(
+        &self,
+        is_alive: &dyn Fn(NodeId) -> bool,
+        is_forgetful: &dyn Fn(NodeId) -> bool,
+    ) -> Option<Vec<NodeId>> {
         let lasting = self.change.as_ref().map_or(&self.members, |(_, members)| members);
-        let stays = |node: NodeId| lasting.iter().any(|member| member.id == node);
-        let mut members = self.members.iter().map(|member| member.id);
-        let joins = members.find(|node| stays(*node) && !self.voters.contains(node) && is_alive(*node));
-        let leaves = self.voters.iter().copied().find(|voter| !stays(*voter));
-        // Of two that could go, the one that is not missed.
-        let spare = self.voters.iter().copied().max_by_key(|voter| (!is_alive(*voter), *voter));
-        let wanted = wanted(lasting.len());
-        let (joins, leaves) = match (joins, leaves) {
-            (joins, Some(leaves)) => (joins.filter(|_| self.voters.len() <= wanted), Some(leaves)),
-            (joins, None) if self.voters.len() < wanted => (joins, None),
-            (_, None) if self.voters.len() > wanted => (None, spare),
-            _ => return None,
-        };
-        let kept = self.voters.iter().copied().filter(|voter| Some(*voter) != leaves);
-        let mut next: Vec<_> = kept.chain(joins).collect();
+        let eligible: Vec<NodeId> =
+            lasting.iter().map(|member| member.id).filter(|node| !is_forgetful(*node)).collect();
+        let wanted = wanted(eligible.len());
+        let mut next: Vec<NodeId> = self.voters.iter().copied().filter(|voter| eligible.contains(voter)).collect();
+        // Of those that could go, the one that is not missed.
+        next.sort_unstable_by_key(|voter| (!is_alive(*voter), *voter));
+        next.truncate(wanted);
+        let members = self.members.iter().map(|member| member.id);
+        let mut joining: Vec<NodeId> =
+            members.filter(|node| eligible.contains(node) && !self.voters.contains(node) && is_alive(*node)).collect();
+        joining.sort_unstable();
+        joining.truncate(wanted - next.len());
+        if (next.len() + joining.len()).is_multiple_of(2) && joining.pop().is_none() {
+            next.pop();
+        }
+        next.append(&mut joining);
         next.sort_unstable();
         // The last voter stays until there is another: nobody could ever vote again.
         (!next.is_empty() && !self.voters.is_empty() && next != self.voters).then_some(next)

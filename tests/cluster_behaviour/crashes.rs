@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kvsim::cluster::{Backing, Cluster, ClusterConfig, Opened, RequestOptions};
+use kvsim::cluster::{Backing, Cluster, ClusterConfig, Damage, Opened, RequestOptions};
 use kvsim::storage::disk::{CrashEffect, Disk, FaultyDisk, MemoryDisk};
 use kvsim::types::{Level, Time};
 
@@ -305,6 +305,91 @@ fn a_log_that_is_gone_is_missed_at_a_restart_too() {
         assert_filled(&mut cluster, 30);
         assert_sound(&mut cluster);
     }
+}
+
+/// A voter that lost what it promised, by `--recover prefix`, could vote twice in a term.
+#[test]
+fn who_lost_its_promises_votes_no_more() {
+    let (disk, config) = (MemoryDisk::new(), ClusterConfig { recover_prefix: true, ..small(9) });
+    let mut cluster = cluster_on(4, config.clone(), on(&disk));
+    assert_eq!(voters(&cluster), ["node1", "node2", "node3"]);
+    fill(&mut cluster, 30);
+    let lose = |cluster: &mut Cluster, node: &str| {
+        cluster.damage_disk(node, Damage::Wiped).unwrap();
+        let report = cluster.restart(node).unwrap();
+        assert!(report.notes.iter().any(|note| note.contains("It votes no more")), "{:?}", report.notes);
+        cluster.advance(Time(20_000_000));
+    };
+    lose(&mut cluster, "node2");
+    assert_eq!(voters(&cluster), ["node1", "node3", "node4"], "another votes in its place");
+    // That lasts: the log says so.
+    cluster.kill("node2").unwrap();
+    let report = cluster.restart("node2").unwrap();
+    assert!(report.notes.iter().any(|note| note.contains("It votes no more")), "{:?}", report.notes);
+    lose(&mut cluster, "node1");
+    assert_eq!(voters(&cluster), ["node3"], "two that may vote make one voter");
+    assert_filled(&mut cluster, 30);
+    assert_sound(&mut cluster);
+    cluster.close().unwrap();
+    // Where all begin together no vote is under way.
+    let (mut cluster, _) = Cluster::open(config, on(&disk)).unwrap();
+    cluster.advance(Time(20_000_000));
+    assert_eq!(voters(&cluster), ["node1", "node2", "node3"]);
+    assert_filled(&mut cluster, 30);
+    assert_sound(&mut cluster);
+}
+
+/// Two of three voters: nobody can be elected, and the operator is told what to do.
+#[test]
+fn where_most_voters_lost_their_promises_an_operator_appoints_others() {
+    let disk = MemoryDisk::new();
+    let mut cluster = cluster_on(3, ClusterConfig { recover_prefix: true, ..small(9) }, on(&disk));
+    fill(&mut cluster, 30);
+    for node in ["node1", "node2"] {
+        cluster.damage_disk(node, Damage::Wiped).unwrap();
+    }
+    for node in ["node1", "node2"] {
+        cluster.restart(node).unwrap();
+    }
+    cluster.advance(Time(20_000_000));
+    let error = cluster.add_node("node4", 1.0).unwrap_err();
+    assert_eq!(error.code(), "KV-E204");
+    let text = error.to_string();
+    assert!(text.contains("node1, node2 cannot vote") && text.contains("removenode node1 --force"), "{text}");
+    for node in ["node1", "node2"] {
+        cluster.kill(node).unwrap();
+    }
+    cluster.remove_nodes(&["node1", "node2"], true).unwrap();
+    cluster.add_node("node4", 1.0).unwrap();
+    assert_eq!(voters(&cluster), ["node3"]);
+    assert_sound(&mut cluster);
+}
+
+/// The others never counted its vote.
+#[test]
+fn a_sole_voter_that_lost_its_promises_elects_itself() {
+    for close in [false, true] {
+        let (disk, config) = (MemoryDisk::new(), ClusterConfig { recover_prefix: true, ..small(9) });
+        let mut cluster = cluster_on(2, config.clone(), on(&disk));
+        fill(&mut cluster, 30);
+        if close {
+            cluster.close().unwrap();
+            disk.remove_dir_all("node1").unwrap();
+            cluster = Cluster::open(config, on(&disk)).unwrap().0;
+        } else {
+            cluster.damage_disk("node1", Damage::Wiped).unwrap();
+            cluster.restart("node1").unwrap();
+        }
+        cluster.add_node("node3", 1.0).unwrap();
+        cluster.advance(Time(20_000_000));
+        assert_eq!(voters(&cluster), ["node1", "node2", "node3"]);
+        assert_filled(&mut cluster, 30);
+        assert_sound(&mut cluster);
+    }
+}
+
+fn voters(cluster: &Cluster) -> Vec<String> {
+    cluster.leader().voters.into_iter().map(|voter| voter.id).collect()
 }
 
 #[test]

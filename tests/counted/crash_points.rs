@@ -210,7 +210,8 @@ impl Work {
         for bytes in start.dump().values() {
             assert!(kept.values().any(|there| there.starts_with(bytes)), "{story}: a file is gone");
         }
-        let expected = State { recovering: true, ..good.clone() };
+        // What it promised is lost too.
+        let expected = State { recovering: true, ballot: Some(Vec::new()), ..good.clone() };
         match open(Arc::new(disk.after_kill()), options(self.sync, self.segment_bytes, false)) {
             Err(error) => assert!(matches!(error.code(), "KV-E101" | "KV-E102"), "{story}: {error}"),
             Ok((store, restored)) => assert_eq!(State::of(&store, restored), expected, "{story}"),

@@ -61,7 +61,8 @@ impl Cluster {
         for (id, node) in &self.nodes {
             // A node that is down is not judged: its log may know of an incarnation that nobody has read.
             let noted = node.process.as_ref().map(|process| process.replica.store().noted_incarnation());
-            judge.on_disk(*id, noted.unwrap_or(u64::MAX).max(node.had_incarnation));
+            let had = self.had_incarnations.get(id).copied().unwrap_or_default();
+            judge.on_disk(*id, noted.unwrap_or(u64::MAX).max(had));
         }
         let (mut found, mut damaged, mut processes) = (Vec::new(), Vec::new(), 0);
         let is_calm = self.faults.upheaval.plus(self.belief_bound()) <= self.now && self.ring_change().is_none();
@@ -124,7 +125,7 @@ impl Cluster {
         findings.add("watched MOVE-4, MOVE-5", watch.moves.agreed, Vec::new());
     }
 
-    fn agents(&self) -> impl Iterator<Item = (NodeId, &Agent)> {
+    pub(in crate::cluster) fn agents(&self) -> impl Iterator<Item = (NodeId, &Agent)> {
         self.nodes.iter().filter_map(|(id, node)| Some((*id, &node.process.as_ref()?.agent)))
     }
 

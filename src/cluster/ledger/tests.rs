@@ -112,6 +112,23 @@ fn who_was_to_gain_a_key_has_it_no_more_when_the_change_is_called_off() {
         ledger.is_destroyed(&key("a"), account.acknowledged.as_ref().unwrap())
     };
     assert!(!is_destroyed(&ledger), "node 4 has it");
-    ledger.called_off(|_| replicas(&[1, 2, 3]));
+    ledger.called_off(|_| Some(replicas(&[4])));
     assert!(is_destroyed(&ledger));
+}
+
+/// Who has lost a key, and gains it again, has it from one who need not have had the newest version.
+#[test]
+fn who_has_dropped_a_key_is_not_counted_on() {
+    let mut ledger = Ledger::default();
+    ledger.acknowledged(&key("a"), Acknowledged::new(&entry(5, Some("5")), nodes(&[1, 3, 5]), nodes(&[1, 2, 3, 5])));
+    let due = |ledger: &Ledger| {
+        let account = ledger.account(&key("a")).unwrap();
+        account.acknowledged.as_ref().unwrap().copies_due(&replicas(&[1, 3, 5]), |_| true)
+    };
+    assert_eq!(due(&ledger), 3);
+    ledger.moved(|_| Some(replicas(&[3])));
+    assert_eq!(due(&ledger), 2);
+    // Node 2 had missed it, and was to gain the key again: that not everybody had it stays true.
+    ledger.called_off(|_| Some(replicas(&[2])));
+    assert_eq!(due(&ledger), 2);
 }

@@ -49,7 +49,8 @@ impl Agent {
             return None;
         }
         let is_up = |node| self.membership.is_up(node);
-        let seats = settled.record().next_voters(&is_up).map(|_| Errand::SeatVoters);
+        let is_forgetful = |node| self.membership.said(node).condition.forgetful;
+        let seats = settled.record().next_voters(&is_up, &is_forgetful).map(|_| Errand::SeatVoters);
         let members = || settled.record().members.iter().map(|member| member.id).filter(|node| is_up(*node));
         let owing = members().filter(|node| self.membership.said(*node).condition.owing);
         let restorable = members().filter(|node| self.is_recovering(*node) && self.awaited_by(*node).is_empty());

@@ -51,7 +51,8 @@ impl World {
     fn start(&mut self, node: NodeId, topology: &Arc<Topology>) {
         let (label, mut dice) = (Arc::from(format!("node{}", node.0)), self.dice + u64::from(node.0));
         let random = &mut || roll(&mut dice);
-        let (new, options) = (Remembered::default(), AgentOptions::default());
+        let new = Remembered { ballot: Some(Ballot::default()), incarnation: 0 };
+        let options = AgentOptions::default();
         let agent = Agent::new(node, label, new, Arc::clone(topology), None, options, self.now, random);
         self.agents.insert(node, agent);
     }

@@ -15,7 +15,7 @@
 //! - **Before a vote, a pre-vote** (Ongaro's thesis, 9.6): a node raises its term only when a majority would vote for
 //!   it, and nobody would who hears from a live leader.
 //! - **Check-quorum** (thesis, 6.2): a leader that hears of no majority for the shortest election timeout steps down.
-//! - **Voters** change by one node at a time. Such a topology needs a majority of the old and of the new voters, and so
+//! - **Voters** change with a topology. One that changes them needs a majority of the old and of the new voters, and so
 //!   does every election by a node that accepted it and does not know that it is committed (joint consensus, paper,
 //!   section 6). Therefore an accepted topology carries the voters before it.
 //!
@@ -29,6 +29,7 @@
 
 mod agreement;
 mod ballot;
+mod forgetful;
 mod message;
 mod outbox;
 mod voting;
@@ -42,6 +43,7 @@ use crate::types::{NodeId, Time};
 use ballot::Electorate;
 
 pub use ballot::{Accepted, Ballot, Position};
+pub use forgetful::FORGOTTEN;
 pub use message::Message;
 pub use outbox::{Event, Outbox};
 
@@ -87,8 +89,8 @@ pub enum NotReady {
     /// It does not follow from the newest topology: make it anew from that one.
     #[error("the proposal does not follow from the newest topology")]
     Epoch,
-    /// Its voters are none, or differ by more than one from those before: change one at a time.
-    #[error("the voters change by more than one, or end")]
+    /// It has no voters: nobody could ever agree on another.
+    #[error("nobody would vote any more")]
     Voters,
 }
 
@@ -107,7 +109,7 @@ pub enum NotReady {
 /// let (mut out, mut dice) = (Outbox::default(), || 4);
 /// let topology = Arc::new(Topology::new(record.clone()));
 /// let options = ElectionOptions::default();
-/// let mut sole = Election::new(NodeId(1), Ballot::default(), topology, options, Time(0), &mut dice);
+/// let mut sole = Election::new(NodeId(1), Some(Ballot::default()), topology, options, Time(0), &mut dice);
 ///
 /// // A sole voter elects itself at once, that is, as soon as its disk has its vote; then it proposes.
 /// sole.on_time(sole.wake_at(), &mut dice, &mut out);
@@ -125,6 +127,7 @@ pub struct Election {
     ballot: Ballot,
     /// The newest topology known to be committed.
     committed: Arc<Topology>,
+    is_forgetful: bool,
     role: Role,
     /// Who leads this term, as far as known.
     leader: Option<NodeId>,
@@ -164,22 +167,25 @@ struct Leadership {
 }
 
 impl Election {
-    /// The machine of `me`, at its first start or after a restart: `ballot` is the one its disk has, `committed` the
-    /// newest topology that it knows to be committed. `random` gives 64 random bits a call.
+    /// The machine of `me`, at its first start or after a restart: `ballot` is the one its disk has ([`Ballot::remembered`]),
+    /// `committed` the newest topology that it knows to be committed. `random` gives 64 random bits a call.
     pub fn new(
         me: NodeId,
-        ballot: Ballot,
+        ballot: Option<Ballot>,
         committed: Arc<Topology>,
         options: ElectionOptions,
         now: Time,
         random: &mut dyn FnMut() -> u64,
     ) -> Election {
+        let is_forgetful = ballot.is_none();
+        let ballot = ballot.unwrap_or_default();
         let newest = ballot.newest(&committed);
         let mut election = Election {
             me,
             options,
             ballot,
             committed,
+            is_forgetful,
             role: Role::Follower,
             leader: None,
             heard: now,
@@ -200,6 +206,9 @@ impl Election {
         random: &mut dyn FnMut() -> u64,
         out: &mut Outbox,
     ) {
+        if self.is_forgetful {
+            return;
+        }
         if message.term() > self.ballot.term {
             self.adopt(now, message.term(), random, out);
         }
@@ -247,7 +256,7 @@ impl Election {
     pub fn wake_at(&self) -> Time {
         match &self.role {
             Role::Leader(leadership) => leadership.next_heartbeat,
-            _ if self.electorate().contains(self.me) => self.deadline,
+            _ if self.electorate().contains(self.me) && !self.is_forgetful => self.deadline,
             _ => Time::NEVER,
         }
     }
@@ -286,9 +295,7 @@ impl Election {
             return Err(NotReady::Epoch);
         }
         let (old, new) = (&before.record().voters, &topology.record().voters);
-        let joined = new.iter().filter(|voter| !old.contains(voter)).count();
-        let left = old.iter().filter(|voter| !new.contains(voter)).count();
-        if new.is_empty() || joined > 1 || left > 1 {
+        if new.is_empty() {
             return Err(NotReady::Voters);
         }
         let former = if old == new { Vec::new() } else { old.clone() };
@@ -313,7 +320,7 @@ impl Election {
     /// rumour when it misses the leader itself.
     pub fn hear_of(&mut self, term: u64, leader: NodeId, out: &mut Outbox) {
         self.rumour = self.rumour.max(Some((term, leader)));
-        if term > self.ballot.term && !self.electorate().contains(self.me) {
+        if term > self.ballot.term && !self.is_forgetful && !self.electorate().contains(self.me) {
             self.enter_term(term, None, out);
         }
     }

@@ -29,6 +29,8 @@ pub struct Condition {
     pub owing: bool,
     /// It may have lost what it acknowledged, and has to get it back.
     pub recovering: bool,
+    /// It no longer knows what it promised in elections, and does not vote.
+    pub forgetful: bool,
 }
 
 /// What a member says of itself.
@@ -64,7 +66,7 @@ impl Record {
         standing: Standing::Up,
         removed: false,
         epoch: Epoch(0),
-        condition: Condition { owing: false, recovering: false },
+        condition: Condition { owing: false, recovering: false, forgetful: false },
     };
 
     /// Whether this says anything that `other` does not.
@@ -126,8 +128,9 @@ impl From<Rumour> for Written {
             Standing::Down => 2,
             Standing::Left => 3,
         };
-        let Condition { owing, recovering } = record.condition;
-        let condition = (u8::from(owing) * OWING) | (u8::from(recovering) * RECOVERING);
+        let Condition { owing, recovering, forgetful } = record.condition;
+        let flags = [(owing, OWING), (recovering, RECOVERING), (forgetful, FORGETFUL)];
+        let condition: u8 = flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum();
         (node, record.incarnation, record.heartbeat, record.epoch, standing | condition)
     }
 }
@@ -136,8 +139,9 @@ impl TryFrom<Written> for Rumour {
     type Error = UnknownStanding;
 
     fn try_from((node, incarnation, heartbeat, epoch, written): Written) -> Result<Rumour, UnknownStanding> {
-        let condition = Condition { owing: written & OWING != 0, recovering: written & RECOVERING != 0 };
-        let standing = written & !(OWING | RECOVERING);
+        let has = |flag: u8| written & flag != 0;
+        let condition = Condition { owing: has(OWING), recovering: has(RECOVERING), forgetful: has(FORGETFUL) };
+        let standing = written & !(OWING | RECOVERING | FORGETFUL);
         let removed = standing == REMOVED;
         let (standing, first_hand) = match standing {
             0 => (Standing::Up, false),
@@ -161,6 +165,7 @@ const REMOVED: u8 = 4;
 const FIRST_HAND: u8 = 5;
 const OWING: u8 = 16;
 const RECOVERING: u8 = 32;
+const FORGETFUL: u8 = 64;
 
 #[cfg(test)]
 mod tests;

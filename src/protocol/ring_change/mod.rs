@@ -173,6 +173,8 @@ pub struct RingChange {
     recovering: BTreeSet<NodeId>,
     /// Fenced nodes that have something to hand over.
     owing: BTreeSet<NodeId>,
+    /// Fenced nodes that do not vote because they no longer know what they promised.
+    forgetful: BTreeSet<NodeId>,
     streams: Streams,
     comparison: Comparison,
     /// Whether copying was begun before: what arrives again is not counted again.
@@ -277,7 +279,7 @@ impl RingChange {
         change
     }
 
-    /// No new ring: the voters that the ring of `topology` should have, one at a time.
+    /// No new ring: the voters that the ring of `topology` should have.
     pub fn reseat(topology: Arc<Topology>, now: Time) -> RingChange {
         RingChange::start(Goal::Ring { dead: BTreeSet::new() }, topology, Phase::Fence, now)
     }
@@ -303,6 +305,7 @@ impl RingChange {
             silent,
             recovering: BTreeSet::new(),
             owing: BTreeSet::new(),
+            forgetful: BTreeSet::new(),
             streams: Streams::default(),
             comparison: Comparison::none(),
             copied_before: false,

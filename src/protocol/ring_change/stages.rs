@@ -83,7 +83,7 @@ impl RingChange {
         true
     }
 
-    /// The new ring may want other voters, who change one at a time; then the change is complete.
+    /// The new ring may want other voters; then the change is complete.
     fn seat_voters(&mut self) {
         let mut record = next_record(&self.topology);
         match self.next_voters(&record) {
@@ -96,7 +96,7 @@ impl RingChange {
     }
 
     fn next_voters(&self, record: &TopologyRecord) -> Option<Vec<NodeId>> {
-        record.next_voters(&|node| !self.silent.contains(&node))
+        record.next_voters(&|node| !self.silent.contains(&node), &|node| self.forgetful.contains(&node))
     }
 
     /// Too many are silent. From ReadBoth on, and once the outcome is published, there is no way back: it waits for them.
@@ -203,6 +203,7 @@ impl RingChange {
                 self.fenced.insert(from);
                 self.recovering.extend(condition.recovering.then_some(from));
                 self.owing.extend(condition.owing.then_some(from));
+                self.forgetful.extend(condition.forgetful.then_some(from));
             }
             _ => {}
         }

@@ -7,7 +7,7 @@
 //! Caveat: an operator who appoints voters is told as the voters of that moment; that the dead do not return is on the
 //! operator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Finding;
 use crate::types::{Epoch, NodeId};
@@ -40,6 +40,10 @@ pub struct Elections {
     /// For whom each voter said that it voted, by term.
     votes: BTreeMap<(u64, NodeId), NodeId>,
     leaders: BTreeMap<u64, NodeId>,
+    /// Who has lost what it promised without knowing it.
+    lost: BTreeSet<NodeId>,
+    /// Who an operator has said is gone for good.
+    out: BTreeSet<NodeId>,
     /// Votes of this term and those before may have been told before the judge listened.
     since: u64,
     /// Promises, votes and leaders judged (ELECT-1).
@@ -69,7 +73,7 @@ impl Elections {
             findings.push(Finding::new("ELECT-1", &[voter, candidate], held));
         }
         let first = *self.votes.entry((term, voter)).or_insert(candidate);
-        if first != candidate {
+        if first != candidate && !self.lost.contains(&voter) {
             let nodes = [voter, first, candidate];
             findings.push(Finding::new("ELECT-1", &nodes, format!("votes for both in term {term}")));
         }
@@ -85,17 +89,24 @@ impl Elections {
         (!is_kept).then(|| Finding::new("ELECT-1", &[voter], what()))
     }
 
-    /// An operator has appointed other voters, because those before are gone for good: their terms mean nothing to these,
-    /// who may never have heard of them.
-    pub fn on_appointed(&mut self) {
+    /// An operator has appointed other voters, because those before, `out`, are gone for good: their terms mean nothing to
+    /// these, who may never have heard of them. Nor is an operator to be blamed for who returns after all.
+    pub fn on_appointed(&mut self, out: impl IntoIterator<Item = NodeId>) {
         self.leaders.clear();
         self.votes.clear();
+        self.out.extend(out);
+    }
+
+    /// `voter` has lost what it promised, and no program could have noticed: it may vote again.
+    pub fn on_lost(&mut self, voter: NodeId) {
+        self.lost.insert(voter);
     }
 
     /// `leader` says that it was elected in `term`; `voters` are those of the newest topology that is committed.
     pub fn on_elected(&mut self, leader: NodeId, term: u64, voters: &[NodeId]) -> Vec<Finding> {
         let mut findings: Vec<Finding> = self.on_leader(leader, term).into_iter().collect();
-        let is_for_it = |voter: &&NodeId| self.votes.get(&(term, **voter)) == Some(&leader);
+        let is_for_it =
+            |voter: &&NodeId| self.lost.contains(*voter) || self.votes.get(&(term, **voter)) == Some(&leader);
         // Its own vote it may never have told.
         let votes = voters.iter().filter(|voter| **voter == leader || is_for_it(voter)).count();
         if term > self.since && votes * 2 <= voters.len() {
@@ -108,6 +119,9 @@ impl Elections {
     /// `leader` says, or speaks as if, it leads `term`.
     pub fn on_leader(&mut self, leader: NodeId, term: u64) -> Option<Finding> {
         self.promises += 1;
+        if self.out.contains(&leader) {
+            return None;
+        }
         let first = *self.leaders.entry(term).or_insert(leader);
         (first != leader).then(|| Finding::new("ELECT-1", &[first, leader], format!("both lead term {term}")))
     }

@@ -59,6 +59,11 @@ impl Moves {
         self.insert(record);
     }
 
+    /// Who votes by the topology of this epoch.
+    pub fn voters(&self, epoch: Epoch) -> &[NodeId] {
+        self.chain.get(&epoch).map_or(&[], |(record, ..)| &record.voters)
+    }
+
     /// Whether this very topology was agreed on.
     pub fn is_agreed(&self, record: &TopologyRecord) -> bool {
         self.chain.get(&record.epoch).is_some_and(|(known, ..)| known == record)

@@ -34,17 +34,37 @@ pub(in crate::storage) enum FileName {
     Temporary,
     /// A damaged file that `--recover prefix` put aside.
     SetAside,
-    /// Says that `--recover prefix` has begun and is not yet noted in the log.
-    Marker,
+    /// Says what was lost, until that is noted in the log.
+    Marker(Loss),
     /// Says that the log here was removed, whatever is left of it.
     Removed,
+}
+
+/// What a node lost.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(in crate::storage) enum Loss {
+    /// Writes that were not synced, with a power failure.
+    Writes,
+    /// The end of its log, with `--recover prefix`: what was synced too, so also what it promised.
+    Promises,
+}
+
+impl Loss {
+    pub(in crate::storage) const ALL: [Loss; 2] = [Loss::Writes, Loss::Promises];
+
+    fn marker(self) -> &'static str {
+        match self {
+            Loss::Writes => "RECOVERING",
+            Loss::Promises => "FORGETFUL",
+        }
+    }
 }
 
 impl FileName {
     /// `None` for a name that no file of a log has.
     pub(in crate::storage) fn parse(name: &str) -> Option<FileName> {
-        if name == MARKER {
-            return Some(FileName::Marker);
+        if let Some(loss) = Loss::ALL.into_iter().find(|loss| loss.marker() == name) {
+            return Some(FileName::Marker(loss));
         }
         if name == REMOVED {
             return Some(FileName::Removed);
@@ -75,9 +95,9 @@ pub(in crate::storage) fn temporary_name(directory: &str, first: u64) -> String 
     format!("{directory}/{first:0DIGITS$}.tmp")
 }
 
-/// The name that marks a directory while `--recover prefix` works on it.
-pub(in crate::storage) fn marker_name(directory: &str) -> String {
-    format!("{directory}/{MARKER}")
+/// The name that marks a directory until its log notes the loss.
+pub(in crate::storage) fn marker_name(directory: &str, loss: Loss) -> String {
+    format!("{directory}/{}", loss.marker())
 }
 
 /// The name that marks a directory whose log is being removed.
@@ -111,5 +131,4 @@ pub(in crate::storage) fn create_segment(
 
 /// Digits of a sequence number in a file's name: enough for every `u64`, so names sort as numbers.
 const DIGITS: usize = 20;
-const MARKER: &str = "RECOVERING";
 const REMOVED: &str = "REMOVED";

@@ -19,7 +19,7 @@
 use std::fmt;
 use std::io;
 
-use self::files::FileName;
+use self::files::{FileName, Loss};
 use self::segments::Segments;
 use self::staging::Staging;
 use self::writer::Writer;
@@ -364,7 +364,7 @@ impl Log {
     /// Notes beside the log in `directory`, durably, that what it acknowledged may be gone: whoever opens it next finds
     /// its node recovering. The log must not be open.
     pub fn mark_loss(disk: &dyn Disk, directory: &str) -> Result<(), StorageError> {
-        let marker = files::marker_name(directory);
+        let marker = files::marker_name(directory, Loss::Writes);
         let marked = match disk.create(&marker) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.sync_dir(directory),
             created => created.and_then(|_| disk.sync_dir(directory)),

@@ -4,7 +4,7 @@
 //! is still whole through them. So the directory is listed, and every segment opened by its name, its header and
 //! length compared with what was written. What is staged and not yet written is no part of it.
 //!
-//! Differences that the next start would not refuse, a `RECOVERING` or a `.tmp` that appeared, are none.
+//! Differences that the next start would not refuse, a `RECOVERING`, a `FORGETFUL` or a `.tmp` that appeared, are none.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -54,7 +54,7 @@ impl Log {
         for name in names {
             match FileName::parse(&name) {
                 Some(FileName::Segment(first)) => drop(segments.insert(first)),
-                Some(FileName::Temporary | FileName::SetAside | FileName::Marker) => {}
+                Some(FileName::Temporary | FileName::SetAside | FileName::Marker(_)) => {}
                 Some(FileName::Removed) => {
                     return Err(damaged(&files::removal_name(directory), 0, "it says that the log was removed"));
                 }

@@ -9,7 +9,7 @@ use std::io;
 use super::super::StorageError;
 use super::super::disk::Disk;
 use super::super::log::Location;
-use super::super::log::files;
+use super::super::log::files::{self, Loss};
 use super::super::record::{Body, Record};
 use super::survey::Damage;
 use super::{Listing, Recovery};
@@ -27,8 +27,8 @@ pub(super) fn set_aside(
     let damaged = files::segment_name(directory, first);
     let later: Vec<String> = bad.map(|first| files::segment_name(directory, first)).collect();
     let set_aside = || {
-        if !listing.is_marked {
-            disk.create(&files::marker_name(directory))?;
+        if listing.marked != Some(Loss::Promises) {
+            disk.create(&files::marker_name(directory, Loss::Promises))?;
         }
         // Before anything else changes, since what proves the damage may be about to go; also when the marker was there
         // already, since an earlier attempt may have been killed before this line.
@@ -52,17 +52,28 @@ pub(super) fn set_aside(
     set_aside().map_err(|error| StorageError::writing(&damaged, &error))
 }
 
-/// Notes in the log that the node has lost data, and only then takes the marker away.
+/// Notes in the log that the node has lost data, and what it promised if it is that too. Only then it takes the marker
+/// away, and one of a lesser loss.
 pub(super) fn note_loss(
     disk: &dyn Disk,
     directory: &str,
+    loss: Loss,
     recovery: &mut Recovery,
     replay: &mut dyn FnMut(Location, Record),
 ) -> Result<(), StorageError> {
     recovery.append(Body::Recovering { recovering: true }, replay)?;
-    let marker = files::marker_name(directory);
-    let removed = disk.remove(&marker).and_then(|()| disk.sync_dir(directory));
-    removed.map_err(|error| StorageError::writing(&marker, &error))
+    if loss == Loss::Promises {
+        recovery.append(Body::Ballot { encoded: Vec::new() }, replay)?;
+    }
+    for loss in Loss::ALL {
+        let marker = files::marker_name(directory, loss);
+        let removed = match disk.remove(&marker) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| disk.sync_dir(directory)),
+        };
+        removed.map_err(|error| StorageError::writing(&marker, &error))?;
+    }
+    Ok(())
 }
 
 /// The name of the next copy of `file`.

@@ -22,6 +22,8 @@ pub(super) struct Control {
     pub(super) boot: Option<(Location, Option<u128>)>,
     /// The newest ballot.
     pub(super) ballot: Option<Location>,
+    /// Whether it is one without content.
+    is_ballot_forgotten: bool,
     /// The newest incarnation record, and what it says: only a higher one is noted.
     pub(super) incarnation: Option<(Location, u64)>,
     /// Bytes of control records that count, by segment. Those of discards, floors and promises all do until a merge drops
@@ -45,6 +47,7 @@ impl Control {
             recovering: None,
             boot: None,
             ballot: None,
+            is_ballot_forgotten: false,
             incarnation: None,
             usage: BTreeMap::new(),
             floors: 0,
@@ -62,7 +65,10 @@ impl Control {
             Body::Clock { time } => self.clock.replace((at, *time)).map(|(old, _)| old),
             Body::Recovering { recovering } => self.recovering.replace((at, *recovering)).map(|(old, _)| old),
             Body::Boot { boot } => self.boot.replace((at, *boot)).map(|(old, _)| old),
-            Body::Ballot { .. } => self.ballot.replace(at),
+            Body::Ballot { encoded } => {
+                self.is_ballot_forgotten = encoded.is_empty();
+                self.ballot.replace(at)
+            }
             Body::Incarnation { incarnation } => self.incarnation.replace((at, *incarnation)).map(|(old, _)| old),
             Body::Discard { .. } | Body::Floor { .. } | Body::Promise { .. } => {
                 self.changes += 1;
@@ -345,8 +351,13 @@ impl Store {
         if is_staged { Ok(None) } else { self.noted_ballot() }
     }
 
+    /// Whether the last ballot noted is one without content: what the node promised is lost.
+    pub fn is_ballot_forgotten(&self) -> bool {
+        self.control().is_ballot_forgotten
+    }
+
     /// Notes in the log what the node promised in elections, in place of what it noted before. To be synced, under
-    /// every policy, before any answer that rests on the promise.
+    /// every policy, before any answer that rests on the promise. Without content it says that the promise is lost.
     pub fn note_ballot(&self, ballot: &[u8]) -> Result<LogPosition, StoreRefusal> {
         let mut control = self.control();
         Ok(self.note(&mut control, self.epoch(), Body::Ballot { encoded: ballot.to_vec() })?)

@@ -4,8 +4,8 @@ use super::super::Errand;
 use super::super::errands::REST;
 use super::*;
 
-const OWING: Condition = Condition { owing: true, recovering: false };
-const RECOVERING: Condition = Condition { owing: false, recovering: true };
+const OWING: Condition = Condition { owing: true, recovering: false, forgetful: false };
+const RECOVERING: Condition = Condition { owing: false, recovering: true, forgetful: false };
 
 impl World {
     fn says(&mut self, node: NodeId, condition: Condition) {

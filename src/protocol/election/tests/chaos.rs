@@ -35,9 +35,17 @@ fn chaos(seed: u64, weather: Weather, checks_disks: bool) -> World {
     world
 }
 
-/// One voter more, less, or another.
+/// One voter more, less, or another; or any odd number with the leader.
 fn other_voters(world: &mut World, leader: u32) -> Vec<NodeId> {
     let mut voters = world.election(leader).committed().record().voters.clone();
+    if world.rng.below(4) == 0 {
+        let nodes: Vec<_> = world.nodes.keys().copied().collect();
+        let mut any: Vec<_> = nodes.into_iter().filter(|_| world.rng.below(2) == 0).collect();
+        any.truncate(crate::topology::MAX_VOTERS);
+        if any.len() % 2 == 1 && any.contains(&NodeId(leader)) {
+            return any;
+        }
+    }
     let outside: Vec<_> = world.nodes.keys().copied().filter(|node| !voters.contains(node)).collect();
     let (add, drop) = (world.rng.below(3) != 0, world.rng.below(3) != 0);
     if drop && voters.len() > 1 {
@@ -102,6 +110,38 @@ fn restless(seed: u64, weather: Weather) -> World {
 #[test]
 fn votes_outlive_crashes() {
     (0..100).for_each(|seed| assert_sound(&restless(seed, FAIR), seed));
+}
+
+/// As `restless`, but two of the five lose their disks, with what they promised, when they have just voted or accepted:
+/// then the others have to see to it alone.
+#[test]
+fn who_lost_its_promises_breaks_none() {
+    let mut led = 0;
+    for seed in 0..200 {
+        let mut world = World::new(seed, 5, Weather { longest_delay: 400_000, ..FAIR });
+        world.checker.checks_disks = false;
+        let mut lost = std::collections::BTreeSet::new();
+        while world.now < Time(60 * SECOND) {
+            world.step();
+            let Some(voter) = world.checker.voted.take() else { continue };
+            match world.rng.below(4) {
+                0 if lost.len() < 2 || lost.contains(&voter) => {
+                    lost.insert(voter);
+                    world.lose_disk(voter);
+                    world.start(voter);
+                }
+                1 => {
+                    world.crash(voter);
+                    world.start(voter);
+                }
+                _ => {}
+            }
+        }
+        assert_sound(&world, seed);
+        assert!(lost.iter().all(|node| !world.election(node.0).is_leader()), "seed {seed}");
+        led += u64::from(!lost.is_empty() && world.ready().is_some());
+    }
+    assert!(led > 100, "{led} of 200 had lost promises and a leader");
 }
 
 /// B33, a vote that is not durable: seen at once by who looks at the disks, and also only by what comes of it.

@@ -59,7 +59,7 @@ fn first() -> Arc<Topology> {
 }
 
 fn booted(voter: usize, ballot: Ballot) -> Election {
-    Election::new(id(voter), ballot, first(), ElectionOptions::default(), NOW, &mut || 0)
+    Election::new(id(voter), Some(ballot), first(), ElectionOptions::default(), NOW, &mut || 0)
 }
 
 /// A message without the topology's many words.

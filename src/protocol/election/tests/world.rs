@@ -55,6 +55,7 @@ pub(super) struct Node {
     /// `None` while it is down.
     pub(super) election: Option<Election>,
     pub(super) disk: Ballot,
+    is_disk_lost: bool,
     /// Handed out, not synced.
     unsynced: Vec<(u64, Ballot)>,
     /// The newest commit it has learnt in any life.
@@ -83,6 +84,7 @@ impl World {
             let node = Node {
                 election: None,
                 disk: Ballot::default(),
+                is_disk_lost: false,
                 unsynced: Vec::new(),
                 known: Arc::clone(&first),
                 life: 0,
@@ -111,7 +113,9 @@ impl World {
         let Some(node) = self.nodes.get_mut(&id).filter(|node| node.election.is_none()) else { return };
         let committed = if forgetful { &self.first } else { &node.known };
         // By way of its bytes, as from a log.
-        let ballot = Ballot::decode(&node.disk.encode()).expect("a ballot of its own");
+        let noted = if node.is_disk_lost { FORGOTTEN.to_vec() } else { node.disk.encode() };
+        let ballot = Ballot::remembered(Some(&noted));
+        assert_eq!(ballot.is_none(), node.is_disk_lost, "a ballot of its own");
         let mut random = || self.rng.next_u64();
         let options = ElectionOptions::default();
         node.election = Some(Election::new(id, ballot, Arc::clone(committed), options, now, &mut random));
@@ -127,6 +131,15 @@ impl World {
         let unsynced = std::mem::take(&mut node.unsynced);
         if let Some((_, ballot)) = kept.checked_sub(1).and_then(|last| unsynced.get(last)) {
             node.disk = ballot.clone();
+        }
+    }
+
+    /// Its log is damaged before its last ballot.
+    pub(super) fn lose_disk(&mut self, id: NodeId) {
+        self.crash(id);
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.is_disk_lost = true;
+            node.disk = Ballot::default();
         }
     }
 

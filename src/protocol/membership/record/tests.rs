@@ -11,7 +11,7 @@ fn records() -> impl Strategy<Value = Record> {
         standing,
         removed,
         epoch: Epoch(heartbeat * 10 + incarnation),
-        condition: Condition { owing: heartbeat == 1, recovering: incarnation == 1 },
+        condition: Condition { owing: heartbeat == 1, recovering: incarnation == 1, forgetful: heartbeat == 2 },
     })
 }
 
