@@ -11,6 +11,7 @@ use super::ledger::{Acknowledged, Beginning};
 use super::probes::Probe;
 use super::requests::Written;
 use super::{Cluster, NodeId, OperationId};
+use crate::protocol::hlc::MAX_AHEAD;
 use crate::protocol::message::{Refusal, Reply, Request};
 use crate::protocol::operation::{NodeList, Operation, Outcome, Step};
 use crate::sim::queue::Ticket;
@@ -126,7 +127,7 @@ impl Cluster {
         let Some(topology) = self.topology_at(node) else { return Err(NoPlan::NoNodes.into()) };
         let plan = topology.write_plan(key.token(), level)?;
         self.check_alive(node, &plan.current, plan.next.as_ref())?;
-        let Some(stamp) = self.next_stamp(node) else { return Err(NoPlan::NoNodes.into()) };
+        let Some(stamp) = self.next_stamp(node, &key) else { return Err(NoPlan::NoNodes.into()) };
         let entry = Entry { value, stamp, expires };
         self.watch_stamped(node, &key, stamp);
         self.ledger.wrote(&key, &entry);
@@ -364,7 +365,8 @@ impl Cluster {
         if let Some(at) = self.nodes.get_mut(&node) {
             at.clock.observe(above);
         }
-        let Some(stamp) = self.next_stamp(node) else { return };
+        let Some(key) = self.task(node, task).map(|state| state.key.clone()) else { return };
+        let Some(stamp) = self.next_stamp(node, &key) else { return };
         let Some(state) = self.task(node, task) else { return };
         state.operation.restamp(stamp);
         state.stamping = state.stamping.wrapping_add(1);
@@ -383,9 +385,16 @@ impl Cluster {
         }
     }
 
-    fn next_stamp(&mut self, node: NodeId) -> Option<Stamp> {
+    /// A stamp for a write of `key` through `node`: above the version that it holds itself, if that is not too far ahead.
+    /// Its clock need not have seen that one: what is copied to a node is taken in however far ahead it is.
+    fn next_stamp(&mut self, node: NodeId, key: &Key) -> Option<Stamp> {
         let now = self.now_at(node);
-        let stamp = self.nodes.get_mut(&node)?.clock.next(now);
+        let held = self.held_of(node, key).map(|(held, _)| held);
+        let at = self.nodes.get_mut(&node)?;
+        if let Some(held) = held.filter(|held| held.time.since(now) <= MAX_AHEAD) {
+            at.clock.observe(held);
+        }
+        let stamp = at.clock.next(now);
         self.clock.observe(stamp);
         Some(stamp)
     }

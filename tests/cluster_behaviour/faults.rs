@@ -310,6 +310,23 @@ fn a_clock_far_ahead_is_refused_and_carries_no_other_along() {
     assert_sound(&mut cluster);
 }
 
+/// What a repair copies is taken in however far ahead it is: the clock has not seen it when its time comes near.
+#[test]
+fn a_write_is_above_what_its_coordinator_holds() {
+    let mut cluster = cluster_of(3, small(4));
+    cluster.watch(true);
+    cluster.skew("node1", -200_000).unwrap();
+    cluster.skew("node2", 350_000).unwrap();
+    let report = cluster.put(b"a", b"1", &via("node2", Level::One)).unwrap();
+    cluster.repair().unwrap();
+    assert_eq!(cluster.keys(Some("node1")).unwrap().len(), 1, "550 ms ahead of it");
+    cluster.advance(Time(100_000));
+    let above = cluster.put(b"a", b"2", &via("node1", Level::Quorum)).unwrap();
+    assert!(above.version > report.version, "{:?} after {:?}", above.version, report.version);
+    assert_eq!(cluster.get(b"a", &via("node3", Level::All)).unwrap().value.as_deref(), Some(&b"2"[..]));
+    assert_sound(&mut cluster);
+}
+
 #[test]
 fn a_write_lost_to_skew_is_counted() {
     let mut cluster = cluster_of(5, small(1));

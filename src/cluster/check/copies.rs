@@ -33,7 +33,7 @@ impl Cluster {
             self.check_strays(&held, findings);
             self.check_counts(&held, &unreadable, findings);
             self.check_deleted(&held, &unreadable, findings);
-            self.check_equal(&held, findings);
+            self.check_equal(&held, &unreadable, findings);
         } else {
             self.check_moves(&held, &unreadable, findings);
         }
@@ -43,8 +43,8 @@ impl Cluster {
     }
 
     /// REP-2: after a pass of repair that left nobody out the replicas are equal, until a client or a hint changes one, a node
-    /// starts or ends, or the ring changes.
-    fn check_equal(&self, held: &BTreeMap<Key, Holders>, findings: &mut Findings) {
+    /// starts or ends, a log fails, or the ring changes.
+    fn check_equal(&self, held: &BTreeMap<Key, Holders>, unreadable: &BTreeSet<NodeId>, findings: &mut Findings) {
         let is_judged = self.equal_since.is_some_and(|(since, epoch)| {
             self.last_put < since && self.faults.upheaval <= since && epoch == self.topology.epoch()
         });
@@ -52,7 +52,8 @@ impl Cluster {
         for (key, holders) in held.iter().filter(|_| is_judged) {
             let replicas = self.topology.replicas(key.token());
             let of_replica = |node: &NodeId| holders.iter().find(|(holder, _)| holder == node).map(|(_, stamp)| *stamp);
-            let versions: BTreeSet<Option<Stamp>> = replicas.as_slice().iter().map(of_replica).collect();
+            let sound = replicas.as_slice().iter().filter(|node| !unreadable.contains(node));
+            let versions: BTreeSet<Option<Stamp>> = sound.map(of_replica).collect();
             if versions.len() > 1 {
                 violations.push(format!("REP-2 {}: its replicas differ after a repair", shown(key)));
             }

@@ -9,7 +9,7 @@ use crate::protocol::message::Request;
 use crate::sim::checkers::Finding;
 use crate::sim::checkers::moves::{Acknowledged, Dropped, Moves};
 use crate::topology::{Stage, Topology};
-use crate::types::{Key, Level};
+use crate::types::{Key, Level, Stamp};
 
 impl Cluster {
     /// MOVE-2: the copying begins, or is over.
@@ -39,12 +39,15 @@ impl Cluster {
                     let Some(told) = told.filter(|told| !told.is_tombstone && !told.is_expired(self.now)) else {
                         continue;
                     };
-                    // Who is down, or has to get back what it lost, is believed what it confirmed, was seen to have, or has on
-                    // its disk.
+                    // Who is down, or has to get back what it lost, is believed what it confirmed, was seen to have, has on its
+                    // disk, or lost with its power.
                     let has_it = |node: NodeId| {
                         let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
                         process.is_some_and(|process| holds(process.replica.store(), &key, stamp))
-                            || self.sound(node).is_none() && (told.confirmed.contains(node) || holders.contains(&node))
+                            || self.sound(node).is_none()
+                                && (told.confirmed.contains(node)
+                                    || holders.contains(&node)
+                                    || self.had_lost(node, &key, stamp))
                             || disks.get(&node).and_then(|held| held.get(&key)).is_some_and(|at| *at >= stamp)
                     };
                     found.extend(watch.moves.on_copied(epoch, key.token(), stamp, has_it));
@@ -103,6 +106,13 @@ impl Cluster {
         self.convict(found);
     }
 
+    /// Whether a node had it, and a loss of power or a damaged disk took it; of the latter before it is started again.
+    fn had_lost(&self, node: NodeId, key: &Key, stamp: Stamp) -> bool {
+        let damaged = self.nodes.get(&node).filter(|node| node.was_disk_damaged);
+        let held = damaged.and_then(|node| node.held_at_power_loss.as_ref()?.get(key).copied());
+        held.is_some_and(|held| held >= stamp) || self.ledger.has_lost(node, key, stamp)
+    }
+
     pub(super) fn judge_dropped(
         &self,
         moves: &mut Moves,
@@ -122,7 +132,7 @@ impl Cluster {
             let has_it = |node| {
                 on_disk(node).is_some_and(|at| at >= dropped.stamp)
                     || is_confirmed(node)
-                    || self.ledger.has_lost(node, key, dropped.stamp)
+                    || self.had_lost(node, key, dropped.stamp)
             };
             return moves.on_dropped(&dropped, Level::Quorum, has_it);
         }
@@ -138,7 +148,7 @@ impl Cluster {
             let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
             on_disk(node).is_some_and(|at| at >= stamp)
                 || process.is_some_and(|process| holds(process.replica.store(), key, stamp))
-                || self.ledger.has_lost(node, key, stamp)
+                || self.had_lost(node, key, stamp)
                 || process.is_none() && acknowledged.confirmed.contains(node)
         };
         moves.on_dropped(&Dropped { stamp, ..dropped }, Level::One, has_it)

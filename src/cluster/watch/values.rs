@@ -3,6 +3,7 @@
 
 use super::super::event::TaskId;
 use super::super::{Cluster, NodeId, OperationId};
+use crate::protocol::hlc::MAX_AHEAD;
 use crate::protocol::message::Request;
 use crate::sim::checkers::Finding;
 use crate::sim::checkers::values::{Stored, Values};
@@ -20,7 +21,8 @@ impl Cluster {
     /// A coordinator gives a write of `key` its stamp.
     pub(in crate::cluster) fn watch_stamped(&mut self, node: NodeId, key: &Key, stamp: Stamp) {
         if self.is_watched() {
-            let held = self.held_of(node, key).map(|(held, _)| held);
+            let now = self.now_at(node);
+            let held = self.held_of(node, key).map(|(held, _)| held).filter(|held| held.time.since(now) <= MAX_AHEAD);
             self.judge(|_, values| values.on_stamped(node, stamp, held));
         }
     }
@@ -54,13 +56,19 @@ impl Cluster {
     /// After a power loss a node that had this version of a key has that one left: under `always` no less than it confirmed.
     pub(in crate::cluster) fn watch_kept(&mut self, node: NodeId, key: &Key, had: Stamp, kept: Stamp) {
         let told = self.ledger.account(key).and_then(|account| account.acknowledged.as_ref());
+        let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
+        // A tombstone that every owner has may be collected, and then a newer version lost that was not synced.
+        let is_deleted = |stamp| process.is_some_and(|process| process.replica.knows_deleted(key, stamp).is_some());
+        // Nor is what an earlier loss took from it given twice.
+        let had_lost = |stamp| self.ledger.has_lost(node, key, stamp);
         let told = told.filter(|told| told.confirmed.contains(node) && told.stamp <= had);
+        let told = told.filter(|told| !is_deleted(told.stamp) && !had_lost(told.stamp));
         let due = told.filter(|_| self.config.sync == SyncPolicy::Always).map(|told| told.stamp);
         self.judge(|_, values| values.on_kept(node, due, kept));
     }
 
     /// The version of a key that a node holds, and whether it is in its log.
-    fn held_of(&self, node: NodeId, key: &Key) -> Option<(Stamp, bool)> {
+    pub(in crate::cluster) fn held_of(&self, node: NodeId, key: &Key) -> Option<(Stamp, bool)> {
         let store = self.nodes.get(&node)?.process.as_ref()?.replica.store();
         let version = store.version(store.epoch(), key).ok()?;
         Some((version.found?, version.staged.is_none()))
@@ -96,9 +104,11 @@ impl Cluster {
         is_cleared
             || told.is_none_or(|told| {
                 let has_lost = |node: &&NodeId| self.ledger.has_lost(**node, key, bound);
-                let lost = told.confirmed.as_slice().iter().filter(has_lost).count();
+                let lost: Vec<&NodeId> = told.confirmed.as_slice().iter().filter(has_lost).collect();
+                let is_unnoticed = |node: &&NodeId| self.nodes.get(node).is_some_and(|node| node.has_lost_unnoticed);
                 (is_gone && found.is_none())
-                    || lost > 0 && lost >= Level::Quorum.need(self.topology.replicas(key.token()).len())
+                    || lost.iter().any(is_unnoticed)
+                    || !lost.is_empty() && lost.len() >= Level::Quorum.need(self.topology.replicas(key.token()).len())
             })
     }
 
