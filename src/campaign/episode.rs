@@ -110,6 +110,7 @@ impl Episode<'_> {
             sync: plan.sync,
             cache_entries: 8,
             segment_bytes: plan.segment_bytes,
+            recover_prefix: plan.recover_prefix,
             hints: HintOptions { keep_for: plan.hints_for, ..HintOptions::default() },
             agents: AgentOptions { repair_every: plan.repair_every, ..AgentOptions::default() },
             ..ClusterConfig::default()

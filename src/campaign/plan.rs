@@ -28,6 +28,8 @@ pub struct Plan {
     pub vnodes: u16,
     /// At how many bytes a log's segment is closed.
     pub segment_bytes: u32,
+    /// Whether a damaged log is cut (`--recover prefix`), or refused and its node removed.
+    pub recover_prefix: bool,
     /// When logs are synced.
     pub sync: SyncPolicy,
     /// How long a hint is kept.
@@ -207,10 +209,11 @@ impl Plan {
         let hints_for = pick(&mut rng, &[Time(2_000_000), Time(60_000_000)]);
         let repair_every = pick(&mut rng, &[Time(3_000_000), Time(60_000_000)]);
         let segment_bytes = pick(&mut rng, &[2_048, 16_384, 64 << 20]);
+        let recover_prefix = rng.below(2) == 0;
         let mut drawing = Drawing::new(rng, profile, nodes);
-        drawing.spares_disks |= drawing.changes_the_ring();
+        drawing.spares_disks = !recover_prefix && drawing.changes_the_ring();
         let steps = drawing.steps(ops);
-        Plan { seed, nodes, copies, vnodes, segment_bytes, sync, hints_for, repair_every, steps }
+        Plan { seed, nodes, copies, vnodes, segment_bytes, recover_prefix, sync, hints_for, repair_every, steps }
     }
 
     /// How many questions it has.

@@ -13,13 +13,14 @@ pub(super) fn tell(page: &mut Page, look: Look, settings: &Settings, plan: &Plan
     let Some(violation) = &outcome.violation else { return };
     page.error(&violation.what);
     page.line(&format!(
-        "shrunk from {} to {}: {} nodes, {} copies, {} tokens a node, --sync {}",
+        "shrunk from {} to {}: {} nodes, {} copies, {} tokens a node, --sync {}{}",
         size(plan),
         size(small),
         small.nodes,
         small.copies,
         small.vnodes,
         small.sync.name(),
+        if small.recover_prefix { " --recover prefix" } else { "" },
     ));
     page.line("");
     steps(page, small, outcome);
