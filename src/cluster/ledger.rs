@@ -226,11 +226,11 @@ impl Ledger {
     }
 
     fn each_acknowledged(&mut self, mut act: impl FnMut(&Key, &mut Acknowledged)) {
-        for (key, account) in &mut self.keys {
+        self.keys.iter_mut().for_each(|(key, account)| {
             if let Some(acknowledged) = &mut account.acknowledged {
                 act(key, acknowledged);
             }
-        }
+        });
     }
 
     /// `node` was removed with all it held. What nobody else holds is lost: `held` is the newest version of each key

@@ -109,7 +109,7 @@ impl Elections {
             |voter: &&NodeId| self.lost.contains(*voter) || self.votes.get(&(term, **voter)) == Some(&leader);
         // Its own vote it may never have told.
         let votes = voters.iter().filter(|voter| **voter == leader || is_for_it(voter)).count();
-        if term > self.since && votes * 2 <= voters.len() {
+        if term > self.since && votes * 2 <= voters.len() && !self.out.contains(&leader) {
             let what = format!("leads term {term} by {votes} votes of {} voters", voters.len());
             findings.push(Finding::new("ELECT-1", &[leader], what));
         }

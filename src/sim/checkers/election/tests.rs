@@ -46,6 +46,7 @@ fn a_leader_has_a_majority_and_its_term_for_itself() {
     judge.on_appointed([A]);
     assert!(judge.on_leader(B, 5).is_none() && judge.on_leader(A, 5).is_none(), "A was said to be gone for good");
     assert_eq!(invariants(judge.on_leader(C, 5)), ["ELECT-1"]);
+    assert!(judge.on_elected(A, 6, &[B]).is_empty());
     judge.begin(7);
     assert!(judge.on_elected(C, 7, &[A, B, C]).is_empty(), "its votes were told before the judge listened");
 }
