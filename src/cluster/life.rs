@@ -155,6 +155,7 @@ impl Cluster {
         let (mut dice, label) = (node.dice.clone(), Arc::clone(&node.label));
         let agent = self.new_agent(&mut dice, &label, &replica, restored, contact);
         let begun = self.now_at(id).plus(Time(1));
+        self.values.on_started(id, restored.newest.unwrap_or(Stamp::ZERO));
         if let Some(node) = self.nodes.get_mut(&id) {
             node.dice = dice;
             // The clock of a process ends with it: the next one knows of stamps what the log and the topology say. But a start

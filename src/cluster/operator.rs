@@ -153,6 +153,7 @@ impl Cluster {
         let nodes = labels.iter().map(|label| self.find(label.as_ref())).collect::<Result<BTreeSet<NodeId>, _>>()?;
         self.check_no_change()?;
         let Some(first) = nodes.first() else { return Err(Error::NoNodes) };
+        self.check_somebody_votes(&nodes)?;
         match nodes.iter().find(|node| !self.is_down(**node)) {
             Some(up) if nodes.len() > 1 => Err(Error::LeaverUp { label: self.label(*up) }),
             Some(up) => self.check_not_last(*up).map(|()| Change::Remove(*up)),
@@ -161,6 +162,17 @@ impl Cluster {
             }
             None => self.check_nobody_waits_for(&nodes).map(|()| Change::ForceRemove(nodes)),
         }
+    }
+
+    /// Those that stay have to be able to elect a leader: not all of them may have forgotten what they promised.
+    fn check_somebody_votes(&self, leavers: &BTreeSet<NodeId>) -> Result<(), Error> {
+        let members = self.topology.record().members.iter().map(|member| member.id);
+        let staying: Vec<NodeId> = members.filter(|member| !leavers.contains(member)).collect();
+        if staying.is_empty() || !staying.iter().all(|node| self.is_forgetful(*node)) {
+            return Ok(());
+        }
+        let why = format!("of those that stay ({}) none votes any more", self.labels_of(&staying).join(", "));
+        Err(Error::NoLeader { why, remedy: "add a node first (addnode)".to_owned() })
     }
 
     /// Who lost data may get the last copy of it back from one that is down: that one is given up only where its own is

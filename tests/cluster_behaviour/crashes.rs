@@ -330,11 +330,15 @@ fn who_lost_its_promises_votes_no_more() {
     assert_eq!(voters(&cluster), ["node3"], "two that may vote make one voter");
     assert_filled(&mut cluster, 30);
     assert_sound(&mut cluster);
+    cluster.remove_node("node3", false).unwrap();
+    let last = cluster.remove_node("node4", false).unwrap_err();
+    assert_eq!(last.code(), "KV-E204");
+    assert!(last.to_string().contains("(node1, node2) none votes any more"), "{last}");
     cluster.close().unwrap();
     // Where all begin together no vote is under way.
     let (mut cluster, _) = Cluster::open(config, on(&disk)).unwrap();
     cluster.advance(Time(20_000_000));
-    assert_eq!(voters(&cluster), ["node1", "node2", "node3"]);
+    assert_eq!(voters(&cluster), ["node1", "node2", "node4"]);
     assert_filled(&mut cluster, 30);
     assert_sound(&mut cluster);
 }

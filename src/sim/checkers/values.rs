@@ -15,6 +15,8 @@ pub struct Values {
     settled: HashMap<Key, Stamp, ByToken<0>>,
     /// Reads under way: what they must find at least, or, below a majority, would find on a good day.
     bounds: BTreeMap<u64, Bound>,
+    /// The newest version that the log of each node had when it started.
+    logged: BTreeMap<NodeId, Stamp>,
     /// Versions that no replica may have: of puts that have failed.
     pub failed: BTreeSet<Stamp>,
     /// Acknowledged writes judged (KV-2).
@@ -50,9 +52,15 @@ pub struct Stored<'a> {
 }
 
 impl Values {
-    /// KV-10, as far as it holds with wrong clocks too: a coordinator gives a stamp above the version that it `held` itself.
+    /// A node starts, and its log has versions up to this one.
+    pub fn on_started(&mut self, node: NodeId, newest: Stamp) {
+        self.logged.insert(node, newest);
+    }
+
+    /// KV-10, as far as it holds with wrong clocks too: a coordinator gives a stamp above the version that it `held` itself,
+    /// and above all that its log had when it started.
     pub fn on_stamped(&self, coordinator: NodeId, stamp: Stamp, held: Option<Stamp>) -> Option<Finding> {
-        let held = held.filter(|held| *held >= stamp)?;
+        let held = held.max(self.logged.get(&coordinator).copied()).filter(|held| *held >= stamp)?;
         Some(Finding::new("KV-10", &[coordinator], format!("gives the stamp {stamp}, and holds version {held}")))
     }
 

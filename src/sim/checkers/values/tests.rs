@@ -85,10 +85,14 @@ fn an_answer_comes_in_time() {
 
 #[test]
 fn a_stamp_is_above_what_its_coordinator_holds() {
-    let judge = Values::default();
+    let mut judge = Values::default();
     assert_eq!(judge.on_stamped(A, at(5), None), None);
     assert_eq!(judge.on_stamped(A, at(5), Some(at(4))), None);
     assert_eq!(judge.on_stamped(A, at(5), Some(at(5))).map(|finding| finding.invariant), Some("KV-10"));
+    judge.on_started(A, at(7));
+    assert_eq!(judge.on_stamped(A, at(8), None), None);
+    assert_eq!(judge.on_stamped(A, at(7), None).map(|finding| finding.invariant), Some("KV-10"));
+    assert_eq!(judge.on_stamped(B, at(5), None), None);
 }
 
 #[test]
