@@ -124,6 +124,7 @@ fn leader(leader: Option<&str>) -> LeaderReport {
         term: 7,
         epoch: Epoch(12),
         voters: vec![voter("node1", "up"), voter("node2", "down"), voter("node3", "paused")],
+        forgetful: labels("node5"),
         known_to: leader.map(|_| labels("node1 node5")).unwrap_or_default(),
         others: vec![belief(None), belief(Some("node3")), belief(Some("node4"))],
         absence: leader.is_none().then(|| Absence {

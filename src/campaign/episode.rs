@@ -193,6 +193,7 @@ impl Episode<'_> {
             damaged.extend(matches!(started, Err(Error::Storage(error)) if error.is_damage()).then_some(node.id));
         }
         damaged.iter().try_for_each(|node| self.give_up(node))?;
+        self.take_out_who_forgot()?;
         let give_up = self.cluster.now().plus(LONGER_THAN_A_CHANGE);
         while self.cluster.now() < give_up && !(self.cluster.is_at_rest() && self.clients.is_idle()) {
             self.settle(Time::SECOND)?;
@@ -208,6 +209,20 @@ impl Episode<'_> {
         }
         self.settle(LONGER_THAN_VIEWS_NEED)?;
         self.check()
+    }
+
+    /// Where those that lost what they promised leave no majority of voters, the operator removes them.
+    fn take_out_who_forgot(&mut self) -> Sound {
+        if self.cluster.leader().forgetful.is_empty() {
+            return Ok(());
+        }
+        self.settle(LONGER_THAN_VIEWS_NEED)?;
+        let report = self.cluster.leader();
+        for node in report.forgetful.iter().filter(|_| report.leader.is_none()) {
+            drop(self.cluster.kill(node));
+            self.give_up(node)?;
+        }
+        Ok(())
     }
 
     /// A log that is damaged, and has to be sound, does not come back: the operator removes its node.

@@ -90,7 +90,7 @@ const PINNED: [&str; 10] = [
     "7d16fad22edc5306",
     "bc199224f4078ae6",
     "bdc609ef4a4267da",
-    "53a3dedde1c20551",
+    "8b1ee26d834f6271",
     "f0308a9e666a3f5f",
     "d641d453234f82be",
     "41c0700c5a12655f",

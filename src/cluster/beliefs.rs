@@ -31,12 +31,14 @@ impl Cluster {
             LeaderBelief { node: self.label(node), leader: leader.map(|leader| self.label(leader)), term }
         });
         let voters = self.topology.record().voters.iter();
+        let members = self.topology.record().members.iter().map(|member| member.id);
         LeaderReport {
             leader: leader.map(|leader| self.label(leader)),
             is_ready: leader.is_some_and(|leader| self.is_ready_to_lead(leader)),
             term,
             epoch: self.topology.epoch(),
             voters: voters.map(|voter| VoterReport { id: self.label(*voter), state: self.state(*voter) }).collect(),
+            forgetful: members.filter(|node| self.is_forgetful(*node)).map(|node| self.label(node)).collect(),
             known_to: self.observers().filter(|(_, process)| is_known(process)).map(|(id, _)| self.label(id)).collect(),
             others: others.collect(),
             absence: leader.is_none().then(|| self.absence()),

@@ -131,8 +131,8 @@ impl Cluster {
         let (disk, options) = (self.home.disk_of(&label), Home::store_options(&self.config));
         let uid = self.home.uid(&label);
         let (replica, mut restored) = Replica::open(disk, id, &label, uid, options, topology)?;
-        if self.topology.record().voters == [id] {
-            // Nobody else counts its vote.
+        if self.nodes.len() == 1 {
+            // Nobody is there who could count its vote.
             let term = self.agents().map(|(_, agent)| agent.election().term()).max();
             spend_forgotten_vote(id, &replica, &mut restored, term.unwrap_or(0))?;
         }

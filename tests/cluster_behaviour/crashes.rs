@@ -322,6 +322,7 @@ fn who_lost_its_promises_votes_no_more() {
     };
     lose(&mut cluster, "node2");
     assert_eq!(voters(&cluster), ["node1", "node3", "node4"], "another votes in its place");
+    assert_eq!(cluster.leader().forgetful, ["node2"]);
     // That lasts: the log says so.
     cluster.kill("node2").unwrap();
     let report = cluster.restart("node2").unwrap();
@@ -369,27 +370,44 @@ fn where_most_voters_lost_their_promises_an_operator_appoints_others() {
     assert_sound(&mut cluster);
 }
 
-/// The others never counted its vote.
+/// Nobody else is there who could have counted its vote.
 #[test]
-fn a_sole_voter_that_lost_its_promises_elects_itself() {
+fn a_sole_node_that_lost_its_promises_elects_itself() {
     for close in [false, true] {
         let (disk, config) = (MemoryDisk::new(), ClusterConfig { recover_prefix: true, ..small(9) });
-        let mut cluster = cluster_on(2, config.clone(), on(&disk));
+        let mut cluster = cluster_on(1, config.clone(), on(&disk));
         fill(&mut cluster, 30);
+        cluster.advance(Time::SECOND);
+        cluster.damage_disk("node1", Damage::Rot).unwrap();
         if close {
             cluster.close().unwrap();
-            disk.remove_dir_all("node1").unwrap();
             cluster = Cluster::open(config, on(&disk)).unwrap().0;
         } else {
-            cluster.damage_disk("node1", Damage::Wiped).unwrap();
             cluster.restart("node1").unwrap();
         }
+        cluster.add_node("node2", 1.0).unwrap();
         cluster.add_node("node3", 1.0).unwrap();
         cluster.advance(Time(20_000_000));
         assert_eq!(voters(&cluster), ["node1", "node2", "node3"]);
-        assert_filled(&mut cluster, 30);
         assert_sound(&mut cluster);
     }
+}
+
+/// The others may still count its vote by the topology before, in which it was one of several.
+#[test]
+fn a_sole_voter_that_lost_its_promises_is_taken_out() {
+    let disk = MemoryDisk::new();
+    let mut cluster = cluster_on(2, ClusterConfig { recover_prefix: true, ..small(9) }, on(&disk));
+    fill(&mut cluster, 30);
+    assert_eq!(voters(&cluster), ["node1"]);
+    cluster.damage_disk("node1", Damage::Wiped).unwrap();
+    cluster.restart("node1").unwrap();
+    assert_eq!(cluster.add_node("node3", 1.0).unwrap_err().code(), "KV-E204");
+    cluster.kill("node1").unwrap();
+    cluster.remove_node("node1", true).unwrap();
+    cluster.add_node("node3", 1.0).unwrap();
+    assert_filled(&mut cluster, 30);
+    assert_sound(&mut cluster);
 }
 
 fn voters(cluster: &Cluster) -> Vec<String> {

@@ -15,6 +15,8 @@ pub struct LeaderReport {
     pub epoch: Epoch,
     /// Who elects, ascending by number.
     pub voters: Vec<VoterReport>,
+    /// The members that vote no more because they lost what they promised.
+    pub forgetful: Vec<String>,
     /// The nodes that know it, itself among them.
     pub known_to: Vec<String>,
     /// The nodes that can be asked and believe otherwise.

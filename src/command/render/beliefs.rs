@@ -26,6 +26,9 @@ pub(super) fn leader(page: &mut Page, report: &LeaderReport, look: Look) {
         state => format!("{} ({state})", voter.id),
     });
     page.line(&format!("voters: {}", voters.collect::<Vec<_>>().join(", ")));
+    for node in &report.forgetful {
+        page.line(&format!("{node} votes no more: what it promised is lost with part of its log"));
+    }
     if report.leader.is_some() {
         known_to(page, report);
     }

@@ -11,7 +11,8 @@ pub(super) fn leader(object: Object, report: &LeaderReport) -> Object {
         .with("ready", report.is_ready)
         .list("voters", &report.voters, |voter| Object::new().with("id", &voter.id).with("state", voter.state))
         .with("known_to", &report.known_to);
-    report.absence.iter().fold(object, |object, absence| object.with("why", &absence.why))
+    let object = report.absence.iter().fold(object, |object, absence| object.with("why", &absence.why));
+    if report.forgetful.is_empty() { object } else { object.with("forgetful", &report.forgetful) }
 }
 
 /// One object for each member and observer.
