@@ -370,9 +370,10 @@ impl Cluster {
         let Some(state) = self.task(node, task) else { return };
         state.operation.restamp(stamp);
         state.stamping = state.stamping.wrapping_add(1);
-        if let Some(entry) = &mut state.entry {
-            entry.stamp = stamp;
-        }
+        let Some(entry) = &mut state.entry else { return };
+        entry.stamp = stamp;
+        let entry = entry.clone();
+        self.ledger.wrote(&key, &entry);
     }
 
     /// Keeps what an operation could not bring to `target`.

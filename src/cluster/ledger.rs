@@ -54,8 +54,10 @@ pub(super) struct Account {
     pub(super) acknowledged: Option<Acknowledged>,
     /// Hashes of all values written, sorted.
     written: Vec<u64>,
-    /// The newest deletion that was begun and has not failed: it may take effect, whatever its client was told.
+    /// The newest deletion that has an outcome and may take effect, whatever its client was told.
     deleted: Option<Stamp>,
+    /// Deletions that have no outcome: under way, or their coordinator is gone.
+    deleting: BTreeSet<Stamp>,
     /// The newest version of which nobody knows whether it was stored.
     doubtful: Option<Box<Told>>,
 }
@@ -110,16 +112,28 @@ impl Acknowledged {
 
 impl Account {
     /// Whether a newer deletion than the acknowledged version may have taken effect, or that version is gone by itself: then
-    /// nobody misses it where nothing is held.
+    /// nobody misses it where nothing is held. One of the same stamp is of a coordinator whose clock was set back and whose
+    /// log had lost what it gave.
     pub(super) fn may_be_gone(&self, now: Time) -> bool {
         self.acknowledged
             .as_ref()
-            .is_some_and(|told| told.is_tombstone || told.is_expired(now) || self.deleted > Some(told.stamp))
+            .is_some_and(|told| told.is_tombstone || told.is_expired(now) || self.newest_deletion() >= Some(told.stamp))
     }
 
     /// Whether a deletion of this version, or one after it, was asked for.
     pub(super) fn may_be_deleted_since(&self, stamp: Stamp) -> bool {
-        self.deleted >= Some(stamp)
+        self.newest_deletion() >= Some(stamp)
+    }
+
+    fn newest_deletion(&self) -> Option<Stamp> {
+        self.deleted.max(self.deleting.last().copied())
+    }
+
+    /// A deletion of this version may take effect.
+    fn settle_deletion(&mut self, stamp: Stamp) {
+        if self.deleting.remove(&stamp) {
+            self.deleted = self.deleted.max(Some(stamp));
+        }
     }
 
     /// Whether a client wrote this value.
@@ -133,7 +147,7 @@ impl Ledger {
     pub(super) fn wrote(&mut self, key: &Key, entry: &Entry) {
         let account = self.keys.entry(key.clone()).or_default();
         if entry.value.is_none() {
-            account.deleted = account.deleted.max(Some(entry.stamp));
+            account.deleting.insert(entry.stamp);
         }
         if let Some(value) = &entry.value {
             let hash = xxh3_64(value);
@@ -146,7 +160,7 @@ impl Ledger {
     /// A client was told that this version is nowhere and will not be.
     pub(super) fn failed(&mut self, key: &Key, stamp: Stamp) {
         if let Some(account) = self.keys.get_mut(key) {
-            account.deleted.take_if(|deleted| *deleted == stamp);
+            account.deleting.remove(&stamp);
         }
     }
 
@@ -157,6 +171,7 @@ impl Ledger {
             return;
         }
         let account = self.keys.entry(key.clone()).or_default();
+        account.settle_deletion(acknowledged.stamp);
         if account.acknowledged.as_ref().is_none_or(|known| known.stamp < acknowledged.stamp) {
             account.acknowledged = Some(acknowledged);
         }

@@ -194,7 +194,10 @@ impl Cluster {
     pub(super) fn electing(&self) -> Vec<NodeId> {
         let is_calm = self.calm_since().is_some_and(|since| self.has_passed(since, ELECTION_BOUND));
         let voters = &self.topology.record().voters;
-        let can_elect = |voters: &[NodeId]| voters.is_empty() || self.missing_of(voters).is_empty();
+        // Who lost its log does not know that it votes before it has heard so.
+        let knows = |voter: &NodeId| self.agent(*voter).is_none_or(|agent| agent.adopted().epoch() > Epoch(0));
+        let can_elect =
+            |voters: &[NodeId]| voters.is_empty() || self.missing_of(voters).is_empty() && voters.iter().all(knows);
         let mut accepted = self.agents().filter_map(|(_, agent)| agent.election().ballot().accepted.as_ref());
         let is_able = can_elect(voters)
             && accepted.all(|accepted| {

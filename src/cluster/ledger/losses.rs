@@ -128,6 +128,7 @@ impl Ledger {
     pub(in crate::cluster) fn doubts(&mut self, key: &Key, entry: &Entry, beginning: &Beginning, now: Time) {
         let told = Told { began: beginning.at, acknowledged: now, ..Told::new(entry) };
         let account = self.keys.entry(key.clone()).or_default();
+        account.settle_deletion(entry.stamp);
         if account.doubtful.as_ref().is_none_or(|known| known.stamp < told.stamp) {
             account.doubtful = Some(Box::new(told));
         }

@@ -116,6 +116,21 @@ fn who_was_to_gain_a_key_has_it_no_more_when_the_change_is_called_off() {
     assert!(is_destroyed(&ledger));
 }
 
+/// Of two deletions the newer one fails: the other may still take effect.
+#[test]
+fn a_deletion_that_failed_does_not_answer_for_another() {
+    let mut ledger = Ledger::default();
+    let (older, newer) = (entry(7, None), entry(8, None));
+    ledger.wrote(&key("a"), &older);
+    ledger.wrote(&key("a"), &newer);
+    ledger.acknowledged(&key("a"), Acknowledged::new(&entry(5, Some("5")), nodes(&[1]), nodes(&[1])));
+    let may_be_gone = |ledger: &Ledger| ledger.account(&key("a")).unwrap().may_be_gone(Time(0));
+    ledger.failed(&key("a"), newer.stamp);
+    assert!(may_be_gone(&ledger));
+    ledger.failed(&key("a"), older.stamp);
+    assert!(!may_be_gone(&ledger));
+}
+
 /// Who has lost a key, and gains it again, has it from one who need not have had the newest version.
 #[test]
 fn who_has_dropped_a_key_is_not_counted_on() {
