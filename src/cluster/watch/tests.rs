@@ -9,6 +9,7 @@ use crate::node::Durability;
 use crate::protocol::message::Request;
 use crate::sim::checkers::moves::Dropped;
 use crate::storage::disk::Disk;
+use crate::storage::log::SyncPolicy;
 use crate::topology::Stage;
 use crate::types::Level;
 
@@ -308,4 +309,51 @@ fn a_delete_whose_tombstone_is_collected_before_its_answer_is_durable() {
     }
     assert!(cluster.take_answer(id).is_some());
     assert_eq!(caught(&cluster), Vec::<&str>::new());
+}
+
+/// A topology under way needs a majority of its own voters too: those that accepted it can elect nobody without.
+#[test]
+fn an_election_waits_for_the_voters_to_be() {
+    let (mut cluster, _) =
+        Cluster::open(ClusterConfig { nodes: 5, ..ClusterConfig::default() }, Backing::Memory).unwrap();
+    cluster.watch(true);
+    cluster.await_leader().unwrap();
+    let leader = cluster.ready_leader().unwrap();
+    let label = cluster.label(leader);
+    cluster.start_remove_node(&label, false).unwrap();
+    while cluster.ring_change().is_some_and(|(stage, _)| stage != "retiring") {
+        assert!(cluster.step());
+    }
+    let others = cluster.nodes.keys().copied().filter(|node| *node != leader).collect::<Vec<_>>();
+    for node in &others[..2] {
+        cluster.kill(&cluster.label(*node)).unwrap();
+    }
+    cluster.advance(Time(3 * ELECTION_BOUND.0));
+    assert!(cluster.missing_voters().is_empty(), "three of five are up");
+    assert_eq!(caught(&cluster), [""; 0]);
+    cluster.restart(&cluster.label(others[0])).unwrap();
+    cluster.advance(Time(3 * ELECTION_BOUND.0));
+    assert!(cluster.ready_leader().is_some() && cluster.ring_change().is_none());
+}
+
+/// Of a key whose tombstone every owner has, a power loss may leave nothing.
+#[test]
+fn what_was_deleted_for_good_is_not_asked_of_a_disk() {
+    let config = ClusterConfig { nodes: 2, sync: SyncPolicy::Always, ..ClusterConfig::default() };
+    let (mut cluster, _) = Cluster::open(config, Backing::Memory).unwrap();
+    cluster.watch(true);
+    let all = RequestOptions { level: Some(Level::All), ..RequestOptions::default() };
+    cluster.put(b"a", b"1", &all).unwrap();
+    cluster.delete(b"a", &all).unwrap();
+    cluster.repair().unwrap();
+    cluster.advance(Time(5_000_000));
+    let key = |name: &[u8]| Key::new(name).unwrap();
+    let deleted = cluster.ledger.account(&key(b"a")).unwrap().acknowledged.clone().unwrap();
+    assert!(cluster.nodes[&A].process.as_ref().unwrap().replica.knows_deleted(&key(b"a"), deleted.stamp).is_some());
+    let later = Stamp { time: deleted.stamp.time.plus(Time(9)), ..deleted.stamp };
+    cluster.watch_kept(A, &key(b"a"), later, Stamp::ZERO);
+    assert_eq!(caught(&cluster), [""; 0]);
+    let put = cluster.put(b"b", b"1", &all).unwrap();
+    cluster.watch_kept(A, &key(b"b"), put.version, Stamp::ZERO);
+    assert_eq!(caught(&cluster), ["KV-2"]);
 }
