@@ -203,9 +203,9 @@ impl Cluster {
         pairs.collect()
     }
 
-    /// What only removed nodes held, in order: the operator is told, once.
+    /// What only removed nodes held, in order: the operator is told, once. One of them may have been started again meanwhile.
     pub(super) fn write_off(&mut self, nodes: &[NodeId]) -> Vec<Key> {
-        let held = self.newest_stamps();
+        let held = self.newest_stamps(nodes);
         let mut lost: Vec<Key> = nodes.iter().flat_map(|node| self.ledger.destroyed(*node, &held, self.now)).collect();
         lost.sort_unstable();
         lost

@@ -317,16 +317,19 @@ impl Cluster {
         let (client, key) = (state.client, state.key.clone());
         let beginning = state.beginning.take();
         if let (Some(entry), Some(beginning)) = (&state.entry, beginning) {
-            let mut acknowledged = Acknowledged::new(entry, state.confirmed, state.wanted);
-            acknowledged.promised = Some((state.epoch, state.level));
+            let (entry, confirmed, wanted) = (entry.clone(), state.confirmed, state.wanted);
+            let (level, epoch) = (state.level, state.epoch);
+            // Who was to gain the key has dropped it if the change was called off meanwhile.
+            let is_settled = self.topology.stage().is_none();
+            let holds = |node: &NodeId| !is_settled || self.topology.is_replica(*node, key.token());
+            let confirmed = confirmed.as_slice().iter().copied().filter(holds).collect();
+            let mut acknowledged = Acknowledged::new(&entry, confirmed, wanted);
+            acknowledged.promised = Some((epoch, level));
             match outcome {
                 Outcome::Stored { newer, .. } => {
                     self.ledger.completes(&key, acknowledged, beginning, newer, self.now);
                 }
-                Outcome::Indeterminate(_) => {
-                    let entry = entry.clone();
-                    self.ledger.doubts(&key, &entry, &beginning, self.now);
-                }
+                Outcome::Indeterminate(_) => self.ledger.doubts(&key, &entry, &beginning, self.now),
                 Outcome::Found { .. } | Outcome::Failed(_) => {}
             }
         }

@@ -209,10 +209,11 @@ impl Cluster {
         Holdings { keys: newest.into_keys().collect(), copies }
     }
 
-    /// The newest version of each key on nodes that are up, deletes included.
-    pub(super) fn newest_stamps(&self) -> BTreeMap<Key, Stamp> {
+    /// The newest version of each key on nodes that are up, but for those that leave, deletes included.
+    pub(super) fn newest_stamps(&self, leaving: &[NodeId]) -> BTreeMap<Key, Stamp> {
         let mut newest: BTreeMap<Key, Stamp> = BTreeMap::new();
-        for process in self.nodes.values().filter_map(|node| node.process.as_ref()) {
+        let staying = self.nodes.iter().filter(|(id, _)| !leaving.contains(id));
+        for process in staying.filter_map(|(_, node)| node.process.as_ref()) {
             let (versions, _) = process.replica.store().versions(&[TokenRange::ALL], None, usize::MAX);
             for (key, stamp) in versions {
                 let known = newest.entry(key).or_insert(stamp);

@@ -32,6 +32,24 @@ fn killed(cluster: &mut Cluster, nodes: &[u64]) -> Vec<String> {
     labels
 }
 
+/// What it alone has goes with it, and its operator is told.
+#[test]
+fn a_dead_node_that_returns_while_it_is_removed_still_goes() {
+    let mut cluster = cluster_of(4, copies(3, 5));
+    fill(&mut cluster, 10);
+    let (one, alone) = (Some(Level::One), cluster.locate(b"alone").unwrap().replicas[0].clone());
+    let others: Vec<String> = cluster.members().into_iter().filter(|node| *node != alone).collect();
+    cluster.partition(&[vec![alone.clone()], others], false).unwrap();
+    cluster.put(b"alone", b"1", &RequestOptions { level: one, via: Some(alone.clone()), ttl: None }).unwrap();
+    cluster.heal(HealScope::Network);
+    cluster.kill(&alone).unwrap();
+    cluster.start_remove_node(&alone, true).unwrap();
+    cluster.restart(&alone).unwrap();
+    cluster.advance(Time(20_000_000));
+    assert_eq!(cluster.members().len(), 3);
+    assert_sound(&mut cluster);
+}
+
 #[test]
 fn dead_nodes_are_removed_together() {
     for (nodes, of, dead) in [(5, 3, [1, 2].as_slice()), (4, 2, &[2, 3]), (5, 3, &[1, 3, 4]), (3, 3, &[1, 3])] {

@@ -26,7 +26,7 @@ impl Cluster {
         let (mut keys, mut violations) = (0, Vec::new());
         for (key, account) in self.ledger.keys() {
             let Some(told) = &account.acknowledged else { continue };
-            if told.is_tombstone || told.is_expired(self.now) || self.ledger.is_destroyed(key, told) {
+            if account.may_be_gone(self.now) || self.ledger.is_destroyed(key, told) {
                 continue;
             }
             keys += 1;
@@ -37,7 +37,8 @@ impl Cluster {
             };
             let (old, new) = (self.topology.ring().owners(key.token()), next.owners(key.token()));
             let wrong = self.is_short_of_both(told, old, new);
-            let wrong = wrong.or_else(|| is_misplaced(*stage, told, old, new, has));
+            let in_change = told.promised.is_some_and(|(epoch, _)| epoch >= self.topology.first_epoch());
+            let wrong = wrong.or_else(|| is_misplaced(*stage, told, in_change, old, new, has));
             violations.extend(wrong.map(|(invariant, why)| format!("{invariant} {}: {why}", shown(key))));
         }
         findings.add("MOVE-1 to MOVE-3", keys, violations);
@@ -53,10 +54,12 @@ impl Cluster {
     }
 }
 
-/// MOVE-2 and MOVE-3: a quorum of those that are asked has what was acknowledged because a quorum had it.
+/// MOVE-2 and MOVE-3: a quorum of those that are asked has what was acknowledged because a quorum had it. Of what came
+/// `in_change` as many of the new owners have it as its level asked for.
 fn is_misplaced(
     stage: Stage,
     told: &Acknowledged,
+    in_change: bool,
     old: &Replicas,
     new: &Replicas,
     has: impl Fn(NodeId) -> bool,
@@ -67,7 +70,8 @@ fn is_misplaced(
     }
     let having = |owners: &Replicas| owners.as_slice().iter().filter(|node| has(**node)).count();
     let is_short = |owners: &Replicas| having(owners) < needed(Level::Quorum, owners);
-    if stage >= Stage::ReadBoth && is_short(new) {
+    let due = if in_change { level } else { Level::Quorum };
+    if stage >= Stage::ReadBoth && is_short(new) && having(new) < needed(due, new) {
         return Some(("MOVE-2", format!("{} of the new owners, who are asked, hold {}", having(new), told.stamp)));
     }
     let is_dropped = stage < Stage::Retiring && is_short(old);

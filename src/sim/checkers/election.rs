@@ -150,9 +150,12 @@ pub fn standing(
         if other != *leader {
             findings.push(Finding::new("ELECT-1", &[other, *leader], format!("both lead term {term}")));
         }
-        // Who has not entered the term, or voted for another in it, did not elect this leader.
-        let is_against =
-            |held: &Promised| held.term < *term || held.term == *term && held.vote.is_some_and(|to| to != *leader);
+        // Who has not entered the term, or voted for another in it, did not elect this leader. Who accepted what it proposed
+        // follows it: it may have come to vote with that.
+        let follows = |held: &Promised| held.accepted.is_some_and(|(of, _)| of == *term);
+        let is_against = |held: &Promised| {
+            held.term < *term || held.term == *term && held.vote.is_some_and(|to| to != *leader) && !follows(held)
+        };
         let against = on_disks.values().filter(|held| is_against(held)).count();
         if voters > 0 && against * 2 >= voters && on_disks.contains_key(leader) {
             let what = format!("leads term {term}, which {against} disks of {voters} voters know nothing of");

@@ -70,6 +70,9 @@ fn the_present_is_judged_by_the_disks() {
     assert_eq!(invariants(standing(&[(A, 5), (B, 5)], 3, &sound).1), ["ELECT-1", "ELECT-1"]);
     let minority = disks(&[(A, promised(5, Some(A))), (B, promised(4, None)), (C, promised(5, Some(C)))]);
     assert_eq!(invariants(standing(&[(A, 5)], 3, &minority).1), ["ELECT-1"]);
+    let joined = Promised { accepted: Some((5, Epoch(2))), ..promised(5, Some(C)) };
+    let grown = disks(&[(A, promised(5, Some(A))), (B, promised(4, None)), (C, joined)]);
+    assert_eq!(standing(&[(A, 5)], 3, &grown), (4, Vec::new()), "C had stood itself, and then accepted");
     let both = |machine, disk| BTreeMap::from([(A, (machine, disk))]);
     assert!(memory(&both(promised(5, None), promised(5, None))).is_empty());
     assert_eq!(invariants(memory(&both(promised(4, None), promised(5, None)))), ["ELECT-2"]);
