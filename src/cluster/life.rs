@@ -194,7 +194,10 @@ impl Cluster {
             self.orphan_clients_of(id);
             self.forget_faults_of(id);
             self.faults.upheaval = self.now;
-            self.keep_incarnation(id);
+            if id >= topology.record().next_node {
+                // It never was a member, so the next to join gets its number.
+                self.keep_incarnation(id);
+            }
             let Some(node) = self.nodes.remove(&id) else { continue };
             let Node { label, hints, process, .. } = node;
             self.bury_hints(hints);
