@@ -192,7 +192,9 @@ impl Cluster {
     /// ELECT-3: the voters that nothing ails, for so long that they have a leader, if they are a majority: also by a topology
     /// that one of them has accepted, and nobody knows to be agreed on.
     pub(super) fn electing(&self) -> Vec<NodeId> {
-        let is_calm = self.calm_since().is_some_and(|since| self.has_passed(since, ELECTION_BOUND));
+        if !self.calm_since().is_some_and(|since| self.has_passed(since, ELECTION_BOUND)) {
+            return Vec::new();
+        }
         let voters = &self.topology.record().voters;
         // Who lost its log does not know that it votes before it has heard so.
         let knows = |voter: &NodeId| self.agent(*voter).is_none_or(|agent| agent.adopted().epoch() > Epoch(0));
@@ -204,7 +206,7 @@ impl Cluster {
                 let record = accepted.topology.record();
                 record.epoch <= self.topology.epoch() || can_elect(&record.voters) && can_elect(&accepted.former)
             });
-        if is_calm && is_able { voters.clone() } else { Vec::new() }
+        if is_able { voters.clone() } else { Vec::new() }
     }
 
     /// Since when no process has begun or ended and nothing is wrong with network, disks and clocks, by the times for which
@@ -349,8 +351,9 @@ impl Cluster {
     pub(super) fn on_disk(&mut self, node: NodeId) -> Option<(Store, Promised, u64)> {
         let label = Arc::clone(&self.nodes.get(&node)?.label);
         let (store, restored) = self.home.after_power_loss(&label, &self.config)?;
-        let ballot = restored.ballot.as_deref().and_then(Ballot::decode).unwrap_or_default();
-        Some((store, promised(&ballot), restored.incarnation))
+        let (term, vote, accepted) = restored.ballot.as_deref().and_then(Ballot::decode_positions).unwrap_or_default();
+        let accepted = accepted.map(|accepted| (accepted.term, accepted.epoch));
+        Some((store, Promised { term, vote, accepted }, restored.incarnation))
     }
 
     pub(super) fn agent(&self, node: NodeId) -> Option<&Agent> {

@@ -79,6 +79,16 @@ impl Ballot {
         (ballot.encode() == bytes).then_some(ballot)
     }
 
+    /// Term, vote and place of what was accepted, of a ballot that was written here: its rings are not built.
+    pub fn decode_positions(bytes: &[u8]) -> Option<(u64, Option<NodeId>, Option<Position>)> {
+        let Encoded { term, vote, accepted } = postcard::from_bytes(bytes).ok()?;
+        let accepted = match accepted {
+            None => None,
+            Some((term, topology, _)) => Some(Position { term, epoch: TopologyRecord::decode(&topology)?.epoch }),
+        };
+        Some((term, vote, accepted))
+    }
+
     /// The place of what was last accepted; where nothing was, the node stands with `committed`.
     pub(super) fn newest(&self, committed: &Topology) -> Position {
         match &self.accepted {
