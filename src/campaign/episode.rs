@@ -31,6 +31,8 @@ pub struct Outcome {
     pub checks: u64,
     /// Virtual time.
     pub took: Time,
+    /// Whether it ended in the middle of a ring change that needs a voter who is gone for good.
+    pub is_stranded: bool,
     /// The hash of every event.
     pub hash: u64,
     /// When each step was taken.
@@ -94,6 +96,7 @@ struct Episode<'a> {
     /// When each step was taken.
     moments: Vec<Time>,
     is_healed: bool,
+    is_stranded: bool,
     /// While it is set, what would wait for a leader or a ring change leaves it at that.
     impatient: Arc<AtomicBool>,
 }
@@ -127,6 +130,7 @@ impl Episode<'_> {
             checks: 0,
             moments: Vec::new(),
             is_healed: false,
+            is_stranded: false,
             impatient,
         })
     }
@@ -194,6 +198,9 @@ impl Episode<'_> {
         }
         damaged.iter().try_for_each(|node| self.give_up(node))?;
         self.take_out_who_forgot()?;
+        if self.is_stranded {
+            return self.check();
+        }
         let give_up = self.cluster.now().plus(LONGER_THAN_A_CHANGE);
         while self.cluster.now() < give_up && !(self.cluster.is_at_rest() && self.clients.is_idle()) {
             self.settle(Time::SECOND)?;
@@ -218,11 +225,18 @@ impl Episode<'_> {
         }
         self.settle(LONGER_THAN_VIEWS_NEED)?;
         let report = self.cluster.leader();
-        for node in report.forgetful.iter().filter(|_| report.leader.is_none()) {
-            drop(self.cluster.kill(node));
-            self.give_up(node)?;
+        if report.leader.is_some() {
+            return Ok(());
         }
-        Ok(())
+        report.forgetful.iter().try_for_each(|node| {
+            drop(self.cluster.kill(node));
+            if self.cluster.nodes().len() > 1 {
+                return self.give_up(node);
+            }
+            // Who is alone votes again once it is started.
+            drop(self.cluster.restart(node));
+            Ok(())
+        })
     }
 
     /// A log that is damaged, and has to be sound, does not come back: the operator removes its node.
@@ -232,6 +246,11 @@ impl Episode<'_> {
             match self.cluster.remove_node(node, true) {
                 // Those who were just started have to be believed first.
                 Err(_) if self.cluster.now() < give_up => self.settle(Time::SECOND)?,
+                // Outside the contract: a change under way that needs who is gone for good waits for it.
+                Err(_) if self.cluster.ring_change().is_some() && self.cluster.leader().leader.is_none() => {
+                    self.is_stranded = true;
+                    return Ok(());
+                }
                 Err(error) => {
                     return self.violated(&format!("MOVE-4 {node}, whose log is damaged, cannot be removed: {error}"));
                 }
@@ -336,6 +355,7 @@ impl Episode<'_> {
             probes: self.cluster.probes(),
             checks: self.checks,
             took: self.cluster.now(),
+            is_stranded: self.is_stranded,
             hash: self.cluster.event_hash(),
             violation,
         }

@@ -24,6 +24,8 @@ pub(super) struct Totals {
     messages: u64,
     checks: u64,
     virtual_us: u64,
+    /// Seeds that ended in the middle of a ring change that needs a voter who is gone for good.
+    stranded: u64,
     /// Of all outcomes in the order of their seeds.
     hash: u64,
 }
@@ -38,6 +40,7 @@ impl Totals {
         self.messages += outcome.messages;
         self.checks += outcome.checks;
         self.virtual_us += outcome.took.0;
+        self.stranded += u64::from(outcome.is_stranded);
         self.hash = xxh3_64_with_seed(&outcome.hash.to_le_bytes(), self.hash);
     }
 
@@ -79,6 +82,12 @@ pub(super) fn text(page: &mut Page, settings: &Settings, campaign: &Campaign) {
         page.line(&format!("never: {}", unmet.join(", ")));
     }
     page.line(&format!("{} messages, {} things checked", grouped(totals.messages), grouped(totals.checks)));
+    if totals.stranded > 0 {
+        let seeds = grouped(totals.stranded);
+        page.line(&format!(
+            "{seeds} ended in a ring change that needs a voter whose log was damaged, and waits for it"
+        ));
+    }
     let per_second = totals.seeds as f64 / campaign.elapsed.as_secs_f64().max(f64::EPSILON);
     page.line(&format!(
         "{} virtual, {} by the wall clock on {} threads, {per_second:.1} seeds a second",
@@ -118,6 +127,7 @@ pub(super) fn json(settings: &Settings, campaign: &Campaign) -> Vec<u8> {
         .with("messages", totals.messages)
         .with("checks", totals.checks)
         .object("probes", probes)
+        .with("stranded", totals.stranded)
         .with("probes_unmet", totals.unmet().map(Probe::name).collect::<Vec<_>>())
         .with("below_floor", lacks)
         .list("violations", &violations, |(seed, _, violation)| {

@@ -1,7 +1,7 @@
-use super::plan::{Plan, Step};
+use super::plan::{Disturbance, Plan, Step};
 use super::profile::Profile;
 use super::*;
-use crate::cluster::{Message, MessageEnd, Probe};
+use crate::cluster::{Damage, Message, MessageEnd, Probe};
 use crate::storage::log::SyncPolicy;
 use crate::types::{Level, Time};
 
@@ -120,6 +120,32 @@ fn a_cluster_that_cannot_be_is_a_violation() {
     let plan = Plan { copies: 0, ..Plan::draw(1, Profile::Network, None, 10) };
     let outcome = episode::play(&plan);
     assert!(outcome.violation.is_some(), "{outcome:?}");
+}
+
+/// Outside the contract, and told: who is to vote after a ring change forgets what it promised while it becomes a voter. At
+/// any other moment of the change another votes in its place, or it does when it is started alone.
+#[test]
+fn a_ring_change_that_waits_for_ever_is_no_violation() {
+    let stranded = |nodes| {
+        let played = (0..40).map(|moment| {
+            let steps = vec![
+                Step::Pass(Time::SECOND),
+                Step::Disturb(Disturbance::Leave { node: "node1".to_owned(), force: false }),
+                Step::Pass(Time(moment * 1_000)),
+                Step::Disturb(Disturbance::Damage { node: "node2".to_owned(), damage: Damage::Wiped }),
+            ];
+            let drawn = Plan::draw(7, Profile::Default, Some(nodes), 1);
+            episode::play(&Plan { vnodes: 8, copies: 3, recover_prefix: true, steps, ..drawn })
+        });
+        let outcomes: Vec<episode::Outcome> = played.collect();
+        let found: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.violation.as_ref()).collect();
+        assert!(found.is_empty(), "{found:?}");
+        outcomes.iter().filter(|outcome| outcome.is_stranded).count()
+    };
+    for nodes in [2, 3] {
+        let count = stranded(nodes);
+        assert!((1..20).contains(&count), "{nodes} nodes: {count}");
+    }
 }
 
 #[test]

@@ -127,6 +127,7 @@ impl Cluster {
             }
             agent::Event::Elected { term } => {
                 self.note(told("elect", term));
+                self.changes.elected = term.max(self.changes.elected);
                 self.watch_elected(node, term);
             }
             agent::Event::Leads { term, resumed } => self.on_leads(node, term, resumed),

@@ -117,6 +117,16 @@ impl Cluster {
         let down: Vec<NodeId> = missing.iter().copied().filter(|voter| self.is_down(*voter)).collect();
         let has_stopped = |voter: &&NodeId| matches!(self.state(**voter), "stopped" | "read-only");
         let stopped = self.topology.record().voters.iter().find(has_stopped);
+        if let (true, Some(alone)) = (self.nobody_votes(), self.nodes.keys().next()) {
+            let alone = self.label(*alone);
+            return match self.nodes.len() {
+                1 => format!(
+                    "{alone} is left alone, and votes when it is opened again (at the prompt: kill {alone}; restart {alone})"
+                ),
+                _ => "no member votes any more; members that start together do: exit, and open the directory again"
+                    .to_owned(),
+            };
+        }
         if let (true, Some(forgetful)) = (down.is_empty(), missing.iter().find(|voter| self.is_forgetful(**voter))) {
             let forgetful = self.label(*forgetful);
             return format!(

@@ -39,6 +39,8 @@ pub(super) struct Changes {
     pub(super) errands: BTreeMap<Errand, Ended>,
     /// The newest term in which a leader was ready.
     pub(super) term: u64,
+    /// The newest term in which anybody was elected.
+    pub(super) elected: u64,
 }
 
 /// A change as an observer sees it: what it is for, who carries it out, and what it came to. What it is at, only the

@@ -69,6 +69,12 @@ impl Cluster {
         notes.extend(self.is_forgetful(id).then(|| {
             format!("note: {label}: what it promised in elections is lost too. It votes no more, and others do in its place.")
         }));
+        let knows = |topology: Arc<Topology>| topology.epoch() >= self.topology.epoch();
+        let is_voter = self.topology.record().voters.contains(&id) && self.topology_at(id).is_some_and(knows);
+        if self.nodes.len() == 1 && !is_voter {
+            // Who could tell it what was agreed on, or have it vote, is gone for good.
+            self.replace_dead_voters()?;
+        }
         self.settle(&[id], &mut notes)?;
         Ok(RestartReport { node: label.to_owned(), records: restored.log.records, notes })
     }
@@ -133,8 +139,7 @@ impl Cluster {
         let (replica, mut restored) = Replica::open(disk, id, &label, uid, options, topology)?;
         if self.nodes.len() == 1 {
             // Nobody is there who could count its vote.
-            let term = self.agents().map(|(_, agent)| agent.election().term()).max();
-            spend_forgotten_vote(id, &replica, &mut restored, term.unwrap_or(0))?;
+            spend_forgotten_vote(id, &replica, &mut restored, self.changes.elected)?;
         }
         let seen = restored.newest.unwrap_or(Stamp::ZERO).max(replica.topology().record().cleared_before);
         self.clock.observe(seen);

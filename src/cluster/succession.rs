@@ -73,6 +73,13 @@ impl Cluster {
         self.agent(node).is_some_and(|agent| agent.election().is_forgetful())
     }
 
+    /// Whether no member votes any more, because all that are there have lost what they promised. Who starts alone, or with
+    /// all others, votes again.
+    pub fn nobody_votes(&self) -> bool {
+        let members = &self.topology.record().members;
+        !members.is_empty() && members.iter().all(|member| self.is_forgetful(member.id))
+    }
+
     pub(super) fn is_at_work(&self, node: NodeId) -> bool {
         !self.is_down(node) && !self.faults.is_paused(node)
     }

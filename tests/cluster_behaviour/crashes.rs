@@ -410,6 +410,25 @@ fn a_sole_voter_that_lost_its_promises_is_taken_out() {
     assert_sound(&mut cluster);
 }
 
+/// Who could have voted in its place left while it lost what it promised.
+#[test]
+fn who_is_left_without_promises_votes_once_it_is_started_alone() {
+    let disk = MemoryDisk::new();
+    let mut cluster = cluster_on(2, ClusterConfig { recover_prefix: true, ..small(9) }, on(&disk));
+    fill(&mut cluster, 30);
+    cluster.start_remove_node("node1", false).unwrap();
+    cluster.damage_disk("node2", Damage::Wiped).unwrap();
+    cluster.restart("node2").unwrap();
+    cluster.advance(Time(20_000_000));
+    let error = cluster.add_node("node3", 1.0).unwrap_err();
+    assert_eq!(error.code(), "KV-E204");
+    assert!(error.to_string().contains("kill node2; restart node2"), "{error}");
+    cluster.kill("node2").unwrap();
+    cluster.restart("node2").unwrap();
+    cluster.add_node("node3", 1.0).unwrap();
+    assert_sound(&mut cluster);
+}
+
 fn voters(cluster: &Cluster) -> Vec<String> {
     cluster.leader().voters.into_iter().map(|voter| voter.id).collect()
 }
