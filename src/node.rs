@@ -198,6 +198,11 @@ impl Replica {
         self.commit_now(durability).map_err(|refusal| self.refusal(Epoch(0), refusal))
     }
 
+    /// Whether its disk has the topology that it has adopted.
+    pub fn has_synced_epoch(&self) -> bool {
+        self.unsynced_raise.load(Ordering::Acquire) == 0
+    }
+
     /// As [`Replica::commit`], but `None` instead of waiting for another writer of the log.
     pub fn try_commit(&self, durability: Durability) -> Option<Result<(), Refusal>> {
         let Durability::Policy(position) = durability else { return Some(self.commit(durability)) };

@@ -31,7 +31,7 @@ pub struct Outcome {
     pub checks: u64,
     /// Virtual time.
     pub took: Time,
-    /// Whether it ended in the middle of a ring change that needs a voter who is gone for good.
+    /// Whether it ended without a leader: most voters had forgotten what they promised, and could not be removed.
     pub is_stranded: bool,
     /// The hash of every event.
     pub hash: u64,
@@ -228,33 +228,35 @@ impl Episode<'_> {
         if report.leader.is_some() {
             return Ok(());
         }
-        report.forgetful.iter().try_for_each(|node| {
+        for node in &report.forgetful {
             drop(self.cluster.kill(node));
-            if self.cluster.nodes().len() > 1 {
-                return self.give_up(node);
+            if self.cluster.nodes().len() == 1 {
+                // Who is alone votes again once it is started.
+                drop(self.cluster.restart(node));
+            } else if self.remove_for_good(node)?.is_err() {
+                // Outside the contract: only all nodes that start together would have a leader again.
+                self.is_stranded = true;
+                return Ok(());
             }
-            // Who is alone votes again once it is started.
-            drop(self.cluster.restart(node));
-            Ok(())
-        })
+        }
+        Ok(())
     }
 
     /// A log that is damaged, and has to be sound, does not come back: the operator removes its node.
     fn give_up(&mut self, node: &str) -> Sound {
+        match self.remove_for_good(node)? {
+            Err(error) => self.violated(&format!("MOVE-4 {node}, whose log is damaged, cannot be removed: {error}")),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn remove_for_good(&mut self, node: &str) -> Result<Result<(), Error>, Violation> {
         let give_up = self.cluster.now().plus(LONGER_THAN_A_CHANGE);
         loop {
             match self.cluster.remove_node(node, true) {
                 // Those who were just started have to be believed first.
                 Err(_) if self.cluster.now() < give_up => self.settle(Time::SECOND)?,
-                // Outside the contract: a change under way that needs who is gone for good waits for it.
-                Err(_) if self.cluster.ring_change().is_some() && self.cluster.leader().leader.is_none() => {
-                    self.is_stranded = true;
-                    return Ok(());
-                }
-                Err(error) => {
-                    return self.violated(&format!("MOVE-4 {node}, whose log is damaged, cannot be removed: {error}"));
-                }
-                Ok(_) => return Ok(()),
+                removed => return Ok(removed.map(drop)),
             }
         }
     }

@@ -24,7 +24,7 @@ pub(super) struct Totals {
     messages: u64,
     checks: u64,
     virtual_us: u64,
-    /// Seeds that ended in the middle of a ring change that needs a voter who is gone for good.
+    /// Seeds that ended without a leader: most voters had forgotten what they promised, and could not be removed.
     stranded: u64,
     /// Of all outcomes in the order of their seeds.
     hash: u64,
@@ -85,7 +85,7 @@ pub(super) fn text(page: &mut Page, settings: &Settings, campaign: &Campaign) {
     if totals.stranded > 0 {
         let seeds = grouped(totals.stranded);
         page.line(&format!(
-            "{seeds} ended in a ring change that needs a voter whose log was damaged, and waits for it"
+            "{seeds} ended without a leader: most voters' logs were damaged, and they could not be removed"
         ));
     }
     let per_second = totals.seeds as f64 / campaign.elapsed.as_secs_f64().max(f64::EPSILON);

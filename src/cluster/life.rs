@@ -195,6 +195,7 @@ impl Cluster {
         // Where FORMAT still says that there are nodes the last one's files stay until the next opening.
         let may_go = self.home.note_nodes(has_nodes).is_ok() || has_nodes;
         let strangers: Vec<NodeId> = self.nodes.keys().copied().filter(|id| topology.label(*id).is_none()).collect();
+        let may_go = may_go && (strangers.is_empty() || !has_nodes || self.is_on_a_disk(&topology));
         for id in strangers {
             self.orphan_clients_of(id);
             self.forget_faults_of(id);
@@ -214,6 +215,15 @@ impl Cluster {
             self.note(TraceEvent { node: Some(id), ..self.event("stop") });
         }
         notes
+    }
+
+    /// Whether the log of a member says durably that this topology is in force: an opening would ask for the files of who is
+    /// gone else. A leader's log may have it only in memory, where another had begun what it ended.
+    fn is_on_a_disk(&self, topology: &Topology) -> bool {
+        let members = topology.nodes().into_iter().filter_map(|member| self.nodes.get(&member.id)?.process.as_ref());
+        let mut adopters =
+            members.map(|process| &process.replica).filter(|replica| replica.topology().epoch() >= topology.epoch());
+        adopters.any(|replica| replica.has_synced_epoch() || replica.commit(Durability::Synced).is_ok())
     }
 
     /// Notes in every log how far time has come, if that is news: a session resumes after it.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kvsim::SyncPolicy;
 use kvsim::cluster::{Backing, Cluster, ClusterConfig, Damage, Opened, RequestOptions};
 use kvsim::storage::disk::{CrashEffect, Disk, FaultyDisk, MemoryDisk};
 use kvsim::types::{Level, Time};
@@ -427,6 +428,37 @@ fn who_is_left_without_promises_votes_once_it_is_started_alone() {
     cluster.restart("node2").unwrap();
     cluster.add_node("node3", 1.0).unwrap();
     assert_sound(&mut cluster);
+}
+
+/// Dies in the end of a removal, and again at each step of the start after it: who has left is missed by nobody, for its files go
+/// once a log says that it has left.
+#[test]
+fn a_removal_that_ends_at_a_start_survives_another_crash() {
+    let disk = MemoryDisk::new();
+    let config = ClusterConfig { sync: SyncPolicy::Always, ..small(9) };
+    let mut cluster = cluster_on(4, config.clone(), on(&disk));
+    cluster.start_remove_node("node2", false).unwrap();
+    let (mut tried, mut before) = (0, disk.dump());
+    while cluster.ring_change().is_some() {
+        cluster.step();
+        let is_last = cluster.ring_change().is_some_and(|(stage, _)| matches!(stage, "retiring" | "settled"));
+        let start = disk.after_kill();
+        if !is_last || std::mem::replace(&mut before, start.dump()) == start.dump() {
+            continue;
+        }
+        let whole = Arc::new(FaultyDisk::new(Arc::new(start.after_kill())));
+        drop(Cluster::open(config.clone(), Backing::Disk(Arc::clone(&whole) as Arc<dyn Disk>)));
+        for step in 0..whole.steps() {
+            let below = start.after_kill();
+            let dying = Arc::new(FaultyDisk::new(Arc::new(below.clone())));
+            dying.crash_at(step, CrashEffect::Whole);
+            drop(Cluster::open(config.clone(), Backing::Disk(dying)));
+            let (cluster, _) = reopen(&config, &below.after_kill());
+            assert_eq!(cluster.members(), ["node1", "node3", "node4"]);
+            tried += 1;
+        }
+    }
+    assert!(tried > 100, "{tried}");
 }
 
 fn voters(cluster: &Cluster) -> Vec<String> {
