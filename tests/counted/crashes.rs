@@ -6,7 +6,7 @@
 //! removed since their directory was synced, any.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use kvsim::storage::disk::{CrashEffect, FaultyDisk, MemoryDisk};
 use xxhash_rust::xxh3::Xxh3;
@@ -63,24 +63,25 @@ pub(crate) fn everywhere<P: Clone + Ord + Send + Sync>(
             }
         }
     });
-    let judged = on_all_cores(first.len() as u64, |number| {
+    // Different crashes leave the same disk, most often where a recovery was under way.
+    let known = Mutex::new(known);
+    let double = on_all_cores(first.len() as u64, |number| {
         let (before, promised) = &first[number as usize];
         judge(before, promised);
-        let (mut known, mut double) = (BTreeSet::new(), 0);
-        if twice {
-            double = at_every_step(&before.disk, &again, |story, (), below| {
-                for remains in remains(&format!("{}; then {story}", before.story), below, before.power_lost) {
-                    if known.insert(identity(&remains)) {
-                        judge(&remains, promised);
-                    }
-                }
-            });
+        if !twice {
+            return 0;
         }
-        Points { single: 0, double, disks: 1 + known.len() as u64 }
+        at_every_step(&before.disk, &again, |story, (), below| {
+            for remains in remains(&format!("{}; then {story}", before.story), below, before.power_lost) {
+                let is_new = known.lock().unwrap().insert((identity(&remains), promised.clone()));
+                if is_new {
+                    judge(&remains, promised);
+                }
+            }
+        })
     });
-    let mut points = Points { single, ..Points::default() };
-    judged.into_iter().for_each(|judged| points.add(judged));
-    points
+    let disks = known.into_inner().unwrap().len() as u64;
+    Points { single, double: double.into_iter().sum(), disks }
 }
 
 /// Gives `each` what `scenario` returned and left below, for each step and effect. How many those were.
