@@ -76,7 +76,7 @@ pub fn run(
     results.flush()?;
     Ok(match &campaign.failed {
         Some(_) => Ending::Violated,
-        None if stop.load(Ordering::Relaxed) => Ending::Stopped,
+        None if campaign.is_stopped => Ending::Stopped,
         None if !campaign.lacks(settings).is_empty() => Ending::BelowFloor,
         None => Ending::Clean,
     })

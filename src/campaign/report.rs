@@ -97,6 +97,7 @@ pub(super) fn text(page: &mut Page, settings: &Settings, campaign: &Campaign) {
     ));
     page.line(&format!("campaign hash {:016x}", totals.hash));
     match &campaign.failed {
+        None if campaign.is_stopped => page.lead("stopped: no violation so far"),
         None => page.lead("no violation"),
         Some((seed, ..)) => page.error(&format!("seed {seed} violates an invariant")),
     }
@@ -117,6 +118,7 @@ pub(super) fn json(settings: &Settings, campaign: &Campaign) -> Vec<u8> {
     Object::new()
         .with("command", "simulate")
         .with("ok", campaign.failed.is_none() && lacks.is_empty())
+        .with("stopped", campaign.is_stopped)
         .with("profile", settings.profile.name())
         .with("first_seed", settings.seeds.start())
         .with("seeds", totals.seeds)

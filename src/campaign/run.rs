@@ -24,6 +24,8 @@ pub(super) struct Campaign {
     pub(super) failed: Option<(u64, Plan, Violation)>,
     /// By the wall clock.
     pub(super) elapsed: Duration,
+    /// Whether it was stopped before its last seed.
+    pub(super) is_stopped: bool,
 }
 
 /// Plays the seeds of `settings`. `stop` ends it after the seeds under way; `progress` hears of each that is done.
@@ -37,7 +39,7 @@ pub(super) fn play_all(settings: &Settings, stop: &AtomicBool, progress: &mut dy
         last: AtomicU64::new(*settings.seeds.end()),
         is_over: &|| stop.load(Ordering::Relaxed) || minutes.is_some_and(|time| started.elapsed() >= time),
     };
-    let mut campaign = Campaign { totals: Totals::default(), failed: None, elapsed: Duration::ZERO };
+    let mut campaign = Campaign { totals: Totals::default(), failed: None, elapsed: Duration::ZERO, is_stopped: false };
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         for _ in 0..settings.threads {
@@ -48,6 +50,7 @@ pub(super) fn play_all(settings: &Settings, stop: &AtomicBool, progress: &mut dy
         campaign.collect(settings, &receiver, progress);
     });
     campaign.elapsed = started.elapsed();
+    campaign.is_stopped = stop.load(Ordering::Relaxed);
     campaign
 }
 

@@ -113,6 +113,10 @@ fn a_campaign_that_is_stopped_says_how_far_it_came() {
     let ending = run(&settings, Look::default(), &AtomicBool::new(true), &mut results, &mut asides).unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&results).unwrap();
     assert_eq!((ending, &summary["seeds"], &summary["ok"]), (Ending::Stopped, &0.into(), &true.into()));
+    assert_eq!(summary["stopped"], true);
+    let (mut told, settings) = (Vec::new(), Settings { json: false, ..settings });
+    run(&settings, Look::default(), &AtomicBool::new(true), &mut told, &mut asides).unwrap();
+    assert!(String::from_utf8(told).unwrap().contains("stopped: no violation so far"));
 }
 
 #[test]
