@@ -11,12 +11,13 @@
 use std::sync::Arc;
 
 use super::commit::Held;
-use super::event::{About, Body, Event};
+use super::event::Event;
 use super::probes::Probe;
 use super::{Cluster, NodeId};
 use crate::node::{Durability, Replica};
 use crate::protocol::agent::{self, Agent, ChangeRequest, Outbox, Promise, Remembered};
 use crate::protocol::election::Ballot;
+use crate::protocol::envelope::{About, Body};
 use crate::protocol::membership::MembershipEvent;
 use crate::protocol::message::Request;
 use crate::sim::rng::Rng;

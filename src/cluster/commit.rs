@@ -3,11 +3,12 @@
 //! The bytes are handed over when the commit ends, in one call. A process that is killed before takes them with it,
 //! as a real one does with what it has only in memory.
 
-use super::event::{About, Event};
+use super::event::Event;
 use super::probes::Probe;
 use super::{Cluster, NodeId};
 use crate::node::{Durability, Staged};
 use crate::protocol::agent::Promise;
+use crate::protocol::envelope::About;
 use crate::protocol::message::{Refusal, Reply};
 use crate::sim::latency::Latency;
 use crate::sim::network::times;

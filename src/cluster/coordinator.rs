@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
-use super::event::{About, Body, Event, TaskId};
+use super::event::Event;
 use super::ledger::{Acknowledged, Beginning};
 use super::probes::Probe;
 use super::requests::Written;
 use super::{Cluster, NodeId, OperationId};
+use crate::protocol::envelope::{About, Body, TaskId};
 use crate::protocol::hlc::MAX_AHEAD;
 use crate::protocol::message::{Refusal, Reply, Request};
 use crate::protocol::operation::{NodeList, Operation, Outcome, Step};

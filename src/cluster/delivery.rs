@@ -1,8 +1,9 @@
 //! Messages: sent into the network, arriving at a process or nowhere, answered.
 
-use super::event::{About, Body, Envelope, Event};
+use super::event::{Envelope, Event};
 use super::{Cluster, NodeId};
 use crate::protocol::agent;
+use crate::protocol::envelope::{About, Body};
 use crate::protocol::hlc::MAX_AHEAD;
 use crate::protocol::message::{Origin, Refusal, Reply, Request};
 use crate::sim::network::{Fate, Traffic};
@@ -19,7 +20,7 @@ impl Cluster {
         let traffic = if matches!(about, About::Agent) { Traffic::Control } else { Traffic::Data };
         self.note_message(
             &envelope,
-            TraceEvent { digest: envelope.body.digest(), ..self.told(from, to, "send", &envelope) },
+            TraceEvent { digest: envelope.digest(), ..self.told(from, to, "send", &envelope) },
         );
         self.watch_sent(&envelope);
         self.damage(&mut envelope);
@@ -127,7 +128,7 @@ impl Cluster {
 
     /// Takes note of what became of a message.
     fn note_message(&mut self, envelope: &Envelope, event: TraceEvent) {
-        if envelope.body.is_chatter() {
+        if envelope.is_chatter() {
             self.trace.record_unseen(&event);
         } else {
             self.note(event);
@@ -138,10 +139,10 @@ impl Cluster {
     pub(super) fn told(&self, node: NodeId, peer: NodeId, kind: &'static str, envelope: &Envelope) -> TraceEvent {
         TraceEvent {
             node: Some(node),
-            what: envelope.body.name(),
+            what: envelope.name(),
             peer: Some(peer),
-            key: envelope.body.key().cloned(),
-            number: envelope.about.number(),
+            key: envelope.key().cloned(),
+            number: envelope.number(),
             version: envelope.body.stamp(),
             ..self.event(kind)
         }

@@ -2,9 +2,9 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::OperationId;
-use crate::protocol::agent::{self, ChangeId};
+use crate::protocol::agent;
 use crate::protocol::election;
+use crate::protocol::envelope::{About, Body, OperationId, TaskId};
 use crate::protocol::message::{Origin, Refusal, Reply, Request};
 use crate::types::{Entry, Key, NodeId, RangeDigest, RangeFloor, Stamp, TokenRange};
 
@@ -35,10 +35,6 @@ pub(super) enum Event {
     /// A simulated client asks for the next thing.
     ClientTurn,
 }
-
-/// One run of an operation machine: a delete has two, a read and a put.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct TaskId(pub(super) u64);
 
 impl Event {
     /// The node whose process it concerns. The leader of ring changes and clients have none.
@@ -72,48 +68,24 @@ pub(super) struct Envelope {
     pub(super) is_damaged: bool,
 }
 
-/// What a message belongs to: the reply carries it back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum About {
-    /// A task of the coordinator, for a client's operation, at the stamp that the task had taken then: counted from 0.
-    Task { task: TaskId, operation: OperationId, stamping: u8 },
-    /// A hint of the sender.
-    Hint { id: u64 },
-    /// A request of a ring change.
-    Change { change: ChangeId, id: u64 },
-    /// What agents say to each other.
-    Agent,
-}
-
-impl About {
-    /// The number people see in the trace.
-    pub(super) fn number(self) -> u64 {
-        match self {
-            About::Task { operation, .. } => operation.0,
-            About::Change { id, .. } | About::Hint { id } => id | NO_OPERATION,
-            About::Agent => NO_OPERATION,
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Body {
-    Request(Request),
-    Answer(Result<Reply, Refusal>),
-    Agent(agent::Message),
-}
-
 impl Envelope {
     /// Whether it goes through the network: a node's word to itself does not.
     pub(super) fn travels(&self) -> bool {
         self.from != self.to
     }
-}
 
-impl Body {
+    /// The number people see in the trace.
+    pub(super) fn number(&self) -> u64 {
+        match self.about {
+            About::Task { operation, .. } => operation.0,
+            About::Change { id, .. } | About::Hint { id } => id | NO_OPERATION,
+            About::Agent => NO_OPERATION,
+        }
+    }
+
     /// What the message is, in a word or two.
     pub(super) fn name(&self) -> &'static str {
-        match self {
+        match &self.body {
             Body::Agent(message) => agent_name(message),
             Body::Request(request) => request_name(request),
             Body::Answer(Ok(reply)) => reply_name(reply),
@@ -123,7 +95,7 @@ impl Body {
 
     /// The key the message is about.
     pub(super) fn key(&self) -> Option<&Key> {
-        match self {
+        match &self.body {
             Body::Request(Request::Put { key, .. } | Request::Get { key, .. } | Request::Version { key, .. }) => {
                 Some(key)
             }
@@ -133,7 +105,7 @@ impl Body {
 
     /// A hash of the contents.
     pub(super) fn digest(&self) -> u64 {
-        match self {
+        match &self.body {
             Body::Agent(message) => agent_digest(message),
             Body::Request(request) => request_digest(request),
             Body::Answer(Ok(reply)) => reply_digest(reply),
@@ -144,31 +116,12 @@ impl Body {
     /// Whether it is one of the many that say only that all is as it was. Such a message counts in the hash of the run,
     /// and is not kept for people.
     pub(super) fn is_chatter(&self) -> bool {
-        match self {
+        match &self.body {
             Body::Agent(agent::Message::Gossip { .. } | agent::Message::Fetch) => true,
             Body::Agent(agent::Message::Election(message)) => {
                 matches!(message, election::Message::Heartbeat { .. } | election::Message::Progress { .. })
             }
             _ => false,
-        }
-    }
-
-    /// Whether its stamp is that of a topology, which holds whatever a clock says.
-    pub(super) fn is_topology(&self) -> bool {
-        matches!(self, Body::Request(Request::Fence { .. }) | Body::Answer(Err(Refusal::Stale { .. })))
-    }
-
-    /// The versions the message tells of: a hybrid clock never runs behind what it has seen.
-    pub(super) fn stamp(&self) -> Option<Stamp> {
-        match self {
-            Body::Request(Request::Put { entry, .. }) => Some(entry.stamp),
-            Body::Request(Request::Fence { topology }) => Some(topology.record().cleared_before),
-            Body::Answer(Ok(Reply::Stored { newer })) => *newer,
-            Body::Answer(Ok(Reply::Value { entry, .. })) => entry.as_ref().map(|entry| entry.stamp),
-            Body::Answer(Ok(Reply::Version { stamp, .. })) => *stamp,
-            Body::Answer(Err(Refusal::Stale { topology })) => Some(topology.record().cleared_before),
-            Body::Answer(Err(Refusal::BelowFloor { floor })) => Some(*floor),
-            _ => None,
         }
     }
 }

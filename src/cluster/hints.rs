@@ -1,7 +1,8 @@
 //! Hints on their way: kept when an operation asks for one, sent when their replicas are back, ended by the answers.
 
-use super::event::{About, Body, Event};
+use super::event::Event;
 use super::{Cluster, NodeId};
+use crate::protocol::envelope::{About, Body};
 use crate::protocol::hints::{HintCounts, HintEnd, Hints};
 use crate::protocol::message::{Origin, Refusal, Reply, Request};
 use crate::sim::trace::TraceEvent;

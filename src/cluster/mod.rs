@@ -63,6 +63,8 @@ pub use report::*;
 pub use requests::MAX_IN_FLIGHT;
 pub use stop::StopAt;
 
+pub use crate::protocol::envelope::OperationId;
+
 use crate::error::Error;
 use crate::protocol::agent::AgentOptions;
 use crate::protocol::hints::HintOptions;
@@ -178,10 +180,6 @@ pub struct RequestOptions {
     /// For puts: how long the value is visible.
     pub ttl: Option<Time>,
 }
-
-/// An operation that was started and has not been taken.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct OperationId(pub u64);
 
 /// The simulated cluster. Virtual time moves only inside its methods.
 ///

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::commit::GroupCommit;
 use super::coordinator::Task;
-use super::event::TaskId;
 use crate::node::Replica;
 use crate::protocol::agent::Agent;
+use crate::protocol::envelope::TaskId;
 use crate::protocol::hints::Hints;
 use crate::protocol::hlc::HybridClock;
 use crate::sim::queue::Ticket;

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::coordinator::Hopeless;
-use super::event::{Event, TaskId};
+use super::event::Event;
 use super::metrics::{Ending, Metrics, OperationKind};
 use super::report::{Answer, OperationCounts, ReadReport, WriteReport};
 use super::shortfall::DOWN;
 use super::{Cluster, NodeId, OperationId, RequestOptions};
 use crate::error::Error;
+use crate::protocol::envelope::TaskId;
 use crate::protocol::hints::HintCounts;
 use crate::protocol::operation::{NodeList, Outcome};
 use crate::sim::trace::TraceEvent;

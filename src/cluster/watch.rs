@@ -12,13 +12,14 @@ mod values;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::event::{Body, Envelope, Event};
+use super::event::{Envelope, Event};
 use super::ledger::MAX_FINDINGS;
 use super::probes::Probe;
 use super::{Cluster, NodeId, OPERATOR};
 use crate::protocol::agent::{self, Agent};
 use crate::protocol::election::ELECTION_BOUND;
 use crate::protocol::election::{Ballot, Message};
+use crate::protocol::envelope::Body;
 use crate::protocol::membership::MemberView;
 use crate::protocol::membership::Standing;
 use crate::sim::checkers::Finding;

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod detector;
 pub mod election;
+pub mod envelope;
 pub mod hints;
 pub mod hlc;
 pub mod membership;

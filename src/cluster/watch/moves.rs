@@ -1,10 +1,10 @@
 //! MOVE-1 to MOVE-3, event by event: what is acknowledged, copied and dropped while the ring changes.
 
 use super::super::coordinator::Task;
-use super::super::event::TaskId;
 use super::super::{Cluster, NodeId};
 use super::{OnDisks, holds};
 use crate::node::Replica;
+use crate::protocol::envelope::TaskId;
 use crate::protocol::message::Request;
 use crate::sim::checkers::Finding;
 use crate::sim::checkers::moves::{Acknowledged, Dropped, Moves};

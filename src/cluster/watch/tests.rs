@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::cluster::event::About;
 use crate::cluster::{Backing, ClusterConfig, RequestOptions};
 use crate::node::Durability;
+use crate::protocol::envelope::About;
 use crate::protocol::message::Request;
 use crate::sim::checkers::moves::Dropped;
 use crate::storage::disk::Disk;

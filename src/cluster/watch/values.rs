@@ -1,8 +1,8 @@
 //! What is told to the judge of values: the answers to clients, and, where an observer watches, what replicas hold then
 //! and what each merge makes of it.
 
-use super::super::event::TaskId;
 use super::super::{Cluster, NodeId, OperationId};
+use crate::protocol::envelope::TaskId;
 use crate::protocol::hlc::MAX_AHEAD;
 use crate::protocol::message::Request;
 use crate::sim::checkers::Finding;
