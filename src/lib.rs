@@ -29,6 +29,7 @@
 //! | who holds a key | [`ring::Ring`], and during a change of the ring [`topology::Topology`] |
 //! | the decisions: votes, retries, repair, ring changes | [`protocol`] |
 //! | a log that survives crashes | [`storage`] |
+//! | what nodes in processes of their own say to each other, as bytes | [`wire`] |
 //! | proof that none of it breaks, as far as one can have it | [`campaign`] |
 //! | the program | [`arguments`], [`shell`], [`command`], [`bench`](mod@bench) |
 //!
@@ -48,8 +49,8 @@
 //! # The house
 //!
 //! Imports point down only: `arguments`, then `shell`, `bench` and `campaign`, `command`, `cluster` and `store_api`,
-//! `error`, `sim` and `drive`, `node`, `protocol`, `storage`, `topology`, `ring`, `types` and `sync`, `planted`; a test
-//! sees to it. No driver counts votes, picks replicas or decides what is newer: that code is in [`protocol`], once.
+//! `error`, `sim` and `drive`, `wire`, `node`, `protocol`, `storage`, `topology`, `ring`, `types` and `sync`, `planted`;
+//! a test sees to it. No driver counts votes, picks replicas or decides what is newer: that code is in [`protocol`], once.
 //! Below [`drive`] nothing knows what time it is: time and randomness are arguments, so a run can be repeated.
 //!
 //! Every error carries a code, such as `KV-E201`, and says what happened, what changed and what to do: [`Error`].
@@ -76,6 +77,7 @@ pub mod store_api;
 mod sync;
 pub mod topology;
 pub mod types;
+pub mod wire;
 
 pub use error::Error;
 pub use storage::log::SyncPolicy;

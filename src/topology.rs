@@ -26,7 +26,7 @@ mod voters;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::ring::{Member, RangeMove, Ring};
 pub use voters::{MAX_VOTERS, founding_voters};
@@ -341,6 +341,20 @@ impl Topology {
             Some(moved) if moved.new.is_empty() => (&moved.old, None),
             Some(moved) => (&moved.old, Some(&moved.new)),
         }
+    }
+}
+
+/// As the bytes of [`Topology::encode`].
+impl Serialize for Topology {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.encode())
+    }
+}
+
+/// From bytes that lie in memory, as [`Topology::decode`].
+impl<'de> Deserialize<'de> for Topology {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Topology, D::Error> {
+        Topology::decode(<&[u8]>::deserialize(deserializer)?).ok_or_else(|| de::Error::custom("no sound topology"))
     }
 }
 

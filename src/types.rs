@@ -6,6 +6,7 @@
 
 mod key;
 mod token_hash;
+mod whole;
 
 use std::fmt;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ impl TokenRange {
 
 /// What a replica holds of some ranges, with its floors there. Tombstones at or below the floor do not count, for
 /// replicas drop them at different times.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct RangeDigest {
     /// Keys held, as a value or as a tombstone.
     pub versions: u64,
@@ -72,7 +73,7 @@ impl RangeDigest {
 }
 
 /// What a range must not be given without.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RangeFloor {
     /// The range.
     pub range: TokenRange,
@@ -151,9 +152,10 @@ impl fmt::Display for Stamp {
 pub type Value = Arc<[u8]>;
 
 /// One version of a key: a value, or a tombstone where the key was deleted.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Entry {
     /// `None` is a tombstone: a delete that must outlive the copies it deletes.
+    #[serde(with = "whole")]
     pub value: Option<Value>,
     /// The version.
     pub stamp: Stamp,

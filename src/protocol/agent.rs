@@ -17,6 +17,8 @@ mod leading;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 pub use errands::{Errand, awaited_by};
 pub use leading::{ChangeId, ChangeRequest};
 
@@ -27,7 +29,7 @@ use crate::topology::Topology;
 use crate::types::{NodeId, Time};
 
 /// What agents say to each other. All may be lost, late, repeated or out of order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Message {
     /// From each node to a random other, every round, and the answers to it: who is up. Lost: the next round says it
     /// again.

@@ -3,20 +3,22 @@
 //! The simulated cluster passes it on as it is, processes of their own as bytes. A reply carries back what its request
 //! was about: so a sender finds what has been waiting, and an answer that nobody waits for any more means nothing.
 
+use serde::{Deserialize, Serialize};
+
 use super::agent::{self, ChangeId};
 use super::message::{Refusal, Reply, Request};
 use crate::types::Stamp;
 
 /// An operation that a client has started, by a number that is given once.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct OperationId(pub u64);
 
 /// One run of an operation machine: a delete has two, a read and a put.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct TaskId(pub u64);
 
 /// What a message belongs to: the reply carries it back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum About {
     /// A task of the coordinator, for a client's operation.
     Task {
@@ -44,7 +46,7 @@ pub enum About {
 }
 
 /// What a message says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Body {
     /// What a replica is asked.
     Request(Request),

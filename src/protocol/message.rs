@@ -6,12 +6,14 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::membership::Condition;
 use crate::topology::Topology;
 use crate::types::{Entry, Epoch, Key, RangeDigest, RangeFloor, Stamp, TokenRange};
 
 /// What a replica is asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Request {
     /// From a coordinator to every replica, for a client's put or delete, to those a read finds stale, and to those that
     /// were out of reach: hold this version, unless a newer one is held. Lost: sent again until the deadline, a hint until
@@ -147,7 +149,7 @@ pub enum Request {
 }
 
 /// Where the version of a [`Request::Put`] comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Origin {
     /// From a client: nobody may have it yet.
     Client,
@@ -164,7 +166,7 @@ pub const PAGE_BYTES: usize = 256 << 10;
 
 /// What a replica answers to whoever asked, once the log position it depends on is committed. What it has done stays
 /// done if the reply is lost: for the one who asked that is as if the request was, and it asks again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Reply {
     /// To `Put`: this version or a newer one is held. Carries the newer stamp when there is one.
     Stored {
@@ -244,7 +246,7 @@ pub enum Reply {
 }
 
 /// Why a replica did not do what it was asked, told to whoever asked. Lost: as with a reply, it is asked again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Refusal {
     /// The request is of an older epoch. Carries the topology to plan anew with.
     Stale {

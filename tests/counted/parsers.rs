@@ -1,5 +1,5 @@
 //! Everything that reads what others wrote, given what nobody should have written: lines at the prompt, logs, gossip,
-//! topologies, ballots. It is refused or read as one thing, and never panics: `tests/fuzzing` says it in full.
+//! topologies, ballots, frames. It is refused or read as one thing, and never panics: `tests/fuzzing` says it in full.
 //!
 //! Most input is made of parts that are right and then damaged; bytes alone seldom get past the first check.
 

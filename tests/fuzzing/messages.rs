@@ -1,4 +1,4 @@
-//! What one node sends another or finds in its log: gossip, topologies, ballots.
+//! What one node sends another or finds in its log: gossip, topologies, ballots, frames.
 
 use std::sync::Arc;
 
@@ -11,25 +11,27 @@ use kvsim::topology::{MAX_VOTERS, Need, Stage, Topology, TopologyRecord};
 use kvsim::types::{Epoch, MAX_COPIES, NodeId, Stamp, Time, Token};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::frames;
 use super::supply::{Supply, damaged};
 
 /// The first byte says which kind of message the others are, and whether they are it or make it.
 pub fn judge(bytes: &[u8]) {
     let mut supply = Supply(bytes);
-    match supply.below(6) {
+    match supply.below(7) {
         0 => gossip(supply.0),
         1 => gossip(&sealed(supply.0)),
         2 => changed_gossip(&mut supply),
         3 => topology(supply.0),
         4 => made_topology(&mut supply),
-        _ => made_ballot(&mut supply),
+        5 => made_ballot(&mut supply),
+        _ => frames::judge(&mut supply),
     }
 }
 
 /// As [`judge`], without what a message leads to once it is believed.
 pub fn judge_one(bytes: &[u8]) {
     let mut supply = Supply(bytes);
-    match supply.below(3) {
+    match supply.below(4) {
         0 => drop(Node::new(1).hears(2, &sealed(supply.0))),
         1 => {
             let made = postcard::to_stdvec(&record(&mut supply)).expect("numbers, text and lists");
@@ -37,11 +39,12 @@ pub fn judge_one(bytes: &[u8]) {
             let read = TopologyRecord::decode(&changed);
             assert!(read.is_none_or(|read| postcard::to_stdvec(&read).is_ok_and(|again| again == changed)));
         }
-        _ => {
+        2 => {
             let ballot = Ballot { term: supply.number(), vote: Some(NodeId(supply.byte().into())), accepted: None };
             let changed = damaged(&ballot.encode(), &mut supply);
             assert!(Ballot::decode(&changed).is_none_or(|read| read.encode() == changed));
         }
+        _ => frames::judge(&mut supply),
     }
 }
 
@@ -206,7 +209,7 @@ fn made_topology(supply: &mut Supply<'_>) {
     topology(&damaged(&bytes, supply));
 }
 
-fn record(supply: &mut Supply<'_>) -> TopologyRecord {
+pub(super) fn record(supply: &mut Supply<'_>) -> TopologyRecord {
     let stages = [Stage::Fencing, Stage::Copying, Stage::ReadBoth, Stage::Retiring];
     TopologyRecord {
         epoch: Epoch(supply.number()),

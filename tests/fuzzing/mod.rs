@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails the test")]
 
+mod frames;
 pub mod grammar;
 pub mod log_records;
 pub mod messages;

@@ -11,6 +11,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::message::{Refusal, Reply, Request};
 use super::super::ring_change::{ChangeStep, Ended, RingChange};
 use super::{Agent, Errand, Event, Outbox};
@@ -19,7 +21,7 @@ use crate::types::{Epoch, NodeId, Time};
 
 /// A change: the term of the leader that carries it out, and how many it carried out before. Answers name it, so that
 /// those to an earlier leader, or to an earlier life of this one, mean nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct ChangeId {
     /// The term.
     pub term: u64,

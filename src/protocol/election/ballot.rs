@@ -9,7 +9,7 @@ use crate::topology::{MAX_VOTERS, Need, Topology, TopologyRecord};
 use crate::types::{Epoch, Level, NodeId};
 
 /// Which topology is newer: the one of the later term; within one term that of the higher epoch.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct Position {
     /// The term it was proposed in; 0 for a cluster's first, which nobody proposed.
     pub term: u64,

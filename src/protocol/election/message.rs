@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::Position;
 use crate::topology::Topology;
 use crate::types::{Epoch, NodeId};
 
 /// One message. `term` is the sender's; a receiver in an older one enters it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Message {
     /// From a voter that has heard no leader for its timeout, to the others: would you vote for me in term
     /// `prospective`? Nobody's term changes by it. Lost: the answer is missing; the voter asks all again after another

@@ -23,7 +23,7 @@ pub enum Standing {
 }
 
 /// What a member says of its own data, and what its leader has to see to.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Condition {
     /// It holds versions outside its own ranges, which nobody else may have: it has to hand them over.
     pub owing: bool,
