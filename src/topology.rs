@@ -19,6 +19,7 @@
 //! Caveats: both rings are computed when a topology is made, in milliseconds for the largest clusters; planning
 //! costs a ring lookup, and during a change a binary search over what moves. Neither allocates or locks.
 
+mod replan;
 #[cfg(test)]
 mod tests;
 mod voters;

@@ -17,7 +17,7 @@ use crate::protocol::message::{Refusal, Reply, Request};
 use crate::protocol::operation::{NodeList, Operation, Outcome, Step};
 use crate::sim::queue::Ticket;
 use crate::sim::trace::TraceEvent;
-use crate::topology::{Need, NoPlan, ReadPlan, Topology, WritePlan};
+use crate::topology::{Need, NoPlan, Topology};
 use crate::types::{Entry, Epoch, Key, Level, Replicas, Stamp, Time};
 
 /// One machine at work.
@@ -337,8 +337,7 @@ impl Cluster {
         self.on_client_outcome(client, node, task, outcome);
     }
 
-    /// Goes on under the newest topology known here. An operation that could have its level when it began is not
-    /// failed by a ring that shrinks: where the level has become too high, all the replicas there are must answer.
+    /// Goes on under the newest topology known here.
     fn replan(&mut self, node: NodeId, task: TaskId, topology: &Arc<Topology>) {
         self.adopt(node, topology);
         let known = self.topology_at(node).filter(|known| known.epoch() > topology.epoch());
@@ -346,15 +345,12 @@ impl Cluster {
         let Some(state) = self.task(node, task) else { return };
         let (token, level) = (state.key.token(), state.level);
         let current = if state.entry.is_some() {
-            let plan = topology.write_plan(token, level).or_else(|_| topology.write_plan(token, Level::All));
-            let plan = plan.unwrap_or_else(|_| nobody_to_write_to(&topology));
+            let plan = topology.next_write_plan(token, level);
             state.operation.replan_put(plan);
             state.wanted = everybody(&plan.current, plan.next.as_ref());
             plan.current
         } else {
-            let plans = topology.read_and_repair_plans(token, level);
-            let plans = plans.or_else(|_| topology.read_and_repair_plans(token, Level::All));
-            let (plan, repair) = plans.unwrap_or_else(|_| nobody_to_read_from(&topology));
+            let (plan, repair) = topology.next_read_and_repair_plans(token, level);
             state.operation.replan_get(plan, repair);
             plan.current
         };
@@ -418,19 +414,6 @@ impl Cluster {
 fn everybody(current: &Need, next: Option<&Need>) -> NodeList {
     std::iter::once(current).chain(next).flat_map(|need| need.replicas.as_slice()).copied().collect()
 }
-
-/// A plan that cannot be won, for an operation that is left without a ring. The machine knows whether anything was
-/// stored before.
-fn nobody_to_write_to(topology: &Topology) -> WritePlan {
-    WritePlan { epoch: topology.epoch(), current: NOBODY, next: None }
-}
-
-fn nobody_to_read_from(topology: &Topology) -> (ReadPlan, WritePlan) {
-    let plan = ReadPlan { epoch: topology.epoch(), current: NOBODY, next: None, blocking_repair: false };
-    (plan, nobody_to_write_to(topology))
-}
-
-const NOBODY: Need = Need { replicas: Replicas::NONE, need: 1 };
 
 #[cfg(test)]
 mod tests;

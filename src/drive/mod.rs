@@ -4,4 +4,5 @@
 //! replicas and retries by no policy of its own: the machines below it do.
 
 pub mod clock;
+pub mod fanout;
 pub mod inline;
