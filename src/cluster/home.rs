@@ -151,7 +151,9 @@ impl Home {
     /// What a start would find of the log of `label` if the power failed now; `None` where it would refuse.
     pub(super) fn after_power_loss(&mut self, label: &str, config: &ClusterConfig) -> Option<(Store, Restored)> {
         let image = self.disk_of(label).survivors(label).ok()?;
-        Store::open(Arc::new(image), self.identity(label), Home::store_options(config)).ok()
+        // It is looked at once: tables of many shards would be made for nothing.
+        let options = StoreOptions { shards: 1, ..Home::store_options(config) };
+        Store::open(Arc::new(image), self.identity(label), options).ok()
     }
 
     /// A node whose log is gone: it begins empty, and knows that it has lost what it had.

@@ -378,15 +378,17 @@ pub(super) fn is_removed(topology: &Topology, node: NodeId) -> bool {
     node < topology.record().next_node && topology.label(node).is_none()
 }
 
+/// Ascending by number.
 pub(super) fn believed(agent: &Agent, now: Time) -> Vec<Believed> {
-    let view = agent.view(now).into_iter();
-    let believed = |MemberView { node, incarnation, standing, .. }| Believed {
+    let believed = |(node, incarnation, standing)| Believed {
         node,
         incarnation,
         is_dead: standing == Standing::Down,
         is_up: standing <= Standing::Suspect,
     };
-    view.map(believed).collect()
+    let mut view: Vec<Believed> = agent.membership().standings(now).map(believed).collect();
+    view.sort_unstable_by_key(|believed| believed.node);
+    view
 }
 
 pub(super) fn promised(ballot: &Ballot) -> Promised {

@@ -93,14 +93,17 @@ impl Cluster {
         if self.watch.is_none() || !is_taken {
             return;
         }
+        let Some(process) = self.nodes.get(&node).and_then(|node| node.process.as_ref()) else { return };
+        let versions = process.replica.store().versions(ranges, None, usize::MAX).0;
+        if versions.is_empty() {
+            return;
+        }
         let on_disks = self.on_disks();
         let Some(mut watch) = self.watch.take() else { return };
         let mut found = Vec::new();
-        if let Some(process) = self.nodes.get(&node).and_then(|node| node.process.as_ref()) {
-            for (key, stamp) in process.replica.store().versions(ranges, None, usize::MAX).0 {
-                let dropped = Dropped { donor: node, epoch: *epoch, token: key.token(), stamp };
-                found.extend(self.judge_dropped(&mut watch.moves, &key, dropped, &on_disks));
-            }
+        for (key, stamp) in versions {
+            let dropped = Dropped { donor: node, epoch: *epoch, token: key.token(), stamp };
+            found.extend(self.judge_dropped(&mut watch.moves, &key, dropped, &on_disks));
         }
         self.watch = Some(watch);
         self.convict(found);

@@ -230,6 +230,14 @@ impl Membership {
         }
     }
 
+    /// Of every member in the [view](Membership::view) its incarnation and what is believed of it. O(members).
+    pub fn standings(&self, now: Time) -> impl Iterator<Item = (NodeId, u64, Standing)> {
+        let shown = self.roster.iter().filter(move |member| member.is_shown(now, &self.options));
+        let others = shown.map(|member| (member.node, member.record.incarnation, member.standing()));
+        let Record { standing, incarnation, removed, .. } = self.own.record;
+        others.chain((!removed).then_some((self.me, incarnation, standing)))
+    }
+
     /// Every member but the removed and forgotten, ascending by number, the node itself among them. O(members).
     pub fn view(&self, now: Time) -> Vec<MemberView> {
         let shown = self.roster.iter().filter(|member| member.is_shown(now, &self.options));
