@@ -64,6 +64,7 @@ fn simulate(settings: &campaign::Settings) -> ExitCode {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
             std::process::exit(INTERRUPTED_CODE);
         }
+        say("stopping once the seeds under way have ended; Ctrl-C again stops at once");
     });
     // What panics is a finding, and told as one.
     std::panic::set_hook(Box::new(|_| {}));

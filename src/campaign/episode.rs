@@ -23,6 +23,8 @@ pub struct Outcome {
     pub answers: BTreeMap<&'static str, u64>,
     /// Disturbances that took place, by name, and what became of messages.
     pub faults: BTreeMap<&'static str, u64>,
+    /// What ended or mended faults, by name.
+    pub mended: BTreeMap<&'static str, u64>,
     /// Situations that were met, and how often.
     pub probes: BTreeMap<Probe, u64>,
     /// Messages between nodes.
@@ -92,6 +94,7 @@ struct Episode<'a> {
     cluster: Cluster,
     clients: Clients,
     faults: BTreeMap<&'static str, u64>,
+    mended: BTreeMap<&'static str, u64>,
     checks: u64,
     /// When each step was taken.
     moments: Vec<Time>,
@@ -127,6 +130,7 @@ impl Episode<'_> {
             cluster,
             clients: Clients::default(),
             faults: BTreeMap::new(),
+            mended: BTreeMap::new(),
             checks: 0,
             moments: Vec::new(),
             is_healed: false,
@@ -151,7 +155,8 @@ impl Episode<'_> {
                     // What only could not wait for its end goes on by itself.
                     let is_done = done.map_or_else(|error| error.code() == "KV-E301", |()| true);
                     self.impatient.store(false, Ordering::Relaxed);
-                    *self.faults.entry(disturbance.name()).or_default() += u64::from(is_done);
+                    let counts = if disturbance.mends() { &mut self.mended } else { &mut self.faults };
+                    *counts.entry(disturbance.name()).or_default() += u64::from(is_done);
                 }
                 Step::Check => self.check()?,
             }
@@ -354,6 +359,7 @@ impl Episode<'_> {
             messages: self.cluster.metrics().messages.sent,
             answers: self.clients.answers,
             faults: self.faults.into_iter().chain(struck).collect(),
+            mended: self.mended,
             probes: self.cluster.probes(),
             checks: self.checks,
             took: self.cluster.now(),

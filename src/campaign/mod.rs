@@ -69,7 +69,9 @@ pub fn run(
         asides.write_all(&page.into_bytes())?;
         results.write_all(&report::json(settings, &campaign))?;
     } else {
-        page.line("");
+        if campaign.failed.is_some() {
+            page.line("");
+        }
         report::text(&mut page, settings, &campaign);
         results.write_all(&page.into_bytes())?;
     }

@@ -155,6 +155,13 @@ impl Disturbance {
     }
 }
 
+impl Disturbance {
+    /// Whether it is no fault, but ends or mends some.
+    pub fn mends(&self) -> bool {
+        matches!(self, Disturbance::Restart(_) | Disturbance::Resume(_) | Disturbance::Heal(_) | Disturbance::Repair)
+    }
+}
+
 impl fmt::Display for Disturbance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

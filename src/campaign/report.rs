@@ -20,6 +20,7 @@ pub(super) struct Totals {
     pub(super) seeds: u64,
     answers: BTreeMap<&'static str, u64>,
     faults: BTreeMap<&'static str, u64>,
+    mended: BTreeMap<&'static str, u64>,
     probes: BTreeMap<Probe, u64>,
     messages: u64,
     checks: u64,
@@ -36,6 +37,7 @@ impl Totals {
         self.seeds += 1;
         add(&mut self.answers, &outcome.answers);
         add(&mut self.faults, &outcome.faults);
+        add(&mut self.mended, &outcome.mended);
         add(&mut self.probes, &outcome.probes);
         self.messages += outcome.messages;
         self.checks += outcome.checks;
@@ -75,6 +77,7 @@ pub(super) fn text(page: &mut Page, settings: &Settings, campaign: &Campaign) {
     page.lead(&format!("{seeds}, profile {}", settings.profile.name()));
     page.line(&format!("{} operations: {}", grouped(totals.ops()), each(&totals.answers)));
     page.line(&format!("{} faults: {}", grouped(totals.faults()), each(&totals.faults)));
+    page.line(&format!("mended by: {}", each(&totals.mended)));
     let named = totals.probes.iter().map(|(probe, count)| (probe.name(), *count)).collect();
     page.line(&format!("{} of {} probes: {}", totals.probes.len(), Probe::ALL.len(), each(&named)));
     let unmet: Vec<&str> = totals.unmet().map(Probe::name).collect();
@@ -90,10 +93,11 @@ pub(super) fn text(page: &mut Page, settings: &Settings, campaign: &Campaign) {
     }
     let per_second = totals.seeds as f64 / campaign.elapsed.as_secs_f64().max(f64::EPSILON);
     page.line(&format!(
-        "{} virtual, {} by the wall clock on {} threads, {per_second:.1} seeds a second",
+        "{} virtual, {} by the wall clock on {} {}, {per_second:.1} seeds a second",
         lasted(Time(totals.virtual_us)),
         lasted(Time(micros(campaign.elapsed))),
         settings.threads,
+        if settings.threads == 1 { "thread" } else { "threads" },
     ));
     page.line(&format!("campaign hash {:016x}", totals.hash));
     match &campaign.failed {
@@ -117,7 +121,7 @@ pub(super) fn json(settings: &Settings, campaign: &Campaign) -> Vec<u8> {
     let violations: Vec<&(u64, _, _)> = campaign.failed.iter().collect();
     Object::new()
         .with("command", "simulate")
-        .with("ok", campaign.failed.is_none() && lacks.is_empty())
+        .with("ok", campaign.failed.is_none() && lacks.is_empty() && !campaign.is_stopped)
         .with("stopped", campaign.is_stopped)
         .with("profile", settings.profile.name())
         .with("first_seed", settings.seeds.start())
@@ -126,6 +130,7 @@ pub(super) fn json(settings: &Settings, campaign: &Campaign) -> Vec<u8> {
         .object("answers", counts(&totals.answers))
         .with("faults", totals.faults())
         .object("faults_by_kind", counts(&totals.faults))
+        .object("mended", counts(&totals.mended))
         .with("messages", totals.messages)
         .with("checks", totals.checks)
         .object("probes", probes)

@@ -35,7 +35,8 @@ pub(super) fn play_all(settings: &Settings, stop: &AtomicBool, progress: &mut dy
     let minutes = settings.minutes.map(|minutes| Duration::from_secs(60 * u64::from(minutes)));
     let work = Work {
         settings,
-        next: AtomicU64::new(*settings.seeds.start()),
+        first: *settings.seeds.start(),
+        taken: AtomicU64::new(0),
         last: AtomicU64::new(*settings.seeds.end()),
         is_over: &|| stop.load(Ordering::Relaxed) || minutes.is_some_and(|time| started.elapsed() >= time),
     };
@@ -57,7 +58,9 @@ pub(super) fn play_all(settings: &Settings, stop: &AtomicBool, progress: &mut dy
 /// What the threads share.
 struct Work<'a> {
     settings: &'a Settings,
-    next: AtomicU64,
+    first: u64,
+    /// How many seeds were taken.
+    taken: AtomicU64,
     /// The last seed that is wanted: lower once one has failed.
     last: AtomicU64,
     is_over: &'a (dyn Fn() -> bool + Sync),
@@ -66,10 +69,8 @@ struct Work<'a> {
 impl Work<'_> {
     fn play_some(&self, sender: &Sender<(u64, Outcome)>) {
         while !(self.is_over)() {
-            let seed = self.next.fetch_add(1, Ordering::Relaxed);
-            if seed > self.last.load(Ordering::Relaxed) {
-                return;
-            }
+            let seed = self.first.checked_add(self.taken.fetch_add(1, Ordering::Relaxed));
+            let Some(seed) = seed.filter(|seed| *seed <= self.last.load(Ordering::Relaxed)) else { return };
             let outcome = self.settings.play_seed(seed);
             if outcome.violation.is_some() {
                 self.last.fetch_min(seed, Ordering::Relaxed);
@@ -104,9 +105,9 @@ impl Settings {
 }
 
 impl Campaign {
-    /// What the gate misses, if there is one.
+    /// What the gate misses, if there is one, and the campaign came to its end.
     pub(super) fn lacks(&self, settings: &Settings) -> Vec<String> {
-        settings.gate.map_or_else(Vec::new, |gate| gate.lacks(&self.totals))
+        settings.gate.filter(|_| !self.is_stopped).map_or_else(Vec::new, |gate| gate.lacks(&self.totals))
     }
 
     /// Takes outcomes in the order of their seeds.
@@ -118,7 +119,7 @@ impl Campaign {
             while let Some(outcome) = early.remove(&next).filter(|_| self.failed.is_none()) {
                 self.totals.add(&outcome);
                 self.failed = outcome.violation.map(|violation| (next, settings.plan(next), violation));
-                next += 1;
+                next = next.saturating_add(1);
             }
             progress(&self.totals);
         }

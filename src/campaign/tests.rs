@@ -53,6 +53,7 @@ fn nothing_is_found_under_any_profile() {
         assert_eq!((&summary["seeds"], &summary["ops"]), (&24.into(), &9_600.into()));
         let [faults, checks] = ["faults", "checks"].map(|name| summary[name].as_u64().unwrap());
         assert!(faults > 240 && checks > 100_000, "{summary}");
+        assert!(summary["mended"]["heal"].as_u64() > Some(0) && summary["faults_by_kind"]["heal"].is_null());
         met.extend(summary["probes"].as_object().unwrap().keys().cloned());
     }
     // A stale leader takes more seeds than there is time for here.
@@ -112,11 +113,25 @@ fn a_campaign_that_is_stopped_says_how_far_it_came() {
     let settings = settings((1, 1_000_000), Profile::Default, 60, 2);
     let ending = run(&settings, Look::default(), &AtomicBool::new(true), &mut results, &mut asides).unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&results).unwrap();
-    assert_eq!((ending, &summary["seeds"], &summary["ok"]), (Ending::Stopped, &0.into(), &true.into()));
+    assert_eq!((ending, &summary["seeds"], &summary["ok"]), (Ending::Stopped, &0.into(), &false.into()));
     assert_eq!(summary["stopped"], true);
     let (mut told, settings) = (Vec::new(), Settings { json: false, ..settings });
     run(&settings, Look::default(), &AtomicBool::new(true), &mut told, &mut asides).unwrap();
     assert!(String::from_utf8(told).unwrap().contains("stopped: no violation so far"));
+}
+
+/// Nothing comes after the last number there is.
+#[test]
+fn the_last_seed_is_played_like_any_other() {
+    for threads in [1, 3] {
+        let (ending, summary, _) = summary(&settings((u64::MAX - 1, u64::MAX), Profile::Network, 10, threads));
+        assert_eq!((ending, &summary["seeds"]), (Ending::Clean, &1.into()));
+        let flags = Flags { seeds: None, minutes: None, gate: None, profile: Profile::Network, ops: 10, threads: None };
+        let last = Settings { threads: threads.into(), ..Settings::new(&flags, Some(u64::MAX), None, true) };
+        let (mut results, mut asides) = (Vec::new(), Vec::new());
+        run(&last, Look::default(), &AtomicBool::new(false), &mut results, &mut asides).unwrap();
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&results).unwrap()["seeds"], 1);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! Caveats: everything else waits while it runs, O(log + cache) reads; memory grows with the keys, twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
 use super::super::table::{Usage, digest_of};
 use super::*;
@@ -41,7 +42,7 @@ impl Store {
             {
                 check.differs(
                     "WAL-3",
-                    format!("the log has {key:?} at {} twice, and the later one loses the tie", new.stamp),
+                    format!("the log has {} at {} twice, and the later one loses the tie", shown(&key), new.stamp),
                 );
             }
         }
@@ -178,6 +179,11 @@ struct Check<'a> {
     control: &'a Control,
 }
 
+/// As people know it.
+fn shown(key: &Key) -> impl Display + '_ {
+    key.bytes().escape_ascii()
+}
+
 impl Check<'_> {
     fn differs(&mut self, invariant: &str, how: String) {
         if self.differences.len() < MAX_DIFFERENCES {
@@ -196,13 +202,13 @@ impl Check<'_> {
             match table.get(key) {
                 None => self.differs("WAL-3", format!("the table lacks {key:?} at {}, which the log has", slot.stamp)),
                 Some(held) if held != slot => {
-                    self.differs("WAL-3", format!("the table has {key:?} as {held:?}, the log as {slot:?}"));
+                    self.differs("WAL-3", format!("the table has {} as {held:?}, the log as {slot:?}", shown(key)));
                 }
                 Some(_) => {}
             }
         }
         for key in table.keys().filter(|key| !log.contains_key(*key)) {
-            self.differs("WAL-3", format!("the table has {key:?}, which the log lacks"));
+            self.differs("WAL-3", format!("the table has {}, which the log lacks", shown(key)));
         }
         self.naive.versions = log;
     }
