@@ -153,9 +153,7 @@ impl Disturbance {
             Disturbance::Repair => "repair",
         }
     }
-}
 
-impl Disturbance {
     /// Whether it is no fault, but ends or mends some.
     pub fn mends(&self) -> bool {
         matches!(self, Disturbance::Restart(_) | Disturbance::Resume(_) | Disturbance::Heal(_) | Disturbance::Repair)

@@ -12,9 +12,8 @@ use super::probes::Probe;
 use super::requests::Written;
 use super::{Cluster, NodeId, OperationId};
 use crate::protocol::envelope::{About, Body, TaskId};
-use crate::protocol::hlc::MAX_AHEAD;
 use crate::protocol::message::{Refusal, Reply, Request};
-use crate::protocol::operation::{NodeList, Operation, Outcome, Step};
+use crate::protocol::operation::{Hopeless, NodeList, Operation, Outcome, Wish, believed_dead};
 use crate::sim::queue::Ticket;
 use crate::sim::trace::TraceEvent;
 use crate::topology::{Need, NoPlan, Topology};
@@ -50,20 +49,6 @@ pub(super) struct Task {
     timer: Option<Ticket>,
 }
 
-/// Why an operation cannot begin. Nothing was sent, nothing changed.
-pub(super) enum Hopeless {
-    /// The coordinator's topology has no plan for it.
-    NoPlan(NoPlan),
-    /// Of this set the coordinator believes fewer alive than have to answer.
-    TooFewAlive(Need),
-}
-
-impl From<NoPlan> for Hopeless {
-    fn from(no_plan: NoPlan) -> Hopeless {
-        Hopeless::NoPlan(no_plan)
-    }
-}
-
 impl Task {
     fn about(&self, task: TaskId) -> About {
         About::Task { task, operation: self.client, stamping: self.stamping }
@@ -84,17 +69,6 @@ impl Task {
     }
 }
 
-/// What a machine wants, without borrowing it.
-enum Wish {
-    Send(NodeId, About, Request),
-    Replan(Arc<Topology>),
-    Restamp(Stamp),
-    Hint(NodeId),
-    Answer(Outcome),
-    Wait(Time),
-    Drained,
-}
-
 impl Cluster {
     /// Starts a read at `node`. Nothing is sent when that is hopeless.
     pub(super) fn start_read(
@@ -107,8 +81,7 @@ impl Cluster {
     ) -> Result<(), Hopeless> {
         let Some(topology) = self.topology_at(node) else { return Err(NoPlan::NoNodes.into()) };
         let (plan, repair) = topology.read_and_repair_plans(key.token(), level)?;
-        self.check_alive(node, &plan.current, plan.next.as_ref())?;
-        let absent = self.believed_dead(node, &plan.current, plan.next.as_ref());
+        let absent = self.absent(node, &plan.current, plan.next.as_ref())?;
         let mut operation = Operation::get(plan, repair, key.clone(), absent, self.now, deadline);
         operation.repair_in_background();
         self.start_task(node, operation, client, key, level, None, plan.epoch, &plan.current, None);
@@ -127,32 +100,19 @@ impl Cluster {
     ) -> Result<(), Hopeless> {
         let Some(topology) = self.topology_at(node) else { return Err(NoPlan::NoNodes.into()) };
         let plan = topology.write_plan(key.token(), level)?;
-        self.check_alive(node, &plan.current, plan.next.as_ref())?;
+        let absent = self.absent(node, &plan.current, plan.next.as_ref())?;
         let Some(stamp) = self.next_stamp(node, &key) else { return Err(NoPlan::NoNodes.into()) };
         let entry = Entry { value, stamp, expires };
         self.watch_stamped(node, &key, stamp);
         self.ledger.wrote(&key, &entry);
-        let absent = self.believed_dead(node, &plan.current, plan.next.as_ref());
         let operation = Operation::put(plan, key.clone(), entry.clone(), absent, self.now, deadline);
         let (current, next) = (&plan.current, plan.next.as_ref());
         self.start_task(node, operation, client, key, level, Some(entry), plan.epoch, current, next);
         Ok(())
     }
 
-    /// Whether the coordinator believes enough of each set alive. A suspect counts: it may yet refute.
-    fn check_alive(&self, node: NodeId, current: &Need, next: Option<&Need>) -> Result<(), Hopeless> {
-        let believes = |need: &&Need| {
-            let alive = need.replicas.as_slice().iter().filter(|replica| self.is_believed_alive(node, **replica));
-            alive.count() >= usize::from(need.need)
-        };
-        let short = std::iter::once(current).chain(next).find(|need| !believes(need));
-        short.map_or(Ok(()), |need| Err(Hopeless::TooFewAlive(*need)))
-    }
-
-    /// Whom of both sets the coordinator believes dead.
-    fn believed_dead(&self, node: NodeId, current: &Need, next: Option<&Need>) -> NodeList {
-        let replicas = std::iter::once(current).chain(next).flat_map(|need| need.replicas.as_slice());
-        replicas.copied().filter(|replica| !self.is_believed_alive(node, *replica)).collect()
+    fn absent(&self, node: NodeId, current: &Need, next: Option<&Need>) -> Result<NodeList, Hopeless> {
+        believed_dead(current, next, |replica| self.is_believed_alive(node, replica))
     }
 
     /// Whether the agent of `observer` takes `node` for alive.
@@ -214,7 +174,7 @@ impl Cluster {
     fn drive(&mut self, node: NodeId, task: TaskId) {
         while let Some(wish) = self.next_wish(node, task) {
             match wish {
-                Wish::Send(to, about, request) => self.send(node, to, about, Body::Request(request)),
+                Wish::Send(to, request) => self.send_request(node, task, to, request),
                 Wish::Replan(topology) => self.replan(node, task, &topology),
                 Wish::Restamp(above) => self.restamp(node, task, above),
                 Wish::Hint(target) => self.hint(node, task, target),
@@ -225,21 +185,15 @@ impl Cluster {
         }
     }
 
+    fn send_request(&mut self, node: NodeId, task: TaskId, to: NodeId, request: Request) {
+        if let Some(about) = self.task(node, task).map(|state| state.about(task)) {
+            self.send(node, to, about, Body::Request(request));
+        }
+    }
+
     fn next_wish(&mut self, node: NodeId, task: TaskId) -> Option<Wish> {
         let process = self.nodes.get_mut(&node)?.process.as_mut()?;
-        let state = process.tasks.get_mut(&task)?;
-        let about = state.about(task);
-        let wish = match state.operation.poll() {
-            Step::Send { to, request } => Wish::Send(to, about, request.clone()),
-            Step::Teach { to } => Wish::Send(to, about, Request::Fence { topology: process.replica.topology() }),
-            Step::Replan(topology) => Wish::Replan(topology),
-            Step::Restamp { above } => Wish::Restamp(above),
-            Step::Hint { target } => Wish::Hint(target),
-            Step::Answer(outcome) => Wish::Answer(outcome),
-            Step::Wait => Wish::Wait(state.operation.wake_at()),
-            Step::Drained => Wish::Drained,
-        };
-        Some(wish)
+        Some(process.tasks.get_mut(&task)?.operation.poll_owned(|| process.replica.topology()))
     }
 
     /// An answer has come back to a coordinator.
@@ -392,8 +346,8 @@ impl Cluster {
         let now = self.now_at(node);
         let held = self.held_of(node, key).map(|(held, _)| held);
         let at = self.nodes.get_mut(&node)?;
-        if let Some(held) = held.filter(|held| held.time.since(now) <= MAX_AHEAD) {
-            at.clock.observe(held);
+        if let Some(held) = held {
+            at.clock.observe_near(now, held);
         }
         let stamp = at.clock.next(now);
         self.clock.observe(stamp);

@@ -4,7 +4,6 @@ use super::event::{Envelope, Event};
 use super::{Cluster, NodeId};
 use crate::protocol::agent;
 use crate::protocol::envelope::{About, Body};
-use crate::protocol::hlc::MAX_AHEAD;
 use crate::protocol::message::{Origin, Refusal, Reply, Request};
 use crate::sim::network::{Fate, Traffic};
 use crate::sim::trace::TraceEvent;
@@ -81,10 +80,12 @@ impl Cluster {
         }
         if let Some(stamp) = envelope.body.stamp() {
             self.clock.observe(stamp);
-            // What is refused as too far ahead must not carry the clock there: its own stamps would be refused then.
-            let is_ahead = stamp.time.since(self.now_at(envelope.to)) > MAX_AHEAD;
-            if let Some(node) = self.nodes.get_mut(&envelope.to).filter(|_| !is_ahead || envelope.body.is_topology()) {
-                node.clock.observe(stamp);
+            let now = self.now_at(envelope.to);
+            if let Some(node) = self.nodes.get_mut(&envelope.to) {
+                match envelope.body.is_topology() {
+                    true => node.clock.observe(stamp),
+                    false => node.clock.observe_near(now, stamp),
+                }
             }
         }
         let Envelope { from, to, about, body, is_damaged } = envelope;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::coordinator::Hopeless;
 use super::event::Event;
 use super::metrics::{Ending, Metrics, OperationKind};
 use super::report::{Answer, OperationCounts, ReadReport, WriteReport};
@@ -12,7 +11,7 @@ use super::{Cluster, NodeId, OperationId, RequestOptions};
 use crate::error::Error;
 use crate::protocol::envelope::TaskId;
 use crate::protocol::hints::HintCounts;
-use crate::protocol::operation::{NodeList, Outcome};
+use crate::protocol::operation::{Hopeless, NodeList, Outcome};
 use crate::sim::trace::TraceEvent;
 use crate::types::{Entry, Key, Level, LimitError, Replicas, Stamp, Time};
 

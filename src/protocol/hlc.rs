@@ -52,6 +52,14 @@ impl HybridClock {
         self.last = self.last.max(stamp);
     }
 
+    /// As [`HybridClock::observe`], but for a stamp so far ahead that replicas refuse it: it must not carry the clock there, or
+    /// they would refuse its own stamps too.
+    pub fn observe_near(&mut self, now: Time, stamp: Stamp) {
+        if stamp.time.since(now) <= MAX_AHEAD {
+            self.observe(stamp);
+        }
+    }
+
     fn first_at(&self, time: Time) -> Stamp {
         Stamp { time, coordinator: self.coordinator, counter: 0 }
     }

@@ -2,11 +2,10 @@
 
 use super::{Answer, Fanout, Moment};
 use crate::protocol::envelope::{About, Body, OperationId, TaskId};
-use crate::protocol::hlc::MAX_AHEAD;
 use crate::protocol::message::{Refusal, Reply, Request};
-use crate::protocol::operation::{NodeList, Operation, Outcome, Step};
+use crate::protocol::operation::{Hopeless, NodeList, Operation, Outcome, Wish, believed_dead};
 use crate::sync::Arc;
-use crate::topology::{Need, NoPlan, Topology};
+use crate::topology::{Need, Topology};
 use crate::types::{Entry, Key, Level, NodeId, Replicas, Stamp, Time, Value};
 
 /// One machine at work.
@@ -28,37 +27,11 @@ pub(super) struct Task {
     wake_at: Time,
 }
 
-/// Why an operation cannot begin. Nothing was sent, nothing changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Hopeless {
-    /// The topology has no plan for it.
-    NoPlan(NoPlan),
-    /// Of this set fewer are believed alive than have to answer (KV-6).
-    TooFewAlive(Need),
-}
-
-impl From<NoPlan> for Hopeless {
-    fn from(no_plan: NoPlan) -> Hopeless {
-        Hopeless::NoPlan(no_plan)
-    }
-}
-
 impl Task {
     /// When it wants to know that time has passed.
     pub(super) fn wake_at(&self) -> Time {
         self.wake_at
     }
-}
-
-/// What a machine wants, without borrowing it.
-enum Wish {
-    Send(NodeId, About, Request),
-    Replan(Arc<Topology>),
-    Restamp(Stamp),
-    Hint(NodeId),
-    Answer(Outcome),
-    Wait(Time),
-    Drained,
 }
 
 impl Fanout {
@@ -72,7 +45,7 @@ impl Fanout {
         deadline: Time,
     ) -> Result<(), Hopeless> {
         let (plan, repair) = self.topology().read_and_repair_plans(key.token(), level)?;
-        let absent = self.believed_dead(&plan.current, plan.next.as_ref())?;
+        let absent = self.absent(&plan.current, plan.next.as_ref())?;
         let mut operation = Operation::get(plan, repair, key.clone(), absent, now.steady, deadline);
         operation.repair_in_background();
         self.start_task(now, operation, client, key, level, None, &plan.current);
@@ -92,7 +65,7 @@ impl Fanout {
         deadline: Time,
     ) -> Result<Stamp, Hopeless> {
         let plan = self.topology().write_plan(key.token(), level)?;
-        let absent = self.believed_dead(&plan.current, plan.next.as_ref())?;
+        let absent = self.absent(&plan.current, plan.next.as_ref())?;
         let stamp = self.next_stamp(now, &key);
         let entry = Entry { value, stamp, expires };
         let operation = Operation::put(plan, key.clone(), entry.clone(), absent, now.steady, deadline);
@@ -100,17 +73,8 @@ impl Fanout {
         Ok(stamp)
     }
 
-    /// Whom of both sets the node believes dead, if enough of each are not. A suspect may yet refute.
-    fn believed_dead(&self, current: &Need, next: Option<&Need>) -> Result<NodeList, Hopeless> {
-        let is_up = |node: &&NodeId| self.agent.membership().is_up(**node);
-        let needs = || std::iter::once(current).chain(next);
-        let is_short = |need: &&Need| need.replicas.as_slice().iter().filter(is_up).count() < usize::from(need.need);
-        match needs().find(is_short) {
-            Some(short) => Err(Hopeless::TooFewAlive(*short)),
-            None => {
-                Ok(needs().flat_map(|need| need.replicas.as_slice()).filter(|node| !is_up(node)).copied().collect())
-            }
-        }
+    fn absent(&self, current: &Need, next: Option<&Need>) -> Result<NodeList, Hopeless> {
+        believed_dead(current, next, |node| self.agent.membership().is_up(node))
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of a task, given once")]
@@ -138,7 +102,7 @@ impl Fanout {
     fn go_on(&mut self, now: Moment, id: TaskId) {
         while let Some(wish) = self.next_wish(id) {
             match wish {
-                Wish::Send(to, about, request) => self.send(to, about, Body::Request(request)),
+                Wish::Send(to, request) => self.send_request(id, to, request),
                 Wish::Replan(topology) => self.replan(now, id, &topology),
                 Wish::Restamp(above) => self.restamp(now, id, above),
                 Wish::Hint(target) => self.hint(now, id, target),
@@ -158,19 +122,15 @@ impl Fanout {
         }
     }
 
+    fn send_request(&mut self, id: TaskId, to: NodeId, request: Request) {
+        if let Some(task) = self.tasks.get(&id) {
+            let about = About::Task { task: id, operation: task.client, stamping: task.stamping };
+            self.send(to, about, Body::Request(request));
+        }
+    }
+
     fn next_wish(&mut self, id: TaskId) -> Option<Wish> {
-        let task = self.tasks.get_mut(&id)?;
-        let about = About::Task { task: id, operation: task.client, stamping: task.stamping };
-        Some(match task.operation.poll() {
-            Step::Send { to, request } => Wish::Send(to, about, request.clone()),
-            Step::Teach { to } => Wish::Send(to, about, Request::Fence { topology: self.replica.topology() }),
-            Step::Replan(topology) => Wish::Replan(topology),
-            Step::Restamp { above } => Wish::Restamp(above),
-            Step::Hint { target } => Wish::Hint(target),
-            Step::Answer(outcome) => Wish::Answer(outcome),
-            Step::Wait => Wish::Wait(task.operation.wake_at()),
-            Step::Drained => Wish::Drained,
-        })
+        Some(self.tasks.get_mut(&id)?.operation.poll_owned(|| self.replica.topology()))
     }
 
     pub(super) fn on_answer(
@@ -245,8 +205,8 @@ impl Fanout {
     fn next_stamp(&mut self, now: Moment, key: &Key) -> Stamp {
         let store = self.replica.store();
         let held = store.version(store.epoch(), key).ok().and_then(|version| version.found);
-        if let Some(held) = held.filter(|held| held.time.since(now.wall) <= MAX_AHEAD) {
-            self.clock.observe(held);
+        if let Some(held) = held {
+            self.clock.observe_near(now.wall, held);
         }
         self.clock.next(now.wall)
     }

@@ -28,7 +28,7 @@ use crate::node::{Durability, Replica, Staged};
 use crate::protocol::agent::{self, Agent};
 use crate::protocol::envelope::{About, Body, OperationId, TaskId};
 use crate::protocol::hints::{HintCounts, Hints};
-use crate::protocol::hlc::{HybridClock, MAX_AHEAD};
+use crate::protocol::hlc::HybridClock;
 use crate::protocol::message::{Refusal, Reply, Request};
 use crate::protocol::operation::{NodeList, Outcome};
 use crate::sync::Arc;
@@ -37,7 +37,6 @@ use crate::types::{NodeId, Replicas, Stamp, Time};
 use crate::wire::Envelope;
 
 use commit::{Batch, Held};
-pub use coordinator::Hopeless;
 use coordinator::Task;
 
 /// What time it is.
@@ -189,10 +188,9 @@ impl Fanout {
 
     fn hear(&mut self, now: Moment, from: NodeId, about: About, body: Body) {
         if let Some(stamp) = body.stamp() {
-            // What is refused as too far ahead must not carry the clock there: its own stamps would be refused then.
-            let is_ahead = stamp.time.since(now.wall) > MAX_AHEAD;
-            if !is_ahead || body.is_topology() {
-                self.clock.observe(stamp);
+            match body.is_topology() {
+                true => self.clock.observe(stamp),
+                false => self.clock.observe_near(now.wall, stamp),
             }
         }
         match (body, about) {

@@ -8,6 +8,7 @@ use super::*;
 use crate::protocol::agent::{AgentOptions, Event, Remembered};
 use crate::protocol::election::Ballot;
 use crate::protocol::hints::HintOptions;
+use crate::protocol::operation::Hopeless;
 use crate::protocol::ring_change::{Change, Ended, RingChange};
 use crate::ring::Member;
 use crate::storage::disk::MemoryDisk;

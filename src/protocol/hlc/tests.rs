@@ -29,6 +29,15 @@ fn needs_no_later_time_above_a_lower_coordinator() {
 }
 
 #[test]
+fn is_not_carried_to_where_replicas_refuse_its_stamps() {
+    let mut clock = HybridClock::new(NodeId(4));
+    clock.observe_near(Time(10), stamp(11 + MAX_AHEAD.0, 3, 0));
+    assert_eq!(clock.next(Time(10)), stamp(10, 4, 0));
+    clock.observe_near(Time(10), stamp(10 + MAX_AHEAD.0, 3, 0));
+    assert_eq!(clock.next(Time(10)), stamp(10 + MAX_AHEAD.0, 4, 0));
+}
+
+#[test]
 fn steps_to_the_next_microsecond_above_a_higher_coordinator() {
     let mut clock = HybridClock::new(NodeId(4));
     clock.observe(stamp(10, 5, 9));

@@ -29,16 +29,20 @@
 
 mod contacts;
 mod get;
+mod hopeless;
 mod node_list;
 mod put;
 mod reading;
 #[cfg(test)]
 mod tests;
+mod wish;
 mod write;
 
 use std::sync::Arc;
 
+pub use hopeless::{Hopeless, believed_dead};
 pub use node_list::NodeList;
+pub use wish::Wish;
 
 use self::get::Get;
 use self::put::Put;

@@ -70,7 +70,7 @@ impl Store {
                 _ => None,
             };
             if value.as_ref() != Some(&cached) {
-                differ.push(format!("the cache has another value of {key:?} than the log"));
+                differ.push(format!("the cache has another value of {} than the log", shown(key)));
             }
         }
         differ.into_iter().for_each(|how| check.differs("CACHE-1", how));
@@ -200,7 +200,8 @@ impl Check<'_> {
         let log = std::mem::take(&mut self.naive.versions);
         for (key, slot) in &log {
             match table.get(key) {
-                None => self.differs("WAL-3", format!("the table lacks {key:?} at {}, which the log has", slot.stamp)),
+                None => self
+                    .differs("WAL-3", format!("the table lacks {} at {}, which the log has", shown(key), slot.stamp)),
                 Some(held) if held != slot => {
                     self.differs("WAL-3", format!("the table has {} as {held:?}, the log as {slot:?}", shown(key)));
                 }

@@ -142,3 +142,17 @@ fn at_a_majority_nothing_is_asked_behind_the_answer() {
     get.on_reply(n(1), value(10));
     assert_eq!(reply(&mut get, 2, version(10)), ["found 10 by 1,2", "drained"]);
 }
+
+/// KV-6: of either set enough have to be believed alive, each by its own need; and who is not is named.
+#[test]
+fn who_is_believed_dead_keeps_an_operation_from_beginning() {
+    let (current, next) = (need(&[1, 2, 3], 2), need(&[3, 4, 5], 2));
+    let dead = |dead: &[u32]| {
+        let is_alive = |node: NodeId| !dead.contains(&node.0);
+        believed_dead(&current, Some(&next), is_alive).map(|dead| dead.as_slice().to_vec())
+    };
+    assert_eq!(dead(&[]), Ok(vec![]));
+    assert_eq!(dead(&[1, 5]), Ok(vec![NodeId(1), NodeId(5)]));
+    assert_eq!(dead(&[1, 2]), Err(Hopeless::TooFewAlive(current)));
+    assert_eq!(dead(&[3, 5]), Err(Hopeless::TooFewAlive(next)));
+}
