@@ -113,6 +113,11 @@ impl Replica {
         self.topology.load_full()
     }
 
+    /// The epoch of that topology.
+    pub fn topology_epoch(&self) -> Epoch {
+        self.topology.load().epoch()
+    }
+
     /// Its storage, for maintenance, figures and checkers.
     pub fn store(&self) -> &Store {
         &self.store

@@ -46,16 +46,14 @@ impl Clients {
     /// Takes the answers that are there. `None`, or the violation that one of them is.
     pub(super) fn collect(&mut self, cluster: &mut Cluster) -> Option<String> {
         let now = cluster.now();
-        let waiting: Vec<OperationId> = self.open.keys().copied().collect();
-        for id in waiting {
-            if let Some(answer) = cluster.take_answer(id)
-                && let Some(open) = self.open.remove(&id)
-            {
+        for (id, answer) in cluster.take_answers() {
+            if let Some(open) = self.open.remove(&id) {
                 self.note(open, answer, now);
             }
         }
-        let is_late = |open: &&Open| open.start.plus(cluster.config().timeout).plus(GRACE) < now;
-        let late = self.open.values().find(is_late);
+        // Whoever asked first is late first.
+        let first = self.open.values().next();
+        let late = first.filter(|open| open.start.plus(cluster.config().timeout).plus(GRACE) < now);
         late.map(|open| format!("KV-11 {}: a client has no answer though its deadline is over", open.ask.key))
     }
 

@@ -41,7 +41,7 @@ pub struct Outcome {
     pub moments: Vec<Time>,
     /// What must never happen, and did.
     pub violation: Option<Violation>,
-    /// Of the key that the violation names: the messages that are still in the trace.
+    /// Of a run that is [told](recount), for the key that the violation names: the messages that are still in the trace.
     pub messages_about: Option<(String, Vec<Message>)>,
 }
 
@@ -67,7 +67,16 @@ impl Violation {
 
 /// Plays a plan to its end, or to the first violation. A panic is one, too.
 pub fn play(plan: &Plan) -> Outcome {
-    let played = panic::catch_unwind(|| play_through(plan));
+    play_or_catch(plan, Cluster::keep_only_counts)
+}
+
+/// The same, and what is to be told of it: [`Outcome::messages_about`]. Slower.
+pub fn recount(plan: &Plan) -> Outcome {
+    play_or_catch(plan, |_| {})
+}
+
+fn play_or_catch(plan: &Plan, prepare: fn(&mut Cluster)) -> Outcome {
+    let played = panic::catch_unwind(|| play_through(plan, prepare));
     played.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
         let what = format!("PANIC {}", text.unwrap_or("without a word"));
@@ -76,11 +85,12 @@ pub fn play(plan: &Plan) -> Outcome {
     })
 }
 
-fn play_through(plan: &Plan) -> Outcome {
+fn play_through(plan: &Plan, prepare: fn(&mut Cluster)) -> Outcome {
     let mut episode = match Episode::new(plan) {
         Ok(episode) => episode,
         Err(error) => return Outcome { violation: Some(refused(&error)), ..Outcome::default() },
     };
+    prepare(&mut episode.cluster);
     let ended = episode.chaos().and_then(|()| episode.converge());
     episode.outcome(ended.err())
 }
@@ -206,10 +216,7 @@ impl Episode<'_> {
         if self.is_stranded {
             return self.check();
         }
-        let give_up = self.cluster.now().plus(LONGER_THAN_A_CHANGE);
-        while self.cluster.now() < give_up && !(self.cluster.is_at_rest() && self.clients.is_idle()) {
-            self.settle(Time::SECOND)?;
-        }
+        self.settle_until(LONGER_THAN_A_CHANGE, |episode| episode.cluster.is_at_rest() && episode.clients.is_idle())?;
         if !self.clients.is_idle() {
             return self.violated("KV-11 a client has no answer though everything was healed");
         }
@@ -219,7 +226,9 @@ impl Episode<'_> {
         if let Err(error) = self.cluster.add_node("last", 1.0) {
             return self.violated(&format!("MOVE-4 no node can join after the healing: {error}"));
         }
-        self.settle(LONGER_THAN_VIEWS_NEED)?;
+        self.settle_until(LONGER_THAN_VIEWS_NEED, |episode| {
+            episode.cluster.is_at_rest() && episode.cluster.is_agreed()
+        })?;
         self.check()
     }
 
@@ -228,7 +237,7 @@ impl Episode<'_> {
         if self.cluster.leader().forgetful.is_empty() {
             return Ok(());
         }
-        self.settle(LONGER_THAN_VIEWS_NEED)?;
+        self.settle_until(LONGER_THAN_VIEWS_NEED, |episode| episode.cluster.leader().leader.is_some())?;
         let report = self.cluster.leader();
         if report.leader.is_some() {
             return Ok(());
@@ -299,6 +308,15 @@ impl Episode<'_> {
         Ok(())
     }
 
+    /// Lets time pass until it `is_well`, at most so long. Whether it ever was is judged by whoever looks next.
+    fn settle_until(&mut self, at_most: Time, is_well: impl Fn(&Self) -> bool) -> Sound {
+        let give_up = self.cluster.now().plus(at_most);
+        while self.cluster.now() < give_up && !is_well(self) {
+            self.settle(BETWEEN_LOOKS)?;
+        }
+        Ok(())
+    }
+
     fn settle(&mut self, time: Time) -> Sound {
         self.cluster.advance(time);
         self.collect()
@@ -356,7 +374,7 @@ impl Episode<'_> {
         Outcome {
             messages_about,
             moments: self.moments,
-            messages: self.cluster.metrics().messages.sent,
+            messages: self.cluster.messages_sent(),
             answers: self.clients.answers,
             faults: self.faults.into_iter().chain(struck).collect(),
             mended: self.mended,
@@ -389,5 +407,7 @@ fn turn_on(cluster: &mut Cluster, fault: &Fault) -> Result<(), Error> {
 const LONGER_THAN_A_CHANGE: Time = Time(15_000_000);
 /// After this views agree (MEM-4).
 const LONGER_THAN_VIEWS_NEED: Time = Time(12_000_000);
+/// How often it is looked whether all is well.
+const BETWEEN_LOOKS: Time = Time(250_000);
 /// The first passes find who is back, the last finds nothing.
 const PASSES: usize = 4;

@@ -60,9 +60,9 @@ pub fn run(
     let mut page = Page::new(look);
     if let Some((_, plan, violation)) = &campaign.failed {
         bar.set_message("a seed has failed: looking for a smaller run that fails in the same way");
-        let (small, outcome) = shrink::shrink(plan, violation, &episode::play, &|| stop.load(Ordering::Relaxed));
+        let small = shrink::shrink(plan, violation, &episode::play, &|| stop.load(Ordering::Relaxed));
         bar.finish_and_clear();
-        story::tell(&mut page, look, settings, plan, &small, &outcome);
+        story::tell(&mut page, look, settings, plan, &small, &episode::recount(&small));
     }
     bar.finish_and_clear();
     if settings.json {

@@ -297,7 +297,8 @@ impl Drawing {
             if self.rng.below(4) > 0 {
                 steps.push(Step::Pass(self.pause()));
             }
-            if (op + 1).is_multiple_of((ops / CHECKS).max(1)) {
+            // The last comes with the end of the plan.
+            if (op + 1).is_multiple_of((ops / CHECKS).max(1)) && op + 1 < ops {
                 steps.push(Step::Check);
             }
         }

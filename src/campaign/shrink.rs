@@ -9,22 +9,16 @@ use std::collections::BTreeSet;
 use super::episode::{Outcome, Violation};
 use super::plan::{Plan, Step};
 
-/// A smaller plan with a violation of the same invariant, and its outcome, as [`play`](super::episode::play) finds it. At most
-/// [`MAX_RUNS`] plays; `stop` ends it early.
-pub fn shrink(
-    plan: &Plan,
-    violation: &Violation,
-    play: &dyn Fn(&Plan) -> Outcome,
-    stop: &dyn Fn() -> bool,
-) -> (Plan, Outcome) {
+/// A smaller plan with a violation of the same invariant, as [`play`](super::episode::play) finds it. At most [`MAX_RUNS`]
+/// plays; `stop` ends it early.
+pub fn shrink(plan: &Plan, violation: &Violation, play: &dyn Fn(&Plan) -> Outcome, stop: &dyn Fn() -> bool) -> Plan {
     let mut shrinking = Shrinking { best: plan.clone(), violation: violation.clone(), runs: MAX_RUNS, play, stop };
     shrinking.cut_tail();
     shrinking.leave_out_kinds();
     shrinking.leave_out_runs();
     shrinking.leave_out_nodes();
     shrinking.leave_out_runs();
-    let outcome = play(&shrinking.best);
-    (shrinking.best, outcome)
+    shrinking.best
 }
 
 struct Shrinking<'a> {

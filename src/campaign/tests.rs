@@ -86,16 +86,16 @@ fn ten_seeds_have_the_hashes_they_ever_had() {
 }
 
 const PINNED: [&str; 10] = [
-    "629c4b3d60ce4adf",
-    "22e38d2458433d16",
-    "7d16fad22edc5306",
-    "bc199224f4078ae6",
-    "bdc609ef4a4267da",
-    "8b1ee26d834f6271",
-    "f0308a9e666a3f5f",
-    "d641d453234f82be",
-    "41c0700c5a12655f",
-    "e49f0b202a8b3f33",
+    "80cfb4fbe6bcc5c3",
+    "028ec6cb25b4cf04",
+    "6b26ea8b4ace95b3",
+    "e7c16d5278c303e2",
+    "7a920e706b6c5e91",
+    "efc95d49b26e381a",
+    "464dacbc5ac64448",
+    "431459b33f1c7689",
+    "46cd1e3656771d33",
+    "db38cdd3b5e858ae",
 ];
 
 #[test]

@@ -18,7 +18,7 @@ use super::{Cluster, NodeId};
 
 /// What is being found.
 #[derive(Debug, Default)]
-struct Findings {
+pub(super) struct Findings {
     checked: Vec<(&'static str, u64)>,
     violations: Vec<String>,
     notes: Vec<String>,

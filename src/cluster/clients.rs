@@ -69,8 +69,8 @@ impl Cluster {
             waiting: BTreeMap::new(),
             active: options.clients,
             writes_begun: 0,
-            reads: OperationAccount::new(),
-            writes: OperationAccount::new(),
+            reads: OperationAccount::default(),
+            writes: OperationAccount::default(),
             stale: 0,
         });
         for _ in 0..options.clients {
@@ -109,7 +109,7 @@ impl Cluster {
                 clients.waiting.insert(id, asked);
             }
             Err(_) => {
-                clients.account(&asked).ended(Ending::Failed, Time(0));
+                clients.account(&asked).ended(Ending::Failed, None);
                 self.queue.schedule(self.now.plus(PAUSE_AFTER_REFUSAL), Event::ClientTurn);
             }
         }
@@ -130,7 +130,7 @@ impl Cluster {
             let is_due = self.ledger.due(key).is_some_and(|due| due >= *newest);
             clients.stale += u64::from(is_due && report.version.is_none_or(|version| version < *newest));
         }
-        clients.account(&asked).ended(ending, took);
+        clients.account(&asked).ended(ending, Some(took));
         let asked = self.now.since(took);
         let turn = asked.plus(Time(PACE.0 * clients.options.clients as u64));
         // Time must pass between two requests, or the clients would never let it.

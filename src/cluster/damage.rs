@@ -50,7 +50,7 @@ impl Cluster {
 
     /// What a node had told of itself was on its disk, which is about to hold it no more.
     pub(super) fn keep_incarnation(&mut self, id: NodeId) -> u64 {
-        let told = self.on_disk(id).map_or(0, |(_, _, incarnation)| incarnation);
+        let told = self.incarnation_on_disk(id).unwrap_or_default();
         let had = self.had_incarnations.entry(id).or_default();
         *had = told.max(*had);
         told

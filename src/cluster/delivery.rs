@@ -46,15 +46,15 @@ impl Cluster {
         }
     }
 
-    /// A message that arrives where nothing gets through is lost. Everything else is given back.
-    pub(super) fn lose_to_cuts(&mut self, event: Event) -> Option<Event> {
+    /// Whether it is a message that arrives where nothing gets through: then it is lost.
+    pub(super) fn is_lost_to_cuts(&mut self, event: &Event) -> bool {
         match event {
             Event::Arrive(envelope) if self.network.is_cut(envelope.from, envelope.to) => {
                 self.network.arrived(false);
-                self.note_message(&envelope, self.told(envelope.to, envelope.from, "cut", &envelope));
-                None
+                self.note_message(envelope, self.told(envelope.to, envelope.from, "cut", envelope));
+                true
             }
-            event => Some(event),
+            _ => false,
         }
     }
 

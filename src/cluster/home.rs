@@ -148,9 +148,14 @@ impl Home {
         Ok(Peeked { topology, term: ballot.map_or(0, |ballot| ballot.term), recovered })
     }
 
+    /// How many bytes of a file the disk of `label` would have after a power loss.
+    pub(super) fn synced(&self, label: &str, file: &str) -> Option<u64> {
+        self.disks.get(label)?.synced(file).ok()
+    }
+
     /// What a start would find of the log of `label` if the power failed now; `None` where it would refuse.
-    pub(super) fn after_power_loss(&mut self, label: &str, config: &ClusterConfig) -> Option<(Store, Restored)> {
-        let image = self.disk_of(label).survivors(label).ok()?;
+    pub(super) fn after_power_loss(&self, label: &str, config: &ClusterConfig) -> Option<(Store, Restored)> {
+        let image = self.disks.get(label)?.survivors(label).ok()?;
         // It is looked at once: tables of many shards would be made for nothing.
         let options = StoreOptions { shards: 1, ..Home::store_options(config) };
         Store::open(Arc::new(image), self.identity(label), options).ok()
@@ -404,7 +409,7 @@ pub(super) fn files_remain(label: &str, why: &StorageError) -> String {
 }
 
 /// One thread needs no more.
-const TABLE_SHARDS: usize = 64;
+const TABLE_SHARDS: usize = 2;
 
 #[cfg(test)]
 mod tests;

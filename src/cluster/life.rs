@@ -6,7 +6,7 @@ use super::home::{Home, files_remain, spend_forgotten_vote};
 use super::node::Node;
 use super::probes::Probe;
 use super::report::RestartReport;
-use super::{Cluster, NodeId, OPERATOR};
+use super::{Cluster, NodeId};
 use crate::error::Error;
 use crate::node::{Durability, Replica};
 use crate::protocol::hints::Hints;
@@ -259,11 +259,9 @@ impl Cluster {
     }
 
     /// Syncs and closes every log. Returns how many.
-    pub fn close(mut self) -> Result<usize, Error> {
+    pub fn close(self) -> Result<usize, Error> {
         let mut closed = 0;
-        while let Some((id, node)) = self.nodes.pop_first() {
-            debug_assert_ne!(id, OPERATOR);
-            let Some(process) = node.process else { continue };
+        for process in self.nodes.values().filter_map(|node| node.process.as_ref()) {
             let store = process.replica.store();
             // A log that has failed says so when it is synced.
             let _ = store.note_clock(self.now);

@@ -47,23 +47,26 @@ pub(super) enum Ending {
 pub(super) struct Metrics {
     /// By coordinator, if there was one, and kind.
     accounts: BTreeMap<(Option<NodeId>, OperationKind), OperationAccount>,
+    /// Whether only counts are wanted.
+    pub(super) forgets_latencies: bool,
     /// Replicas that a read brought up to date, before its answer or behind it.
     pub(super) read_repairs: u64,
 }
 
 /// The operations of one kind.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct OperationAccount {
     ok: u64,
     failed: u64,
     indeterminate: u64,
     /// Of those that were answered, in microseconds of virtual time.
-    latencies: Histogram<u64>,
+    latencies: Option<Histogram<u64>>,
 }
 
 impl Metrics {
     pub(super) fn ended(&mut self, coordinator: Option<NodeId>, kind: OperationKind, ending: Ending, took: Time) {
-        self.accounts.entry((coordinator, kind)).or_insert_with(OperationAccount::new).ended(ending, took);
+        let took = Some(took).filter(|_| !self.forgets_latencies);
+        self.accounts.entry((coordinator, kind)).or_default().ended(ending, took);
     }
 
     /// Ok, failed and indeterminate operations of all coordinators, and of none (STAT-1).
@@ -74,7 +77,7 @@ impl Metrics {
 
     /// One kind, whoever coordinated it.
     fn of_cluster(&self, kind: OperationKind) -> OperationMetrics {
-        let mut all = OperationAccount::new();
+        let mut all = OperationAccount::default();
         let own = self.accounts.iter().filter(|((_, other), _)| *other == kind);
         own.for_each(|(_, account)| all.add(account));
         all.report(kind.name())
@@ -92,18 +95,15 @@ impl Metrics {
 }
 
 impl OperationAccount {
-    pub(super) fn new() -> OperationAccount {
-        #[expect(clippy::expect_used, reason = "three digits are a precision there is")]
-        let latencies = Histogram::new(3).expect("a histogram of three digits");
-        OperationAccount { ok: 0, failed: 0, indeterminate: 0, latencies }
-    }
-
-    pub(super) fn ended(&mut self, ending: Ending, took: Time) {
+    /// `took` is `None` where nobody wants to know.
+    pub(super) fn ended(&mut self, ending: Ending, took: Option<Time>) {
         match ending {
             Ending::Ok => {
                 self.ok += 1;
-                // It grows as far as a u64 does; what it could not take at all would only be missing here.
-                let _ = self.latencies.record(took.0);
+                if let Some(took) = took {
+                    // It grows as far as a u64 does; what it could not take at all would only be missing here.
+                    let _ = self.latencies.get_or_insert_with(histogram).record(took.0);
+                }
             }
             Ending::Failed => self.failed += 1,
             Ending::Indeterminate => self.indeterminate += 1,
@@ -114,25 +114,33 @@ impl OperationAccount {
         self.ok += other.ok;
         self.failed += other.failed;
         self.indeterminate += other.indeterminate;
-        // It grows as far as the other has.
-        let _ = self.latencies.add(&other.latencies);
+        if let Some(latencies) = &other.latencies {
+            // It grows as far as the other has.
+            let _ = self.latencies.get_or_insert_with(histogram).add(latencies);
+        }
     }
 
     pub(super) fn report(&self, name: &'static str) -> OperationMetrics {
-        let quantile = |part: f64| Time(self.latencies.value_at_quantile(part));
+        let of = |figure: &dyn Fn(&Histogram<u64>) -> u64| Time(self.latencies.as_ref().map_or(0, figure));
+        let quantile = |part: f64| of(&|latencies| latencies.value_at_quantile(part));
         OperationMetrics {
             name,
             ok: self.ok,
             failed: self.failed,
             indeterminate: self.indeterminate,
             // The cast drops the fraction of a microsecond.
-            mean: Time(self.latencies.mean() as u64),
+            mean: of(&|latencies| latencies.mean() as u64),
             p50: quantile(0.5),
             p95: quantile(0.95),
             p99: quantile(0.99),
-            max: Time(self.latencies.max()),
+            max: of(&Histogram::max),
         }
     }
+}
+
+#[expect(clippy::expect_used, reason = "three digits are a precision there is")]
+fn histogram() -> Histogram<u64> {
+    Histogram::new(3).expect("a histogram of three digits")
 }
 
 impl Cluster {

@@ -36,6 +36,7 @@ mod life;
 mod look;
 mod metrics;
 mod node;
+mod node_map;
 mod operator;
 mod ownership;
 mod plan;
@@ -80,13 +81,14 @@ use crate::storage::log::SyncPolicy;
 use crate::topology::Topology;
 use crate::types::{DEFAULT_MAX_VALUE, Epoch, Level, NodeId, Time};
 use change::Changes;
+use check::Findings;
 use clients::SimulatedClients;
 use commit::CommitDelays;
 use event::Event;
 use faults::Faults;
 use home::Home;
 use ledger::Ledger;
-use node::Node;
+use node_map::NodeMap;
 use requests::Clients;
 use stop::Stop;
 use watch::Watch;
@@ -212,7 +214,7 @@ pub struct Cluster {
     trace: Trace,
     /// What of an unsynced tail a power loss leaves.
     crash: Rng,
-    nodes: BTreeMap<NodeId, Node>,
+    nodes: NodeMap,
     /// Of every node there ever was, for the trace.
     labels: BTreeMap<NodeId, Arc<str>>,
     /// The incarnations that disks held which are damaged since or gone. The number of a node that came to nothing is given
@@ -239,6 +241,8 @@ pub struct Cluster {
     /// The newest time that the logs hold a clock record of.
     clock_noted: Time,
     stop: Stop,
+    /// What a check has found of the ring of a topology.
+    judged_ring: Option<(Arc<Topology>, Findings)>,
     /// Judges what clients are told.
     values: Values,
     /// What judges have found on the way. At most [`MAX_FINDINGS`](ledger::MAX_FINDINGS): more say nothing new.
@@ -271,7 +275,7 @@ impl Cluster {
             commits: CommitDelays::new(config.sync, streams.stream("disk")),
             trace: Trace::default(),
             crash: streams.stream("crash"),
-            nodes: BTreeMap::new(),
+            nodes: NodeMap::default(),
             labels: BTreeMap::new(),
             had_incarnations: BTreeMap::new(),
             topology: Arc::new(Topology::empty(config.copies, config.vnodes)),
@@ -289,6 +293,7 @@ impl Cluster {
             repairs: RepairCounts::default(),
             equal_since: None,
             last_put: Time(0),
+            judged_ring: None,
             values: Values::default(),
             violations: Vec::new(),
             watch: None,
@@ -315,6 +320,17 @@ impl Cluster {
     /// The hash of every event so far: equal for equal (seed, image, commands).
     pub fn event_hash(&self) -> u64 {
         self.trace.hash()
+    }
+
+    /// From here on neither events nor latencies are kept for people, only the hash and counts. For campaigns: a tenth faster.
+    pub fn keep_only_counts(&mut self) {
+        self.trace.forget();
+        self.clients.metrics.forgets_latencies = true;
+    }
+
+    /// Messages between nodes so far.
+    pub fn messages_sent(&self) -> u64 {
+        self.network.counts().sent
     }
 
     /// What the network did to messages at random.
@@ -366,9 +382,12 @@ impl Cluster {
 
     /// Plays an event that falls due; what is for a process that stands still waits there.
     fn play(&mut self, event: Event) {
-        let Some(event) = self.lose_to_cuts(event) else { return };
-        if let Some(event) = self.keep_waiting(event) {
-            self.play_now(event);
+        if self.is_lost_to_cuts(&event) {
+            return;
+        }
+        match self.has_to_wait(&event) {
+            true => self.keep_waiting(event),
+            false => self.play_now(event),
         }
     }
 
@@ -404,7 +423,7 @@ impl Cluster {
     }
 
     fn label(&self, node: NodeId) -> String {
-        self.labels.get(&node).map_or_else(|| node.0.to_string(), |label| label.to_string())
+        self.labels.get(&node).map_or_else(|| node.0.to_string(), |label| String::from(&**label))
     }
 
     fn labels_of(&self, nodes: &[NodeId]) -> Vec<String> {

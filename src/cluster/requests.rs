@@ -137,6 +137,11 @@ impl Cluster {
         self.clients.answers.remove(&id)
     }
 
+    /// All answers that are there.
+    pub fn take_answers(&mut self) -> BTreeMap<OperationId, Result<Answer, Error>> {
+        std::mem::take(&mut self.clients.answers)
+    }
+
     pub(super) fn wait(&mut self, id: OperationId) -> Result<Answer, Error> {
         loop {
             if let Some(answer) = self.take_answer(id) {
@@ -192,11 +197,12 @@ impl Cluster {
     /// The client's wish comes to its coordinator. One that stands still finds it when it goes on; if that is too late,
     /// the client has given up.
     fn ask(&mut self, operation: OperationId, node: NodeId, deadline: Time) {
-        match self.keep_waiting(Event::Asked { node, operation }) {
-            Some(_) => self.on_asked(operation),
-            None => {
-                self.queue.schedule(deadline, Event::Orphaned(operation));
-            }
+        let asked = Event::Asked { node, operation };
+        if self.has_to_wait(&asked) {
+            self.keep_waiting(asked);
+            self.queue.schedule(deadline, Event::Orphaned(operation));
+        } else {
+            self.on_asked(operation);
         }
     }
 

@@ -4,6 +4,7 @@
 
 use super::change::LEADER_PATIENCE;
 use super::node::Node;
+use super::watch::believed;
 use super::{Cluster, NodeId};
 use crate::error::Error;
 use crate::protocol::agent::{Agent, Errand};
@@ -45,6 +46,12 @@ impl Cluster {
         let is_believed = |node| all().all(|observer| observer == node || self.is_believed_alive(observer, node));
         let is_quiet = self.ring_change().is_none() && self.faults.slow_until <= self.now;
         is_quiet && all().all(|node| self.is_settled(node) && is_believed(node))
+    }
+
+    /// Whether all that are up believe the same of everyone.
+    pub fn is_agreed(&self) -> bool {
+        let mut views = self.agents().map(|(_, agent)| believed(agent, self.now));
+        views.next().is_none_or(|first| views.all(|view| view == first))
     }
 
     /// Whether there is something to wait for: what a leader sees to, or has yet to hear of by `give_up`.

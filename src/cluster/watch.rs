@@ -9,6 +9,7 @@
 mod moves;
 mod values;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -45,6 +46,16 @@ pub(super) struct Watch {
     to_copy: Vec<(Key, Stamp, Vec<NodeId>)>,
     /// The epoch at which each node was seen last.
     epochs: BTreeMap<NodeId, Epoch>,
+    /// The view of each node that was judged last.
+    judged: BTreeMap<NodeId, JudgedView>,
+}
+
+/// A view that was judged, and what the judgement rested on.
+#[derive(Debug)]
+struct JudgedView {
+    at: Time,
+    adopted: Option<Epoch>,
+    view: Vec<Believed>,
 }
 
 /// What a node held before it was given a message that must not change it, or not everything.
@@ -56,8 +67,28 @@ pub(super) enum Before {
 /// All that gossip could change.
 type Beliefs = (Vec<MemberView>, Option<NodeId>, u64);
 
-/// What every node's disk would have after a power loss: of each key its newest version.
-type OnDisks = BTreeMap<NodeId, BTreeMap<Key, Stamp>>;
+/// What nodes' disks would have after a power loss: of each key its newest version. Each is read when it is first asked for.
+struct OnDisks<'a> {
+    cluster: &'a Cluster,
+    read: RefCell<BTreeMap<NodeId, BTreeMap<Key, Stamp>>>,
+}
+
+impl OnDisks<'_> {
+    fn of(cluster: &Cluster) -> OnDisks<'_> {
+        OnDisks { cluster, read: RefCell::default() }
+    }
+
+    /// The version of `key` on the disk of `node`.
+    fn version(&self, node: NodeId, key: &Key) -> Option<Stamp> {
+        let mut read = self.read.borrow_mut();
+        let versions = read.entry(node).or_insert_with(|| {
+            let store = self.cluster.on_disk(node).map(|(store, ..)| store);
+            let all = store.map(|store| store.versions(&[TokenRange::ALL], None, usize::MAX).0);
+            all.into_iter().flatten().collect()
+        });
+        versions.get(key).copied()
+    }
+}
 
 impl Cluster {
     /// Turns the observer on, or off: from here on every event is judged, and [`Cluster::check`] tells what was found. Slow,
@@ -108,7 +139,7 @@ impl Cluster {
     }
 
     fn watch_vote(&mut self, voter: NodeId, candidate: NodeId, term: u64) {
-        let Some((_, promised, _)) = self.on_disk(voter) else { return };
+        let Some(promised) = self.promised_on_disk(voter) else { return };
         let found = self.watch.as_mut().map(|watch| watch.elections.on_vote(voter, candidate, term, promised));
         self.convict(found.into_iter().flatten());
     }
@@ -118,7 +149,7 @@ impl Cluster {
         if self.watch.as_deref().is_none_or(is_known) {
             return;
         }
-        let Some((_, promised, _)) = self.on_disk(voter) else { return };
+        let Some(promised) = self.promised_on_disk(voter) else { return };
         let Some(watch) = &mut self.watch else { return };
         watch.accepted.insert(voter, accepted);
         let found = watch.elections.on_acceptance(voter, accepted, promised);
@@ -137,6 +168,9 @@ impl Cluster {
         let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
         let Some((began, agent)) = process.map(|process| (process.started, &process.agent)) else { return };
         let incarnation = agent.membership().incarnation();
+        if self.watch.as_ref().is_none_or(|watch| watch.memberships.is_told(node, began, incarnation)) {
+            return;
+        }
         let found = self.watch.as_mut().and_then(|watch| watch.memberships.on_told(node, began, incarnation));
         self.convict(found);
         let own = Believed { node, incarnation, is_dead: false, is_up: true };
@@ -146,7 +180,7 @@ impl Cluster {
     fn watch_beliefs(&mut self, observer: NodeId, view: &[Believed]) {
         let unproven: Vec<NodeId> = self.watch.iter().flat_map(|watch| watch.memberships.unproven(view)).collect();
         for node in unproven {
-            if let Some((_, _, incarnation)) = self.on_disk(node)
+            if let Some(incarnation) = self.incarnation_on_disk(node)
                 && let Some(watch) = &mut self.watch
             {
                 watch.memberships.on_disk(node, incarnation);
@@ -301,13 +335,32 @@ impl Cluster {
     /// An event was played at `node`.
     pub(super) fn watch_played(&mut self, node: NodeId, is_agents: bool) {
         self.watch_epoch(node);
+        if !is_agents {
+            return;
+        }
         let electing = self.electing();
         if !electing.is_empty() {
             self.convict(led(&electing, self.leaders()));
         }
-        if is_agents && let Some(agent) = self.agent(node) {
+        if let Some(agent) = self.agent(node) {
             let view = believed(agent, self.now);
-            self.watch_beliefs(node, &view);
+            self.watch_view(node, view);
+        }
+    }
+
+    /// A view that is as it was is judged again only now and then: what is so changes with time alone.
+    fn watch_view(&mut self, observer: NodeId, view: Vec<Believed>) {
+        let Some(watch) = &self.watch else { return };
+        let adopted = watch.epochs.get(&observer).copied();
+        let is_judged = watch.judged.get(&observer).is_some_and(|judged| {
+            judged.view == view && judged.adopted == adopted && self.now < judged.at.plus(JUDGED_EVERY)
+        });
+        if is_judged {
+            return;
+        }
+        self.watch_beliefs(observer, &view);
+        if let Some(watch) = &mut self.watch {
+            watch.judged.insert(observer, JudgedView { at: self.now, adopted, view });
         }
     }
 
@@ -323,11 +376,13 @@ impl Cluster {
 
     /// RING-7: a node adopts only what is agreed on, and never goes back.
     fn watch_epoch(&mut self, node: NodeId) {
-        let (Some(topology), Some(watch)) = (self.topology_at(node), &mut self.watch) else { return };
-        let epoch = topology.epoch();
+        let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
+        let (Some(process), Some(watch)) = (process, &mut self.watch) else { return };
+        let epoch = process.replica.topology_epoch();
         if watch.epochs.insert(node, epoch) == Some(epoch) || epoch < watch.moves.first() {
             return;
         }
+        let topology = process.replica.topology();
         if !watch.moves.is_agreed(topology.record()) {
             let finding = Finding {
                 invariant: "RING-7",
@@ -338,23 +393,37 @@ impl Cluster {
         }
     }
 
-    fn on_disks(&mut self) -> OnDisks {
-        let nodes = self.nodes.keys().copied().collect();
-        self.disks_of(nodes)
-    }
-
-    fn disks_of(&mut self, nodes: Vec<NodeId>) -> OnDisks {
-        let all = |store: Store| store.versions(&[TokenRange::ALL], None, usize::MAX).0.into_iter().collect();
-        nodes.into_iter().filter_map(|node| Some((node, all(self.on_disk(node)?.0)))).collect()
-    }
-
     /// What a start after a power loss would find at `node`, if it came now: its data, its promises, its incarnation.
-    pub(super) fn on_disk(&mut self, node: NodeId) -> Option<(Store, Promised, u64)> {
-        let label = Arc::clone(&self.nodes.get(&node)?.label);
-        let (store, restored) = self.home.after_power_loss(&label, &self.config)?;
-        let (term, vote, accepted) = restored.ballot.as_deref().and_then(Ballot::decode_positions).unwrap_or_default();
-        let accepted = accepted.map(|accepted| (accepted.term, accepted.epoch));
-        Some((store, Promised { term, vote, accepted }, restored.incarnation))
+    pub(super) fn on_disk(&self, node: NodeId) -> Option<(Store, Promised, u64)> {
+        let label = &self.nodes.get(&node)?.label;
+        let (store, restored) = self.home.after_power_loss(label, &self.config)?;
+        Some((store, restored.ballot.as_deref().and_then(promises).unwrap_or_default(), restored.incarnation))
+    }
+
+    /// The promises alone. Where the last of them is synced, nothing else has to be read.
+    fn promised_on_disk(&self, node: NodeId) -> Option<Promised> {
+        self.synced_promises(node).or_else(|| self.on_disk(node).map(|(_, promised, _)| promised))
+    }
+
+    fn synced_promises(&self, node: NodeId) -> Option<Promised> {
+        let store = self.synced_store(node, Store::ballot_end)?;
+        let ballot = store.written_ballot().ok()??;
+        promises(&ballot)
+    }
+
+    /// The incarnation alone.
+    pub(super) fn incarnation_on_disk(&self, node: NodeId) -> Option<u64> {
+        let synced = self.synced_store(node, Store::incarnation_end).map(Store::noted_incarnation);
+        synced.or_else(|| self.on_disk(node).map(|(_, _, incarnation)| incarnation))
+    }
+
+    /// The store of a node that is up, if its disk has what ends there.
+    fn synced_store(&self, node: NodeId, end: fn(&Store) -> Option<(Arc<str>, u64)>) -> Option<&Store> {
+        let node = self.nodes.get(&node)?;
+        let store = node.process.as_ref()?.replica.store();
+        let (file, end) = end(store)?;
+        let synced = self.home.synced(&node.label, &file)?;
+        Some(store).filter(|_| synced >= end)
     }
 
     pub(super) fn agent(&self, node: NodeId) -> Option<&Agent> {
@@ -386,9 +455,16 @@ pub(super) fn believed(agent: &Agent, now: Time) -> Vec<Believed> {
         is_dead: standing == Standing::Down,
         is_up: standing <= Standing::Suspect,
     };
-    let mut view: Vec<Believed> = agent.membership().standings(now).map(believed).collect();
+    let mut view = Vec::with_capacity(agent.adopted().record().members.len() + 1);
+    view.extend(agent.membership().standings(now).map(believed));
     view.sort_unstable_by_key(|believed| believed.node);
     view
+}
+
+/// What an encoded ballot says that was promised; `None` where it is none.
+pub(super) fn promises(ballot: &[u8]) -> Option<Promised> {
+    let (term, vote, accepted) = Ballot::decode_positions(ballot)?;
+    Some(Promised { term, vote, accepted: accepted.map(|accepted| (accepted.term, accepted.epoch)) })
 }
 
 pub(super) fn promised(ballot: &Ballot) -> Promised {
@@ -404,6 +480,9 @@ fn held(agent: &Agent) -> Held {
         committed: election.committed().epoch(),
     }
 }
+
+/// How long a view that stays the same is taken for judged: a short time beside the bounds on what may be believed.
+const JUDGED_EVERY: Time = Time(50_000);
 
 fn holds(store: &Store, key: &Key, stamp: Stamp) -> bool {
     let range = TokenRange { first: key.token(), last: key.token() };

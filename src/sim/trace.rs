@@ -17,6 +17,8 @@ pub struct Trace {
     kept: Vec<TraceEvent>,
     /// The latest of those that are not of an operation's daily course: they would be washed away by it.
     landmarks: VecDeque<TraceEvent>,
+    /// Whether only the hash is wanted.
+    forgets: bool,
     hash: u64,
     total: u64,
     scratch: Vec<u8>,
@@ -53,18 +55,15 @@ impl TraceEvent {
 
     fn write_canonical(&self, bytes: &mut Vec<u8>) {
         let node = |node: Option<NodeId>| node.map_or(u64::MAX, |node| u64::from(node.0));
-        bytes.extend(self.at.0.to_le_bytes());
-        bytes.extend(node(self.node).to_le_bytes());
-        bytes.extend(node(self.peer).to_le_bytes());
-        bytes.extend(self.number.to_le_bytes());
-        bytes.extend(self.digest.to_le_bytes());
+        let numbers = [self.at.0, node(self.node), node(self.peer), self.number, self.digest];
+        bytes.extend_from_slice(numbers.map(u64::to_le_bytes).as_flattened());
         // A zero byte ends each word: no word has one, so no two events have the same bytes.
         for word in [self.kind, self.what] {
-            bytes.extend(word.as_bytes());
+            bytes.extend_from_slice(word.as_bytes());
             bytes.push(0);
         }
         if let Some(key) = &self.key {
-            bytes.extend(key.bytes());
+            bytes.extend_from_slice(key.bytes());
         }
     }
 }
@@ -73,6 +72,18 @@ impl Trace {
     /// Takes an event into the hash and among the latest.
     pub fn record(&mut self, event: TraceEvent) {
         self.record_unseen(&event);
+        self.total += 1;
+        if !self.forgets {
+            self.keep(event);
+        }
+    }
+
+    /// From here on no event is kept, for who needs no more than the hash.
+    pub fn forget(&mut self) {
+        (self.kept, self.landmarks, self.forgets) = (Vec::new(), VecDeque::new(), true);
+    }
+
+    fn keep(&mut self, event: TraceEvent) {
         if is_landmark(event.kind) {
             if self.landmarks.len() == KEPT_LANDMARKS {
                 self.landmarks.pop_front();
@@ -81,10 +92,9 @@ impl Trace {
         }
         if self.kept.len() < KEPT_EVENTS {
             self.kept.push(event);
-        } else if let Some(oldest) = self.kept.get_mut(self.total as usize % KEPT_EVENTS) {
+        } else if let Some(oldest) = self.kept.get_mut((self.total - 1) as usize % KEPT_EVENTS) {
             *oldest = event;
         }
-        self.total += 1;
     }
 
     /// Takes an event into the hash only: it is one of very many that tell people nothing.

@@ -4,10 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::watch::{believed, is_removed, promised};
+use super::super::watch::{believed, is_removed, promised, promises};
 use super::{Cluster, Findings, NodeId};
 use crate::protocol::agent::Agent;
-use crate::protocol::election::Ballot;
 use crate::sim::checkers::Finding;
 use crate::sim::checkers::election::{self, Promised};
 use crate::sim::checkers::membership::{Facts, Memberships};
@@ -52,13 +51,13 @@ impl Cluster {
     fn written_ballot(&self, node: NodeId) -> Option<Promised> {
         let process = self.nodes.get(&node)?.process.as_ref()?;
         let encoded = process.replica.store().written_ballot().ok()??;
-        Ballot::decode(&encoded).map(|ballot| promised(&ballot))
+        promises(&encoded)
     }
 
     /// MEM-1 to MEM-5: what each node believes.
     fn check_views(&self, findings: &mut Findings) {
         let mut judge = Memberships::default();
-        for (id, node) in &self.nodes {
+        for (id, node) in self.nodes.iter() {
             // A node that is down is not judged: its log may know of an incarnation that nobody has read.
             let noted = node.process.as_ref().map(|process| process.replica.store().noted_incarnation());
             let had = self.had_incarnations.get(id).copied().unwrap_or_default();

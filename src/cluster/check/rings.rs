@@ -1,5 +1,7 @@
 //! RING-1 to RING-7 on the topology in force.
 
+use std::sync::Arc;
+
 use super::{Cluster, Findings};
 use crate::ring::Member;
 use crate::ring::Ring;
@@ -7,7 +9,20 @@ use crate::ring::naive::NaiveRing;
 use crate::types::{Token, TokenRange};
 
 impl Cluster {
-    pub(super) fn check_rings(&self, findings: &mut Findings) {
+    /// A topology never changes, so what was found of it is kept until there is another.
+    pub(super) fn check_rings(&mut self, findings: &mut Findings) {
+        if self.judged_ring.as_ref().is_none_or(|(judged, _)| !Arc::ptr_eq(judged, &self.topology)) {
+            self.judged_ring = Some((Arc::clone(&self.topology), self.judge_ring()));
+        }
+        if let Some((_, found)) = &self.judged_ring {
+            findings.checked.extend(&found.checked);
+            findings.violations.extend(found.violations.iter().cloned());
+        }
+        self.check_epochs(findings);
+    }
+
+    fn judge_ring(&self) -> Findings {
+        let mut findings = Findings::default();
         let record = self.topology.record();
         let (members, copies) = (&record.members, record.copies);
         let ring = self.topology.ring();
@@ -18,7 +33,7 @@ impl Cluster {
         findings.add("RING-4", probes.len() as u64, removal(&naive, &probes, members, copies));
         findings.add("RING-5", members.len() as u64, shares(ring, members));
         findings.add("RING-6", probes.len() as u64, self.membership(&naive, &probes));
-        self.check_epochs(findings);
+        findings
     }
 
     /// RING-6: exactly the owners, by the naive function, may hold a token. During a change both rings count.
@@ -29,9 +44,10 @@ impl Cluster {
         let mut violations = Vec::new();
         for token in probes {
             let owners = naive.owners(*token);
-            for (id, node) in &self.nodes {
+            for id in self.labels.keys() {
                 if self.topology.is_replica(*id, *token) != owners.contains(*id) {
-                    violations.push(format!("RING-6 {} is taken for a replica of {:016x}", node.label, token.0));
+                    let label = self.label(*id);
+                    violations.push(format!("RING-6 {label} is taken for a replica of {:016x}", token.0));
                 }
             }
         }

@@ -44,7 +44,7 @@ fn key() -> Key {
 }
 
 fn store(cluster: &Cluster, id: NodeId) -> &Store {
-    cluster.nodes[&id].process.as_ref().unwrap().replica.store()
+    cluster.nodes.get(&id).unwrap().process.as_ref().unwrap().replica.store()
 }
 
 fn owners(cluster: &Cluster) -> Vec<NodeId> {
@@ -133,7 +133,7 @@ fn a_node_of_another_epoch() {
     let mut record = cluster.topology.record().clone();
     record.epoch = record.epoch.next();
     let topology = Arc::new(Topology::new(record));
-    let replica = &cluster.nodes[&NodeId(2)].process.as_ref().unwrap().replica;
+    let replica = &cluster.nodes.get(&NodeId(2)).unwrap().process.as_ref().unwrap().replica;
     replica.stage(cluster.now, &Request::Fence { topology }).unwrap();
     assert_eq!(found(&mut cluster), ["RING-7"]);
 }

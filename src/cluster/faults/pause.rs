@@ -68,12 +68,14 @@ impl Cluster {
         waiting.messages as u64
     }
 
-    /// Puts an event aside that is for a paused process; gives back every other.
-    pub(in crate::cluster) fn keep_waiting(&mut self, event: Event) -> Option<Event> {
-        if self.faults.paused.is_empty() {
-            return Some(event);
-        }
-        let Some(waiting) = event.node().and_then(|node| self.faults.paused.get_mut(&node)) else { return Some(event) };
+    /// Whether an event is for a paused process.
+    pub(in crate::cluster) fn has_to_wait(&self, event: &Event) -> bool {
+        !self.faults.paused.is_empty() && event.node().is_some_and(|node| self.faults.paused.contains_key(&node))
+    }
+
+    /// Puts an event aside that is for a paused process.
+    pub(in crate::cluster) fn keep_waiting(&mut self, event: Event) {
+        let Some(waiting) = event.node().and_then(|node| self.faults.paused.get_mut(&node)) else { return };
         if !event.is_in_flight() {
             waiting.events.push(event);
         } else if waiting.messages < MAX_WAITING {
@@ -82,7 +84,6 @@ impl Cluster {
         } else {
             self.lose(event);
         }
-        None
     }
 
     /// The paused process is gone, and what waited for it with it.

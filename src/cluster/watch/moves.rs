@@ -32,8 +32,7 @@ impl Cluster {
             }
             Some(Stage::ReadBoth) => {
                 let mut found = Vec::new();
-                let down: Vec<NodeId> = self.nodes.keys().copied().filter(|node| self.is_down(*node)).collect();
-                let disks = self.disks_of(down);
+                let on_disks = OnDisks::of(self);
                 for (key, stamp, holders) in std::mem::take(&mut watch.to_copy) {
                     let told = self.ledger.account(&key).and_then(|account| account.acknowledged.as_ref());
                     let Some(told) = told.filter(|told| !told.is_tombstone && !told.is_expired(self.now)) else {
@@ -48,7 +47,7 @@ impl Cluster {
                                 && (told.confirmed.contains(node)
                                     || holders.contains(&node)
                                     || self.had_lost(node, &key, stamp))
-                            || disks.get(&node).and_then(|held| held.get(&key)).is_some_and(|at| *at >= stamp)
+                            || self.is_down(node) && on_disks.version(node, &key).is_some_and(|at| at >= stamp)
                     };
                     found.extend(watch.moves.on_copied(epoch, key.token(), stamp, has_it));
                 }
@@ -98,8 +97,8 @@ impl Cluster {
         if versions.is_empty() {
             return;
         }
-        let on_disks = self.on_disks();
         let Some(mut watch) = self.watch.take() else { return };
+        let on_disks = OnDisks::of(self);
         let mut found = Vec::new();
         for (key, stamp) in versions {
             let dropped = Dropped { donor: node, epoch: *epoch, token: key.token(), stamp };
@@ -121,9 +120,9 @@ impl Cluster {
         moves: &mut Moves,
         key: &Key,
         dropped: Dropped,
-        on_disks: &OnDisks,
+        on_disks: &OnDisks<'_>,
     ) -> Option<Finding> {
-        let on_disk = |node: NodeId| on_disks.get(&node).and_then(|held| held.get(key)).copied();
+        let on_disk = |node: NodeId| on_disks.version(node, key);
         let acknowledged = self.ledger.account(key).and_then(|account| account.acknowledged.as_ref());
         if !moves.is_called_off(dropped.epoch) {
             // Who has confirmed it to a client holds it as its policy promises; who was given it by others, synced; and what
@@ -133,9 +132,9 @@ impl Cluster {
                     && self.sound(node).is_some_and(|store| holds(store, key, dropped.stamp))
             };
             let has_it = |node| {
-                on_disk(node).is_some_and(|at| at >= dropped.stamp)
-                    || is_confirmed(node)
+                is_confirmed(node)
                     || self.had_lost(node, key, dropped.stamp)
+                    || on_disk(node).is_some_and(|at| at >= dropped.stamp)
             };
             return moves.on_dropped(&dropped, Level::Quorum, has_it);
         }
@@ -149,10 +148,10 @@ impl Cluster {
         let stamp = acknowledged.stamp;
         let has_it = |node: NodeId| {
             let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
-            on_disk(node).is_some_and(|at| at >= stamp)
-                || process.is_some_and(|process| holds(process.replica.store(), key, stamp))
+            process.is_some_and(|process| holds(process.replica.store(), key, stamp))
                 || self.had_lost(node, key, stamp)
                 || process.is_none() && acknowledged.confirmed.contains(node)
+                || on_disk(node).is_some_and(|at| at >= stamp)
         };
         moves.on_dropped(&Dropped { stamp, ..dropped }, Level::One, has_it)
     }

@@ -152,10 +152,12 @@ fn what_is_dropped_its_owners_have_confirmed_or_have_lost() {
     let judge = |cluster: &Cluster| {
         let mut moves = Moves::default();
         moves.begin(cluster.topology.record());
-        cluster.judge_dropped(&mut moves, &key, dropped, &OnDisks::new()).map(|finding| finding.invariant)
+        let empty = cluster.nodes.keys().map(|node| (*node, BTreeMap::new())).collect();
+        let on_disks = OnDisks { cluster, read: RefCell::new(empty) };
+        cluster.judge_dropped(&mut moves, &key, dropped, &on_disks).map(|finding| finding.invariant)
     };
     assert_eq!(judge(&cluster), None, "confirmed, though on no disk yet");
-    let replica = &cluster.nodes[&B].process.as_ref().unwrap().replica;
+    let replica = &cluster.nodes.get(&B).unwrap().process.as_ref().unwrap().replica;
     replica.store().discard(cluster.topology.epoch(), &[TokenRange::ALL]).unwrap();
     assert_eq!(judge(&cluster), Some("MOVE-3"), "confirmed, and not there");
     cluster.ledger.lost_power(B, key.clone(), stamp, Stamp::ZERO);
@@ -209,7 +211,7 @@ fn topologies_that_do_not_follow() {
     assert_eq!(caught(&cluster), ["ELECT-1", "MOVE-4"]);
     record.epoch = record.epoch.next();
     let fence = Request::Fence { topology: Arc::new(Topology::new(record)) };
-    cluster.nodes[&B].process.as_ref().unwrap().replica.stage(cluster.now, &fence).unwrap();
+    cluster.nodes.get(&B).unwrap().process.as_ref().unwrap().replica.stage(cluster.now, &fence).unwrap();
     cluster.watch_played(B, false);
     assert_eq!(caught(&cluster), ["ELECT-1", "MOVE-4", "RING-7"]);
 }
@@ -238,7 +240,7 @@ fn a_copy_that_is_dropped_before_its_receivers_have_it() {
     let discard = Request::Discard { epoch: cluster.topology.epoch(), ranges: Arc::from([TokenRange::ALL]) };
     cluster.watch_served(A, &discard);
     assert_eq!(caught(&cluster), Vec::<&str>::new(), "all have what is theirs");
-    let replica = &cluster.nodes[&B].process.as_ref().unwrap().replica;
+    let replica = &cluster.nodes.get(&B).unwrap().process.as_ref().unwrap().replica;
     replica.store().discard(cluster.topology.epoch(), &[TokenRange::ALL]).unwrap();
     replica.commit(Durability::Synced).unwrap();
     cluster.watch_served(A, &discard);
@@ -349,7 +351,18 @@ fn what_was_deleted_for_good_is_not_asked_of_a_disk() {
     cluster.advance(Time(5_000_000));
     let key = |name: &[u8]| Key::new(name).unwrap();
     let deleted = cluster.ledger.account(&key(b"a")).unwrap().acknowledged.clone().unwrap();
-    assert!(cluster.nodes[&A].process.as_ref().unwrap().replica.knows_deleted(&key(b"a"), deleted.stamp).is_some());
+    assert!(
+        cluster
+            .nodes
+            .get(&A)
+            .unwrap()
+            .process
+            .as_ref()
+            .unwrap()
+            .replica
+            .knows_deleted(&key(b"a"), deleted.stamp)
+            .is_some()
+    );
     let later = Stamp { time: deleted.stamp.time.plus(Time(9)), ..deleted.stamp };
     cluster.watch_kept(A, &key(b"a"), later, Stamp::ZERO);
     assert_eq!(caught(&cluster), [""; 0]);

@@ -53,9 +53,13 @@ impl Agent {
         let seats = settled.record().next_voters(&is_up, &is_forgetful).map(|_| Errand::SeatVoters);
         let members = || settled.record().members.iter().map(|member| member.id).filter(|node| is_up(*node));
         let owing = members().filter(|node| self.membership.said(*node).condition.owing);
-        let restorable = members().filter(|node| self.is_recovering(*node) && self.awaited_by(*node).is_empty());
-        let errands = seats.into_iter().chain(owing.map(Errand::Return)).chain(restorable.map(Errand::Restore));
-        errands.into_iter().find(|errand| !self.rests(*errand, now))
+        let recovering = members().filter(|node| self.is_recovering(*node));
+        let errands = seats.into_iter().chain(owing.map(Errand::Return)).chain(recovering.map(Errand::Restore));
+        let is_possible = |errand: &Errand| match errand {
+            Errand::Restore(node) => self.awaited_by(*node).is_empty(),
+            Errand::SeatVoters | Errand::Return(_) | Errand::Repair => true,
+        };
+        errands.into_iter().find(|errand| !self.rests(*errand, now) && is_possible(errand))
     }
 
     /// For whom `node`, which lost data, has to wait, as far as the agent knows.

@@ -56,6 +56,11 @@ impl Memberships {
         self.told.remove(&node);
     }
 
+    /// Whether `node` has told just this before.
+    pub fn is_told(&self, node: NodeId, began: Time, incarnation: u64) -> bool {
+        self.told.get(&node) == Some(&(began, incarnation))
+    }
+
     /// MEM-3: `node`, whose life began then, tells its own incarnation: a new life has a higher one, and it never falls.
     pub fn on_told(&mut self, node: NodeId, began: Time, incarnation: u64) -> Option<Finding> {
         let before = self.told.insert(node, (began, incarnation));

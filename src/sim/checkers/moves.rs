@@ -4,8 +4,10 @@
 //! Who owns a key is computed from the members by the naive ring, and what a level needs is counted here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Finding;
+use crate::ring::Member;
 use crate::ring::naive::NaiveRing;
 use crate::topology::{Stage, TopologyRecord};
 use crate::types::{Epoch, Level, NodeId, Replicas, Stamp, Token};
@@ -13,7 +15,7 @@ use crate::types::{Epoch, Level, NodeId, Replicas, Stamp, Token};
 /// Every topology that was agreed on while the judge looked, and the two rings of each.
 #[derive(Debug, Default)]
 pub struct Moves {
-    chain: BTreeMap<Epoch, (TopologyRecord, NaiveRing, Option<NaiveRing>)>,
+    chain: BTreeMap<Epoch, (TopologyRecord, Arc<NaiveRing>, Option<Arc<NaiveRing>>)>,
     /// Topologies judged.
     pub agreed: u64,
     /// Acknowledged writes judged (MOVE-1).
@@ -104,9 +106,20 @@ impl Moves {
     }
 
     fn insert(&mut self, record: &TopologyRecord) {
-        let next = record.change.as_ref().map(|(_, members)| NaiveRing::new(members, record.copies));
-        let ring = NaiveRing::new(&record.members, record.copies);
+        let next = record.change.as_ref().map(|(_, members)| self.ring_of(members, record.copies));
+        let ring = self.ring_of(&record.members, record.copies);
         self.chain.insert(record.epoch, (record.clone(), ring, next));
+    }
+
+    /// The ring of these members: mostly one of those of the epoch before.
+    fn ring_of(&self, members: &[Member], copies: u8) -> Arc<NaiveRing> {
+        let newest = self.chain.values().next_back().filter(|(record, ..)| record.copies == copies);
+        let known = newest.and_then(|(record, ring, next)| match &record.change {
+            _ if record.members == members => Some(ring),
+            Some((_, others)) if others == members => next.as_ref(),
+            _ => None,
+        });
+        known.map_or_else(|| Arc::new(NaiveRing::new(members, copies)), Arc::clone)
     }
 
     /// Who owns a token at an epoch at which the ring does not change.
@@ -190,9 +203,10 @@ impl Moves {
                 return Some(Finding::new("MOVE-3", &[donor], what));
             }
         };
-        let having = owners.as_slice().iter().filter(|node| holds(**node)).count();
+        let enough = needed(level, &owners);
+        let having = owners.as_slice().iter().filter(|node| holds(**node)).take(enough).count();
         let what = || format!("drops {} at epoch {epoch}: {having} of {} owners hold it", copy.stamp, owners.len());
-        (having < needed(level, &owners)).then(|| Finding::new("MOVE-3", &[donor], what()))
+        (having < enough).then(|| Finding::new("MOVE-3", &[donor], what()))
     }
 }
 

@@ -137,13 +137,18 @@ impl FaultyDisk {
         for name in self.inner.list(dir)?.into_iter().filter(|name| !name.ends_with('/')) {
             let name = format!("{dir}/{name}");
             let file = self.inner.open(&name)?;
-            let (size, state) = (file.size()?, lock(&self.state));
-            let synced = state.files.get(&name).map_or(size, |synced| lock(synced).bytes.min(size));
+            let synced = self.synced(&name)?.min(file.size()?);
             let mut bytes = vec![0; usize::try_from(synced).map_err(|_| io::ErrorKind::OutOfMemory)?];
             file.read_at(0, &mut bytes)?;
             image.plant(&name, &bytes);
         }
         Ok(image)
+    }
+
+    /// How many bytes of a file a power loss would leave at least.
+    pub fn synced(&self, name: &str) -> io::Result<u64> {
+        let synced = lock(&self.state).files.get(name).map(|synced| lock(synced).bytes);
+        synced.map_or_else(|| self.inner.open(name)?.size(), Ok)
     }
 
     fn cut(&self, mut random: Option<&mut dyn FnMut() -> u64>) -> io::Result<u64> {

@@ -324,6 +324,11 @@ impl Log {
         self.committed() < LogPosition::from(at)
     }
 
+    /// The name of the file in which the record at `at` is; `None` when a merge has moved it since.
+    pub fn file_of(&self, at: Location) -> Option<Arc<str>> {
+        self.segments.get(at.segment).map(|segment| segment.name)
+    }
+
     /// Reads a record back, checksum verified; what is staged is written first.
     ///
     /// [`StorageError::SegmentReplaced`] when a merge has moved the record since `at` was looked up.

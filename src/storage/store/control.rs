@@ -351,6 +351,22 @@ impl Store {
         if is_staged { Ok(None) } else { self.noted_ballot() }
     }
 
+    /// Where the last ballot noted ends: the file, and the offset behind it there. For checkers.
+    pub fn ballot_end(&self) -> Option<(Arc<str>, u64)> {
+        let at = self.control().ballot?;
+        self.end_of(at)
+    }
+
+    /// Where the last incarnation noted ends. For checkers.
+    pub fn incarnation_end(&self) -> Option<(Arc<str>, u64)> {
+        let (at, _) = self.control().incarnation?;
+        self.end_of(at)
+    }
+
+    fn end_of(&self, at: Location) -> Option<(Arc<str>, u64)> {
+        Some((self.log.file_of(at)?, u64::from(at.offset) + u64::from(at.length)))
+    }
+
     /// Whether the last ballot noted is one without content: what the node promised is lost.
     pub fn is_ballot_forgotten(&self) -> bool {
         self.control().is_ballot_forgotten
