@@ -11,18 +11,18 @@ use super::node::Node;
 pub(super) struct NodeMap {
     numbers: Vec<NodeId>,
     /// Of each of `numbers` its node.
-    nodes: Vec<Box<Node>>,
+    nodes: Vec<Node>,
 }
 
 impl NodeMap {
     pub(super) fn get(&self, id: &NodeId) -> Option<&Node> {
         let place = self.numbers.binary_search(id).ok()?;
-        self.nodes.get(place).map(Box::as_ref)
+        self.nodes.get(place)
     }
 
     pub(super) fn get_mut(&mut self, id: &NodeId) -> Option<&mut Node> {
         let place = self.numbers.binary_search(id).ok()?;
-        self.nodes.get_mut(place).map(Box::as_mut)
+        self.nodes.get_mut(place)
     }
 
     pub(super) fn contains_key(&self, id: &NodeId) -> bool {
@@ -34,13 +34,13 @@ impl NodeMap {
         self.remove(&id);
         let place = self.numbers.partition_point(|number| *number < id);
         self.numbers.insert(place, id);
-        self.nodes.insert(place, Box::new(node));
+        self.nodes.insert(place, node);
     }
 
     pub(super) fn remove(&mut self, id: &NodeId) -> Option<Node> {
         let place = self.numbers.binary_search(id).ok()?;
         self.numbers.remove(place);
-        Some(*self.nodes.remove(place))
+        Some(self.nodes.remove(place))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -60,6 +60,6 @@ impl NodeMap {
     }
 
     pub(super) fn values(&self) -> impl DoubleEndedIterator<Item = &Node> + ExactSizeIterator {
-        self.nodes.iter().map(Box::as_ref)
+        self.nodes.iter()
     }
 }

@@ -67,6 +67,9 @@ pub(super) enum Before {
 /// All that gossip could change.
 type Beliefs = (Vec<MemberView>, Option<NodeId>, u64);
 
+/// Where in its log a store has the end of something: the file, and the offset.
+type EndInLog = fn(&Store) -> Option<(Arc<str>, u64)>;
+
 /// What nodes' disks would have after a power loss: of each key its newest version. Each is read when it is first asked for.
 struct OnDisks<'a> {
     cluster: &'a Cluster,
@@ -418,7 +421,7 @@ impl Cluster {
     }
 
     /// The store of a node that is up, if its disk has what ends there.
-    fn synced_store(&self, node: NodeId, end: fn(&Store) -> Option<(Arc<str>, u64)>) -> Option<&Store> {
+    fn synced_store(&self, node: NodeId, end: EndInLog) -> Option<&Store> {
         let node = self.nodes.get(&node)?;
         let store = node.process.as_ref()?.replica.store();
         let (file, end) = end(store)?;

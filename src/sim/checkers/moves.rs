@@ -15,7 +15,7 @@ use crate::types::{Epoch, Level, NodeId, Replicas, Stamp, Token};
 /// Every topology that was agreed on while the judge looked, and the two rings of each.
 #[derive(Debug, Default)]
 pub struct Moves {
-    chain: BTreeMap<Epoch, (TopologyRecord, Arc<NaiveRing>, Option<Arc<NaiveRing>>)>,
+    chain: BTreeMap<Epoch, Agreed>,
     /// Topologies judged.
     pub agreed: u64,
     /// Acknowledged writes judged (MOVE-1).
@@ -25,6 +25,9 @@ pub struct Moves {
     /// Dropped copies judged (MOVE-3).
     pub dropped: u64,
 }
+
+/// A topology, its ring, and the ring that it changes to.
+type Agreed = (TopologyRecord, Arc<NaiveRing>, Option<Arc<NaiveRing>>);
 
 /// A write that is being acknowledged.
 #[derive(Clone, Copy, Debug)]
