@@ -7,7 +7,7 @@
 //! When the machine's clock is set back, time here stands until the machine's clock has caught up; stamps go on in the
 //! counter. A store that is reopened starts above the newest stamp in its logs. Only in the year 2112 is the word full.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::types::{NodeId, Stamp, Time};
@@ -83,6 +83,26 @@ fn unpack(word: u64) -> Stamp {
 
 /// Microseconds since 1970; 0 on a machine that believes it is earlier, and under shuttle, or a schedule would not play
 /// the same again.
+/// Time since a start, by a clock that nobody sets.
+#[derive(Clone, Copy, Debug)]
+pub struct SteadyClock {
+    started: Instant,
+}
+
+impl SteadyClock {
+    /// From now on.
+    #[expect(clippy::disallowed_methods, reason = "where a driver asks the machine for the time")]
+    pub fn start() -> SteadyClock {
+        SteadyClock { started: Instant::now() }
+    }
+
+    /// The time since the start, and a microsecond: 0 is the time before everything.
+    pub fn now(&self) -> Time {
+        let elapsed = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Time(elapsed.saturating_add(1))
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place where a driver asks the machine for the time")]
 fn wall_clock() -> Time {
     if cfg!(shuttle) {

@@ -12,7 +12,6 @@
 //! [`Builder::sync`]. The table of every server is in memory: memory grows with keys, the log with data.
 
 mod batch;
-mod boot;
 mod builder;
 mod failure;
 mod listing;

@@ -7,12 +7,9 @@
 
 use std::path::Path;
 
-use xxhash_rust::xxh3::xxh3_64;
-
-use super::boot;
 use super::builder::{Builder, Options};
 use super::shared::{Home, Shared};
-use crate::drive::clock::ProcessClock;
+use crate::drive::boot;
 use crate::drive::inline::Inline;
 use crate::error::Error;
 use crate::node::Replica;
@@ -42,7 +39,7 @@ pub(super) fn on_disk(path: &Path, options: Options, asked: &Builder) -> Result<
         clock: ClockKind::Wall,
         copies: options.copies,
         vnodes: options.tokens,
-        cluster_uid: new_cluster_uid(),
+        cluster_uid: boot::new_cluster_uid(),
     };
     let (directory, labels) = Directory::open(path, &fresh)?;
     directory.check(asked.copies_asked(), asked.tokens_asked())?;
@@ -304,14 +301,6 @@ impl Recovery {
 /// node's own number is known only once its log was read.
 fn uid(cluster_uid: u64, label: &str) -> u64 {
     node_uid(cluster_uid, label, NodeId(0))
-}
-
-/// Tells this directory from others: when it was made, and by whom.
-fn new_cluster_uid() -> u64 {
-    let stamp = ProcessClock::new().stamp();
-    let mut bytes = stamp.time.0.to_le_bytes().to_vec();
-    bytes.extend_from_slice(&std::process::id().to_le_bytes());
-    xxh3_64(&bytes)
 }
 
 #[cfg(test)]

@@ -8,14 +8,22 @@
 
 use std::fs;
 
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::drive::clock::ProcessClock;
+use super::clock::ProcessClock;
 
 /// The number of this boot, not 0.
-pub(super) fn id() -> u128 {
+pub fn id() -> u128 {
     let boot = fs::read_to_string(LINUX_BOOT_ID).ok().and_then(|text| parse(&text));
     boot.unwrap_or_else(no_other)
+}
+
+/// The number of a new cluster: tells its files and its messages from those of others by when it was made, and by whom.
+pub fn new_cluster_uid() -> u64 {
+    let stamp = ProcessClock::new().stamp();
+    let mut bytes = stamp.time.0.to_le_bytes().to_vec();
+    bytes.extend_from_slice(&std::process::id().to_le_bytes());
+    xxh3_64(&bytes)
 }
 
 /// A UUID as a number.
