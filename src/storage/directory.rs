@@ -5,6 +5,7 @@
 //! | `LOCK` | locked while a process has the directory; holds that process's id |
 //! | `FORMAT` | how the directory was created: see [`Format`]; whether it has nodes |
 //! | `FORMAT.tmp` | the FORMAT of a directory that is being founded, or the next FORMAT |
+//! | `PEERS`, `PEERS.tmp` | of a node that is a process of its own: where it last heard that the others are |
 //! | `<label>/` | the log of that node |
 //!
 //! Anything else is refused: it is not ours to touch. A directory is founded in three steps: FORMAT.tmp is written,
@@ -169,6 +170,32 @@ impl Directory {
         Ok(())
     }
 
+    /// What was last kept of the other nodes; nothing before the first.
+    pub fn peers(&self) -> Result<String, StorageError> {
+        let names = self.disk.list("").map_err(|error| StorageError::reading(PEERS, 0, &error))?;
+        if !names.iter().any(|name| name == PEERS) {
+            return Ok(String::new());
+        }
+        let bytes = read_small(&*self.disk, PEERS, MAX_PEERS_BYTES);
+        let bytes = bytes.map_err(|error| StorageError::reading(PEERS, 0, &error))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Keeps this of the other nodes, durably, in one step.
+    pub fn note_peers(&self, text: &str) -> Result<(), StorageError> {
+        let keep = || {
+            if self.disk.list("")?.iter().any(|name| name == PEERS_TMP) {
+                self.disk.remove(PEERS_TMP)?;
+            }
+            let file = self.disk.create(PEERS_TMP)?;
+            file.append(text.as_bytes())?;
+            file.sync()?;
+            self.disk.rename(PEERS_TMP, PEERS)?;
+            self.disk.sync_dir("")
+        };
+        keep().map_err(|error| StorageError::making(&self.path.join(PEERS).display().to_string(), &error))
+    }
+
     /// E102 where FORMAT says that there are nodes: for who finds no log that tells of any.
     pub fn expect_none(&self) -> Result<(), StorageError> {
         let noted = self.has_nodes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -272,7 +299,7 @@ impl Listing {
         let mut listing = Listing::default();
         for name in names {
             match (name.as_str(), name.strip_suffix('/')) {
-                (LOCK, _) => {}
+                (LOCK | PEERS | PEERS_TMP, _) => {}
                 (FORMAT, _) => listing.has_format = true,
                 (FORMAT_TMP, _) => listing.has_temporary = true,
                 (_, Some(label)) if check_label(label).is_ok() => listing.labels.push(label.to_owned()),
@@ -346,14 +373,7 @@ fn lock(path: &Path) -> Result<Lock, StorageError> {
 }
 
 fn read_format(disk: &dyn Disk, name: &str) -> Result<(Format, Option<bool>), StorageError> {
-    let read = || {
-        let file = disk.open(name)?;
-        let length = usize::try_from(file.size()?).unwrap_or(MAX_FORMAT_BYTES).min(MAX_FORMAT_BYTES);
-        let mut bytes = vec![0; length];
-        file.read_at(0, &mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().map_err(|error| StorageError::reading(name, 0, &error))?;
+    let bytes = read_small(disk, name, MAX_FORMAT_BYTES).map_err(|error| StorageError::reading(name, 0, &error))?;
     let text = String::from_utf8_lossy(&bytes);
     let mut lines = text.lines();
     if lines.next() != Some(TITLE) {
@@ -366,6 +386,15 @@ fn read_format(disk: &dyn Disk, name: &str) -> Result<(Format, Option<bool>), St
         }
         _ => Format::from_text(&text).ok_or(StorageError::DamagedFormat { file: name.to_owned() }),
     }
+}
+
+/// The first `most` bytes of a file.
+fn read_small(disk: &dyn Disk, name: &str, most: usize) -> io::Result<Vec<u8>> {
+    let file = disk.open(name)?;
+    let length = usize::try_from(file.size()?).unwrap_or(most).min(most);
+    let mut bytes = vec![0; length];
+    file.read_at(0, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Removes what a start that was cut off has left, and begins one.
@@ -403,6 +432,10 @@ const FORMAT_TMP: &str = "FORMAT.tmp";
 const TITLE: &str = "kvsim data directory";
 /// The version of FORMAT, and with it of the directory's layout, that this code writes.
 const FORMAT_VERSION: u32 = 2;
+const PEERS: &str = "PEERS";
+const PEERS_TMP: &str = "PEERS.tmp";
+/// No PEERS is this long: a line for each of the most nodes there can be.
+const MAX_PEERS_BYTES: usize = 1 << 20;
 /// No FORMAT is this long: what is longer is not read further.
 const MAX_FORMAT_BYTES: usize = 4_096;
 
