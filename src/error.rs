@@ -109,6 +109,12 @@ pub enum Error {
         /// Who did not, and why.
         missing: Vec<(String, Cow<'static, str>)>,
     },
+    /// What another node has answered, with the code that it gave.
+    #[error("{text}")]
+    Relayed {
+        /// Its words, which begin with the code.
+        text: String,
+    },
     /// E204. Nothing was changed.
     #[error("KV-E204 no leader: {why}: nothing was changed; {remedy}")]
     NoLeader {
@@ -263,9 +269,17 @@ impl Error {
             | Error::ChangeUnled { .. } => "KV-E301",
             Error::LastCopy { .. } => "KV-E302",
             Error::Setting { .. } | Error::TwoSides { .. } => "KV-E401",
+            Error::Relayed { text } => relayed_code(text),
             Error::Storage(error) => error.code(),
         }
     }
+}
+
+/// The code that another node's words begin with. One that does not ask for it, or is of a build that has others, could not
+/// do what only a leader can.
+fn relayed_code(text: &str) -> &'static str {
+    let codes = ["KV-E132", "KV-E133", "KV-E134", "KV-E136", "KV-E203", "KV-E301", "KV-E302", "KV-E401"];
+    codes.into_iter().find(|code| text.starts_with(code)).unwrap_or("KV-E204")
 }
 
 /// Why a replica whose disk is full takes no write: with the code, for it is what users search for.

@@ -48,7 +48,7 @@
 //!
 //! # The house
 //!
-//! Imports point down only: `arguments`, then `shell`, `bench` and `campaign`, `command`, `cluster` and `store_api`,
+//! Imports point down only: `arguments`, then `shell`, `serve`, `bench` and `campaign`, `command`, `cluster` and `store_api`,
 //! `error`, `sim` and `drive`, `wire`, `node`, `protocol`, `storage`, `topology`, `ring`, `types` and `sync`, `planted`;
 //! a test sees to it. No driver counts votes, picks replicas or decides what is newer: that code is in [`protocol`], once.
 //! Below [`drive`] nothing knows what time it is: time and randomness are arguments, so a run can be repeated.
@@ -70,6 +70,8 @@ pub mod error;
 pub mod node;
 pub mod protocol;
 pub mod ring;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod shell;
 pub mod sim;
 pub mod storage;

@@ -26,6 +26,8 @@ fn main() -> ExitCode {
         Ok(Task::Demo { seed, pauses }) => ended(shell::walkthrough(seed, pauses), Format::Text),
         Ok(Task::Benchmark(settings)) => benchmark(&settings),
         Ok(Task::Simulate(settings)) => simulate(&settings),
+        #[cfg(feature = "serve")]
+        Ok(Task::Node(settings)) => node(&settings),
         Ok(Task::Completions(shell)) => print(&arguments::completions(shell)),
         Ok(Task::Man(command)) => match arguments::man(command.as_deref()) {
             Ok(page) => print(&page),
@@ -73,6 +75,15 @@ fn simulate(settings: &campaign::Settings) -> ExitCode {
         Ok(campaign::Ending::Violated | campaign::Ending::BelowFloor) => ExitCode::FAILURE,
         Ok(campaign::Ending::Stopped) => ExitCode::from(INTERRUPTED_CODE as u8),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        Err(error) => fail(&error.into(), Format::Text),
+    }
+}
+
+#[cfg(feature = "serve")]
+fn node(settings: &kvsim::serve::node::Settings) -> ExitCode {
+    let mut tell = |line: &str| drop(writeln!(io::stdout(), "{}", escape::escaped(line.as_bytes())));
+    match kvsim::serve::node::run(settings, &mut tell) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.into(), Format::Text),
     }
 }

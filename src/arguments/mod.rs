@@ -20,6 +20,8 @@ use crate::bench;
 use crate::campaign;
 use crate::cluster::ClusterConfig;
 use crate::command::{self, CommandError, UsageError, grammar, units};
+#[cfg(feature = "serve")]
+use crate::serve::node;
 use crate::shell::{Format, Input, Options};
 use crate::sim::latency::Latency;
 use crate::storage::log::SyncPolicy;
@@ -41,6 +43,9 @@ pub enum Task {
     Benchmark(bench::Settings),
     /// A campaign over seeds.
     Simulate(campaign::Settings),
+    /// A node of a cluster.
+    #[cfg(feature = "serve")]
+    Node(Box<node::Settings>),
     /// The completions of a shell, on standard output.
     Completions(Shell),
     /// The man page of the program or of one of its commands, on standard output.
@@ -104,6 +109,9 @@ enum Action {
     Benchmark(bench::Flags),
     /// Clusters under random faults, seed by seed, every invariant checked; what fails is shrunk and told
     Simulate(campaign::Flags),
+    /// One node of a cluster as a real process, over HTTP on this machine; its files are in ./kvsim-node-PORT
+    #[cfg(feature = "serve")]
+    Node(node::Flags),
     /// Print the completions of a shell: what to source, or to put where it looks for them
     Completions {
         /// The shell
@@ -209,6 +217,12 @@ impl Arguments {
             _ if self.shared.format == bench::Format::Csv => {
                 Some((ErrorKind::InvalidValue, "only benchmark has --format csv".to_owned()))
             }
+            #[cfg(feature = "serve")]
+            Some(Action::Node(flags)) => {
+                let is_given = self.shared.replicas.is_some() || self.shared.vnodes.is_some();
+                let problem = "--replicas and --vnodes are the cluster's that is joined: leave them out, or --join";
+                (flags.join.is_some() && is_given).then(|| (ErrorKind::ArgumentConflict, problem.to_owned()))
+            }
             _ if self.shared.recover.is_some() && self.shared.data_dir.is_none() && is_script => {
                 Some((ErrorKind::ArgumentConflict, "--recover needs a directory: give --data-dir too".to_owned()))
             }
@@ -230,6 +244,8 @@ impl Arguments {
             (Some(Action::Run { file }), None) => Task::Session(shared.options(Input::File(file))),
             (Some(Action::Benchmark(flags)), None) => Task::Benchmark(shared.settings(flags)),
             (Some(Action::Simulate(flags)), None) => Task::Simulate(shared.campaign(&flags)),
+            #[cfg(feature = "serve")]
+            (Some(Action::Node(flags)), None) => Task::Node(Box::new(shared.node(flags))),
             (Some(Action::Completions { shell }), None) => Task::Completions(shell),
             (Some(Action::Man { command }), None) => Task::Man(command),
         }
@@ -278,6 +294,26 @@ impl Shared {
         self.seed.unwrap_or(1)
     }
 
+    #[cfg(feature = "serve")]
+    fn node(self, flags: node::Flags) -> node::Settings {
+        let node::Flags { port, id, join } = flags;
+        let directory = || PathBuf::from(format!("./kvsim-node-{port}"));
+        node::Settings {
+            port,
+            label: id,
+            join,
+            data_dir: if self.ephemeral { None } else { Some(self.data_dir.unwrap_or_else(directory)) },
+            copies: self.replicas,
+            vnodes: self.vnodes,
+            cache_entries: usize::try_from(self.cache_entries).unwrap_or(usize::MAX),
+            sync: self.sync,
+            level: self.consistency,
+            timeout: self.timeout,
+            max_value: self.max_value,
+            recover_prefix: self.recover.is_some(),
+        }
+    }
+
     fn campaign(&self, flags: &campaign::Flags) -> campaign::Settings {
         campaign::Settings::new(flags, self.seed, self.nodes, self.format == bench::Format::Json)
     }
@@ -308,6 +344,7 @@ fn is_vain(action: &str, flag: &str) -> bool {
     match action {
         "benchmark" => NOT_FOR_BENCHMARK.contains(&flag),
         "simulate" => !FOR_SIMULATE.contains(&flag),
+        "node" => NOT_FOR_NODE.contains(&flag),
         "completions" | "man" => true,
         // Its clusters are its own, and it is text.
         DEMO => flag != "seed",
@@ -397,6 +434,8 @@ const MAX_CACHE_ENTRIES: i64 = 10_000_000;
 /// Shared flags without a meaning for a benchmark: its files are scratch files, its caches belong to the results.
 const NOT_FOR_BENCHMARK: &[&str] =
     &["data_dir", "ephemeral", "cache_entries", "timeout", "recover", "max_value", "latency", "bail"];
+/// Shared flags without a meaning for a real process: one node is in it, its time and its network are the machine's.
+const NOT_FOR_NODE: &[&str] = &["nodes", "seed", "latency", "format", "bail"];
 /// Shared flags with a meaning for a campaign: all else is the seeds' choice.
 const FOR_SIMULATE: &[&str] = &["seed", "nodes", "format"];
 /// Virtual time is played event by event: a request that nobody answers takes as long as this.

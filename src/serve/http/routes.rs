@@ -1,0 +1,171 @@
+//! What is asked of the node, and how its answers look in HTTP.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{CONTENT_TYPE, ETAG};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+
+use super::counters::Counters;
+use super::refusal::Refusal;
+use super::request::{self, Parameters};
+use super::{CLUSTER, JSON, MAX_PEER_BODY, Options};
+use crate::command::escape;
+use crate::command::render::json::Object;
+use crate::error::Error;
+use crate::serve::service::{Page, Service};
+use crate::types::{LimitError, Stamp, Value};
+
+/// What every handler has at hand.
+#[derive(Clone)]
+struct Desk<S> {
+    service: S,
+    options: Options,
+    counters: Arc<Counters>,
+}
+
+/// The routes of a node. A response carries the pattern it matched, for the counters.
+pub(super) fn router<S: Service>(service: S, options: Options, counters: Arc<Counters>) -> Router {
+    let key = get(read).put(write).post(write).delete(erase);
+    Router::new()
+        // A catch-all takes no empty rest, and an empty key has an error of its own.
+        .route("/kv/", key.clone())
+        .route("/kv/{*key}", key)
+        .route("/status", get(|desk, uri| page(desk, uri, Page::Status)))
+        .route("/ring", get(|desk, uri| page(desk, uri, Page::Ring)))
+        .route("/members", get(|desk, uri| page(desk, uri, Page::Members)))
+        .route("/members/{label}", delete(remove))
+        .route("/members/{label}/remove", post(remove))
+        .route("/healthz", get(health))
+        .route("/metrics", get(metrics))
+        .route("/peer/frames", post(hear))
+        .route("/peer/join", post(admit))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(nowhere)
+        .layer(middleware::from_fn(mark))
+        .with_state(Desk { service, options, counters })
+}
+
+async fn read<S: Service>(desk: State<Desk<S>>, uri: Uri, headers: HeaderMap) -> Result<Response, Refusal> {
+    let asked = Parameters::of(&uri, &["consistency"])?;
+    let key = request::key(&uri)?;
+    let Some(read) = desk.service.get(key.clone(), asked.level).await? else {
+        let what = format!("there is no value under the key {}", escape::shown(key.bytes()));
+        return Err(Refusal::absent(what));
+    };
+    let etag = etag(read.version);
+    if request::has_version(&headers, &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
+    }
+    let head = [(CONTENT_TYPE, "application/octet-stream".to_owned()), (ETAG, etag)];
+    Ok((head, Body::from(Bytes::from_owner(read.value))).into_response())
+}
+
+async fn write<S: Service>(desk: State<Desk<S>>, uri: Uri, body: Body) -> Result<Response, Refusal> {
+    let asked = Parameters::of(&uri, &["consistency", "ttl"])?;
+    let key = request::key(&uri)?;
+    let max = desk.options.max_value;
+    let too_large = |len| Refusal::from(Error::Limit(LimitError::Value { len, max })).of_kind(super::Hostile::TooLarge);
+    let value = request::body(body, max, desk.options.body, too_large).await?;
+    let version = desk.service.put(key, Value::from(value), asked.ttl, asked.level).await?;
+    Ok(written(version))
+}
+
+async fn erase<S: Service>(desk: State<Desk<S>>, uri: Uri) -> Result<Response, Refusal> {
+    let asked = Parameters::of(&uri, &["consistency"])?;
+    Ok(written(desk.service.delete(request::key(&uri)?, asked.level).await?))
+}
+
+async fn page<S: Service>(desk: State<Desk<S>>, uri: Uri, page: Page) -> Result<Response, Refusal> {
+    Parameters::of(&uri, &[])?;
+    Ok(json(&desk.service.page(page).await))
+}
+
+async fn remove<S: Service>(desk: State<Desk<S>>, uri: Uri) -> Result<Response, Refusal> {
+    let asked = Parameters::of(&uri, &["force"])?;
+    let part = uri.path().strip_prefix("/members/").unwrap_or_default();
+    let label = request::label(part.strip_suffix("/remove").unwrap_or(part))?;
+    Ok(json(&desk.service.remove(label, asked.force).await?))
+}
+
+async fn health<S: Service>(desk: State<Desk<S>>, uri: Uri) -> Result<Response, Refusal> {
+    Parameters::of(&uri, &[])?;
+    if desk.service.is_ready().await {
+        return Ok("ok\n".into_response());
+    }
+    let text = "the node does not serve clients: it is in no ring that it knows, or its log has failed; see /status";
+    Err(Refusal::unavailable(None, text.to_owned()))
+}
+
+async fn metrics<S: Service>(desk: State<Desk<S>>, uri: Uri) -> Result<Response, Refusal> {
+    Parameters::of(&uri, &[])?;
+    let mut text = desk.service.metrics().await;
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text.push_str(&desk.counters.text());
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+async fn hear<S: Service>(desk: State<Desk<S>>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
+    Parameters::of(&uri, &[])?;
+    let number = headers.get(CLUSTER).and_then(|number| number.to_str().ok()).and_then(cluster_number);
+    let unnumbered = || Refusal::bad("kvsim-cluster is not 16 hexadecimal digits", "give the number of the cluster");
+    let number = number.ok_or_else(unnumbered)?;
+    let frames = request::body(body, MAX_PEER_BODY, desk.options.body, |_| Refusal::body_too_large(MAX_PEER_BODY));
+    if desk.service.hear(number, frames.await?).await {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    Err(Refusal::bad("these are no frames of this cluster", "look which cluster the node is of"))
+}
+
+async fn admit<S: Service>(desk: State<Desk<S>>, uri: Uri, body: Body) -> Result<Response, Refusal> {
+    Parameters::of(&uri, &[])?;
+    let joiner = request::body(body, MAX_PEER_BODY, desk.options.body, |_| Refusal::body_too_large(MAX_PEER_BODY));
+    let book = desk.service.admit(joiner.await?).await?;
+    Ok(([(CONTENT_TYPE, "application/octet-stream")], book).into_response())
+}
+
+async fn wrong_method() -> Refusal {
+    Refusal::usage(StatusCode::METHOD_NOT_ALLOWED, "there is no such method here", "see the field Allow")
+}
+
+async fn nowhere() -> Refusal {
+    let remedy = "try /kv/KEY, /status, /ring, /members, /healthz or /metrics";
+    Refusal::usage(StatusCode::NOT_FOUND, "there is nothing at this path", remedy)
+}
+
+/// Leaves the matched pattern in the response.
+async fn mark(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
+    }
+    response
+}
+
+fn etag(version: Stamp) -> String {
+    format!("\"{version}\"")
+}
+
+fn written(version: Stamp) -> Response {
+    let body = Object::new().with("version", version.to_string()).line();
+    ([(CONTENT_TYPE, JSON.to_owned()), (ETAG, etag(version))], body).into_response()
+}
+
+fn json(value: &serde_json::Value) -> Response {
+    let line = escape::json(&value.to_string()) + "\n";
+    ([(CONTENT_TYPE, JSON)], line).into_response()
+}
+
+/// Exactly 16 hexadecimal digits.
+fn cluster_number(text: &str) -> Option<u64> {
+    let is_whole = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u64::from_str_radix(text, 16).ok().filter(|_| is_whole)
+}

@@ -1,0 +1,437 @@
+//! The thread that a node is: it takes in what arrives, has the [`Fanout`] do what follows, commits once for all of it, and
+//! hands on what came of it.
+//!
+//! # Promise
+//! Every question is answered: when its operation ends, at its deadline, or when the node stops. Nothing leaves before the
+//! commit that it depends on.
+//!
+//! # Caveats
+//! The thread waits for the disk, and for nothing else. While it does, what arrives waits in a queue of bounded length.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use tokio::sync::oneshot;
+
+use super::super::service::{Page, Read};
+use super::Settings;
+use super::book::Addresses;
+use super::look;
+use super::peers::Peers;
+use super::told;
+use super::words::Wish;
+use crate::drive::clock::{ProcessClock, SteadyClock};
+use crate::drive::fanout::{Answer, Fanout, Moment, Outbox};
+use crate::error::Error;
+use crate::protocol::agent::{self, ChangeId, Event};
+use crate::protocol::envelope::{About, Body, OperationId};
+use crate::protocol::operation::Outcome;
+use crate::storage::directory::Directory;
+use crate::sync::Arc;
+use crate::topology::Topology;
+use crate::types::{Entry, Key, Level, NodeId, Stamp, Time, Value};
+use crate::wire::{Book, Envelope, Frame, Listing};
+
+/// Where an answer goes. Nobody may be there any more.
+pub(super) type Reply<T> = oneshot::Sender<T>;
+
+/// What comes to a node.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// From other nodes.
+    Frames(Vec<Frame>),
+    /// From a client.
+    Ask { key: Key, ask: Ask, level: Option<Level>, reply: Reply<Result<Told, Error>> },
+    /// From whoever looks.
+    Look(Page, Reply<Json>),
+    /// Figures.
+    Metrics(Reply<String>),
+    /// Whether clients are served.
+    Ready(Reply<bool>),
+    /// From another node, or from a process that is to be one.
+    Call(Wish, Reply<Result<Answered, Error>>),
+    /// Nothing more comes: what is under way ends.
+    Stop,
+}
+
+/// What a client wants of a key.
+#[derive(Debug)]
+pub(super) enum Ask {
+    Get,
+    Put { value: Value, ttl: Option<Time> },
+    Delete,
+}
+
+/// What a client is told.
+#[derive(Debug)]
+pub(super) enum Told {
+    Stored(Stamp),
+    Read(Option<Read>),
+}
+
+/// What is said to a call.
+#[derive(Debug)]
+pub(super) enum Answered {
+    /// It is done; these are the words.
+    Done(Json),
+    /// The leader is another, which listens there.
+    Elsewhere(String),
+}
+
+/// A removal that somebody waits for: the change, who is to go, and where the answer goes.
+pub(super) type Removal = (ChangeId, String, Reply<Result<Answered, Error>>);
+
+/// One node at work.
+pub(super) struct Engine {
+    pub(super) node: Fanout,
+    pub(super) label: Arc<str>,
+    pub(super) addresses: Addresses,
+    pub(super) counts: Counts,
+    pub(super) directory: Directory,
+    settings: Arc<Settings>,
+    peers: Peers,
+    wall: ProcessClock,
+    steady: SteadyClock,
+    inputs: Receiver<Input>,
+    waiting: BTreeMap<OperationId, Pending>,
+    next_operation: u64,
+    /// A removal that somebody waits for.
+    pub(super) removal: Option<Removal>,
+    /// When the others are told again where this node is.
+    announce_at: Time,
+    /// Who was seen to be out of the ring when that was done last.
+    gone: BTreeSet<NodeId>,
+    is_stopping: bool,
+    /// When it was seen that the node is out of the ring.
+    left_at: Option<Time>,
+}
+
+/// Operations that this node coordinated, by how they ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) ok: u64,
+    pub(super) failed: u64,
+    pub(super) indeterminate: u64,
+}
+
+#[derive(Debug)]
+struct Pending {
+    is_write: bool,
+    reply: Reply<Result<Told, Error>>,
+}
+
+impl Engine {
+    pub(super) fn new(
+        node: Fanout,
+        label: Arc<str>,
+        directory: Directory,
+        addresses: Addresses,
+        settings: Arc<Settings>,
+        inputs: Receiver<Input>,
+        steady: SteadyClock,
+    ) -> Engine {
+        let peers = Peers::new(directory.format.cluster_uid);
+        let mut engine = Engine {
+            node,
+            label,
+            addresses: Addresses::default(),
+            counts: Counts::default(),
+            directory,
+            settings,
+            peers,
+            wall: ProcessClock::new(),
+            steady,
+            inputs,
+            waiting: BTreeMap::new(),
+            next_operation: 0,
+            removal: None,
+            announce_at: Time(0),
+            gone: BTreeSet::new(),
+            is_stopping: false,
+            left_at: None,
+        };
+        let known: Vec<Listing> = addresses.iter().cloned().collect();
+        engine.learn(&known);
+        engine
+    }
+
+    /// The number of its cluster, in hexadecimal.
+    pub(super) fn cluster(&self) -> String {
+        format!("{:016x}", self.directory.format.cluster_uid)
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        Moment { wall: self.wall.now(), steady: self.steady.now() }
+    }
+
+    pub(super) fn me(&self) -> NodeId {
+        self.node.replica().id()
+    }
+
+    /// The topology that the node knows to be agreed on.
+    pub(super) fn topology(&self) -> Arc<Topology> {
+        self.node.replica().topology()
+    }
+
+    /// Works until it is stopped, or has left the ring. Then every log is synced and closed.
+    pub(super) fn run(mut self) -> Result<(), Error> {
+        let now = self.now();
+        if self.is_alone() {
+            self.node.hurry(now);
+        }
+        loop {
+            self.take_in();
+            let now = self.now();
+            if self.node.wake_at() <= now.steady {
+                self.node.on_time(now);
+            }
+            self.node.commit(now);
+            self.hand_on();
+            self.announce(now);
+            if self.has_ended(now) {
+                return self.close();
+            }
+        }
+    }
+
+    /// Whether nobody else is in the ring: then there is no leader to wait for.
+    fn is_alone(&self) -> bool {
+        matches!(&*self.topology().nodes(), [only] if only.id == self.me())
+    }
+
+    /// Whether it was told to stop, or has left the ring, and what it had to do is done.
+    fn has_ended(&mut self, now: Moment) -> bool {
+        if self.has_left() {
+            // Others may yet ask what it answered, and it may lead the change that takes it out.
+            if self.left_at.is_none() {
+                self.fetch_farewell();
+            }
+            let left_at = *self.left_at.get_or_insert(now.steady);
+            let is_needed = self.node.agent().change().is_some() && now.steady < left_at.plus(LONGEST_FAREWELL);
+            return now.steady >= left_at.plus(FAREWELL) && self.node.in_flight() == 0 && !is_needed;
+        }
+        self.is_stopping && self.node.in_flight() == 0
+    }
+
+    /// Whether it was in the ring, and is not any more: by its topology, or because gossip says so.
+    fn has_left(&self) -> bool {
+        let topology = self.topology();
+        let is_out = self.me() < topology.record().next_node && topology.label(self.me()).is_none();
+        is_out || self.node.agent().membership().is_removed(self.me())
+    }
+
+    /// Who heard by gossip that it is out asks for the topology which says so: the next start is to know.
+    fn fetch_farewell(&self) {
+        let others = self.addresses.iter().map(|listing| listing.node).filter(|node| *node != self.me());
+        for to in others {
+            let body = Body::Agent(agent::Message::Fetch);
+            self.send(&Envelope { from: self.me(), to, about: About::Agent, body });
+        }
+    }
+
+    /// Waits for what comes next, until the node has something to do, and takes in all that is there.
+    fn take_in(&mut self) {
+        let wait = self.node.wake_at().min(self.announce_at).since(self.now().steady);
+        match self.inputs.recv_timeout(Duration::from_micros(wait.0.min(LONGEST_WAIT.0))) {
+            Ok(input) => self.on_input(input),
+            Err(RecvTimeoutError::Timeout) => return,
+            Err(RecvTimeoutError::Disconnected) => return self.stop(),
+        }
+        for _ in 0..MOST_AT_ONCE {
+            let Ok(input) = self.inputs.try_recv() else { return };
+            self.on_input(input);
+        }
+    }
+
+    fn on_input(&mut self, input: Input) {
+        match input {
+            Input::Frames(frames) => frames.into_iter().for_each(|frame| self.on_frame(frame)),
+            Input::Ask { key, ask, level, reply } => self.on_ask(key, ask, level, reply),
+            Input::Look(page, reply) => drop(reply.send(look::page(self, page))),
+            Input::Metrics(reply) => drop(reply.send(look::metrics(self))),
+            Input::Ready(reply) => drop(reply.send(self.is_serving())),
+            Input::Call(wish, reply) => self.on_call(wish, reply),
+            Input::Stop => self.stop(),
+        }
+    }
+
+    fn stop(&mut self) {
+        if !self.is_stopping {
+            self.is_stopping = true;
+            let now = self.now();
+            self.node.leave(now);
+        }
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        let is_member = self.topology().label(self.me()).is_some();
+        is_member && self.node.replica().store().failure().is_none()
+    }
+
+    fn on_frame(&mut self, frame: Frame) {
+        match frame {
+            Frame::Envelope(envelope) => {
+                let now = self.now();
+                self.node.on_envelope(now, envelope);
+            }
+            Frame::Book(Book(told)) => self.learn(&told),
+        }
+    }
+
+    /// Others have told where somebody is.
+    pub(super) fn learn(&mut self, told: &[Listing]) {
+        let me = self.me();
+        let news = self.addresses.learn(told);
+        for listing in news.iter().filter(|node| **node != me).filter_map(|node| self.addresses.get(*node)) {
+            self.peers.set_address(listing.node, &listing.address);
+        }
+        if !news.is_empty() {
+            // What is not kept is told again.
+            let _ = self.directory.note_peers(&self.addresses.to_text());
+            self.announce_at = Time(0);
+        }
+    }
+
+    /// Tells the others where this node is, and where they are: one may be new, or have moved.
+    fn announce(&mut self, now: Moment) {
+        if now.steady < self.announce_at {
+            return;
+        }
+        self.announce_at = now.steady.plus(ANNOUNCED_EVERY);
+        self.forget_the_gone();
+        let own = self.addresses.get(self.me()).cloned();
+        let books = [Book(own.into_iter().collect()), self.addresses.book()];
+        for book in books {
+            let mut frame = Vec::new();
+            // A book of listings that were taken in has no flaw.
+            if book.encode(&mut frame).is_ok() {
+                self.peers.send_to_all(&frame);
+            }
+        }
+    }
+
+    /// Who is out of the ring since the last time is not sent anything any more. Not at once: it has to hear that it is out.
+    fn forget_the_gone(&mut self) {
+        let topology = self.topology();
+        let is_gone = |node: NodeId| node < topology.record().next_node && topology.label(node).is_none();
+        let forgotten = std::mem::take(&mut self.gone);
+        self.peers.forget(|node| forgotten.contains(&node) && is_gone(node));
+        self.addresses.retain(|node| !(forgotten.contains(&node) && is_gone(node)));
+        self.gone = self.addresses.iter().map(|listing| listing.node).filter(|node| is_gone(*node)).collect();
+    }
+
+    fn on_ask(&mut self, key: Key, ask: Ask, level: Option<Level>, reply: Reply<Result<Told, Error>>) {
+        if self.is_stopping || self.waiting.len() >= MAX_IN_FLIGHT {
+            let _ = reply.send(Err(Error::Busy { in_flight: self.waiting.len() }));
+            return;
+        }
+        let operation = OperationId(self.next_operation);
+        self.next_operation += 1;
+        let (now, level) = (self.now(), level.unwrap_or(self.settings.level));
+        let deadline = now.steady.plus(self.settings.timeout);
+        let is_write = !matches!(ask, Ask::Get);
+        // Before it starts: a machine may answer at once.
+        self.waiting.insert(operation, Pending { is_write, reply });
+        let started = match ask {
+            Ask::Get => self.node.start_get(now, operation, key, level, deadline),
+            Ask::Put { value, ttl } => {
+                let expires = ttl.map(|ttl| now.wall.plus(ttl));
+                self.node.start_put(now, operation, key, Some(value), expires, level, deadline).map(drop)
+            }
+            Ask::Delete => self.node.start_put(now, operation, key, None, None, level, deadline).map(drop),
+        };
+        if let Err(hopeless) = started
+            && let Some(pending) = self.waiting.remove(&operation)
+        {
+            self.counts.failed += 1;
+            let error =
+                told::hopeless(&hopeless, |node| self.name(node), |node| self.node.agent().membership().is_up(node));
+            let _ = pending.reply.send(Err(error));
+        }
+    }
+
+    /// What a node is called, for people.
+    pub(super) fn name(&self, node: NodeId) -> String {
+        let topology = self.topology();
+        let label = topology.label(node).map(|label| label.to_string());
+        label
+            .or_else(|| self.addresses.get(node).map(|known| known.label.clone()))
+            .unwrap_or_else(|| node.0.to_string())
+    }
+
+    /// Hands on what came of all that was taken in.
+    fn hand_on(&mut self) {
+        let Outbox { envelopes, answers, events } = self.node.take();
+        envelopes.iter().for_each(|envelope| self.send(envelope));
+        answers.into_iter().for_each(|answer| self.on_answer(answer));
+        events.into_iter().for_each(|event| self.on_event(event));
+    }
+
+    fn send(&self, envelope: &Envelope) {
+        let mut frame = Vec::new();
+        // What cannot be a frame, a page that is too long, is lost: its deadline is told.
+        if envelope.encode(&mut frame).is_ok() {
+            self.peers.send(envelope.to, frame);
+        }
+    }
+
+    fn on_answer(&mut self, answer: Answer) {
+        let Some(Pending { is_write, reply }) = self.waiting.remove(&answer.operation) else { return };
+        let told = match answer.outcome {
+            Outcome::Stored { stamp, .. } => Ok(Told::Stored(stamp)),
+            Outcome::Found { entry, .. } => Ok(Told::Read(entry.and_then(|entry| self.visible(entry)))),
+            Outcome::Failed(shortfall) => Err(told::failed(&shortfall, |node| self.name(node))),
+            Outcome::Indeterminate(shortfall) => Err(told::timeout(&shortfall, is_write, |node| self.name(node))),
+        };
+        match &told {
+            Ok(_) => self.counts.ok += 1,
+            Err(Error::WriteTimeout { .. } | Error::ReadTimeout { .. }) => self.counts.indeterminate += 1,
+            Err(_) => self.counts.failed += 1,
+        }
+        let _ = reply.send(told);
+    }
+
+    fn visible(&self, entry: Entry) -> Option<Read> {
+        let Entry { value, stamp, expires } = entry;
+        let value = value.filter(|_| expires.is_none_or(|expires| self.now().wall < expires))?;
+        Some(Read { value, version: stamp, expires })
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            // Where it fails it is tried again with the next topology.
+            Event::Committed(topology) if topology.label(self.me()).is_some() => {
+                let _ = self.directory.note_nodes(true);
+            }
+            Event::ChangeEnded { change, ended } => self.on_change_ended(change, ended),
+            Event::ChangeLeft { change, .. } => self.on_change_left(change),
+            _ => {}
+        }
+    }
+
+    /// Says in the log that all is well with it, and closes it.
+    fn close(self) -> Result<(), Error> {
+        let store = self.node.replica().store();
+        // A log that has failed says so when it is synced.
+        let _ = store.note_boot(None);
+        let _ = store.note_clock(self.now().wall);
+        store.sync()?;
+        self.peers.finish();
+        Ok(())
+    }
+}
+
+/// The most operations in flight.
+const MAX_IN_FLIGHT: usize = 4_096;
+/// Inputs that share a commit.
+const MOST_AT_ONCE: usize = 1_024;
+/// How often the others are told where this node is.
+const ANNOUNCED_EVERY: Time = Time(5_000_000);
+/// How long a node that is out of the ring still listens.
+const FAREWELL: Time = Time(2_000_000);
+/// How long it does at most, while it leads the change that takes it out.
+const LONGEST_FAREWELL: Time = Time(15_000_000);
+/// Looks for a stop this often at least.
+const LONGEST_WAIT: Time = Time(1_000_000);

@@ -1,0 +1,151 @@
+//! A running node as its endpoint sees it: questions are put into the node's queue, and wait for their answers.
+
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use tokio::sync::oneshot;
+
+use super::super::service::{Page, Read, Service};
+use super::engine::{Answered, Ask, Input, Reply, Told};
+use super::peers::http_agent;
+use super::words::{Call, Wish};
+use crate::error::Error;
+use crate::types::{Key, Level, Stamp, Time, Value};
+use crate::wire::Frames;
+
+/// See the module's page.
+#[derive(Clone, Debug)]
+pub(super) struct Handle {
+    cluster: u64,
+    inputs: SyncSender<Input>,
+}
+
+impl Handle {
+    /// To the node of the cluster with this number which takes its inputs there.
+    pub(super) fn new(cluster: u64, inputs: SyncSender<Input>) -> Handle {
+        Handle { cluster, inputs }
+    }
+
+    /// Tells the node that nothing more comes.
+    pub(super) fn stop(&self) {
+        // A node that is gone needs no telling.
+        let _ = self.inputs.send(Input::Stop);
+    }
+
+    /// Puts a question; `None` where the node has too much to do, or is gone.
+    async fn question<T>(&self, input: impl FnOnce(Reply<T>) -> Input) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.inputs.try_send(input(reply)).ok()?;
+        answer.await.ok()
+    }
+
+    async fn ask(&self, key: Key, ask: Ask, level: Option<Level>) -> Result<Told, Error> {
+        let told = self.question(|reply| Input::Ask { key, ask, level, reply }).await;
+        told.unwrap_or(Err(Error::Busy { in_flight: INPUTS }))
+    }
+
+    async fn write(&self, key: Key, ask: Ask, level: Option<Level>) -> Result<Stamp, Error> {
+        match self.ask(key, ask, level).await? {
+            Told::Stored(stamp) => Ok(stamp),
+            Told::Read(_) => Err(Error::Busy { in_flight: 0 }),
+        }
+    }
+
+    /// Puts a question of nodes; where the leader is another, to that one, once.
+    async fn call(&self, call: Call) -> Result<Json, Error> {
+        let Call { wish, passed_on } = call.clone();
+        match self.question(|reply| Input::Call(wish, reply)).await.unwrap_or(Err(Error::Busy { in_flight: INPUTS }))? {
+            Answered::Done(words) => Ok(words),
+            Answered::Elsewhere(address) if passed_on == 0 => {
+                let call = Call { passed_on: 1, ..call };
+                let asked = tokio::task::spawn_blocking(move || call_node(&address, &call));
+                asked.await.unwrap_or_else(|_| Err(relayed("the conversation broke off")))
+            }
+            Answered::Elsewhere(_) => Err(relayed("the leader has changed while it was looked for")),
+        }
+    }
+}
+
+impl Service for Handle {
+    async fn get(&self, key: Key, level: Option<Level>) -> Result<Option<Read>, Error> {
+        match self.ask(key, Ask::Get, level).await? {
+            Told::Read(read) => Ok(read),
+            Told::Stored(_) => Ok(None),
+        }
+    }
+
+    async fn put(&self, key: Key, value: Value, ttl: Option<Time>, level: Option<Level>) -> Result<Stamp, Error> {
+        self.write(key, Ask::Put { value, ttl }, level).await
+    }
+
+    async fn delete(&self, key: Key, level: Option<Level>) -> Result<Stamp, Error> {
+        self.write(key, Ask::Delete, level).await
+    }
+
+    async fn page(&self, page: Page) -> Json {
+        self.question(|reply| Input::Look(page, reply)).await.unwrap_or_default()
+    }
+
+    async fn metrics(&self) -> String {
+        self.question(Input::Metrics).await.unwrap_or_default()
+    }
+
+    async fn is_ready(&self) -> bool {
+        self.question(Input::Ready).await.unwrap_or_default()
+    }
+
+    async fn remove(&self, label: String, force: bool) -> Result<Json, Error> {
+        self.call(Call { wish: Wish::Remove { label, force }, passed_on: 0 }).await
+    }
+
+    async fn hear(&self, cluster: u64, frames: Vec<u8>) -> bool {
+        let Ok(read) = Frames::new(&frames).collect() else { return false };
+        // What comes while there is too much is lost, as any message may be.
+        cluster == self.cluster
+            && !matches!(self.inputs.try_send(Input::Frames(read)), Err(TrySendError::Disconnected(_)))
+    }
+
+    async fn admit(&self, joiner: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let call: Call =
+            serde_json::from_slice(&joiner).map_err(|error| relayed(&format!("not understood: {error}")))?;
+        let words = self.call(call).await?;
+        Ok(words.to_string().into_bytes())
+    }
+}
+
+/// Asks the node at `address`, and waits for what it says.
+pub(super) fn call_node(address: &str, call: &Call) -> Result<Json, Error> {
+    let said = post(address, call).map_err(|why| relayed(&format!("{address} does not answer: {why}")))?;
+    said.map_err(|text| Error::Relayed { text })
+}
+
+/// What was said: the words, or the text of an error.
+pub(super) fn post(address: &str, call: &Call) -> Result<Result<Json, String>, ureq::Error> {
+    let agent = http_agent(CALL_PATIENCE);
+    let mut answer = agent.post(format!("http://{address}{CALL_PATH}")).send(serde_json::json!(call).to_string())?;
+    let is_done = answer.status().is_success();
+    let bytes = answer.body_mut().read_to_vec()?;
+    let words: Json = serde_json::from_slice(&bytes).unwrap_or_default();
+    if is_done {
+        return Ok(Ok(words));
+    }
+    let field = |name: &str| words.get(name).and_then(Json::as_str).unwrap_or_default();
+    let text = match (field("code"), field("message")) {
+        ("", _) => String::from_utf8_lossy(&bytes).trim().to_owned(),
+        (code, message) => format!("{code} {message}"),
+    };
+    Ok(Err(text))
+}
+
+fn relayed(why: &str) -> Error {
+    let remedy = "try again in a few seconds".to_owned();
+    Error::NoLeader { why: why.to_owned(), remedy }
+}
+
+/// Where nodes ask each other.
+const CALL_PATH: &str = "/peer/join";
+/// How long a change of the ring may take.
+const CALL_PATIENCE: Duration = Duration::from_secs(120);
+/// Inputs that wait for a node.
+pub(super) const INPUTS: usize = 65_536;

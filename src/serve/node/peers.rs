@@ -1,0 +1,112 @@
+//! The ways to the other nodes: for each a thread that posts what is for it, batch by batch, over one connection that is kept.
+//!
+//! # Promise
+//! What is sent never waits for anybody. What cannot be brought at once is lost, and so is what comes while a peer has too much
+//! waiting: every message may be lost, and whoever needs it says it again.
+//!
+//! # Caveats
+//! A peer that takes a connection and does not answer holds its batch up to [`PATIENCE`]; what waits behind it is dropped.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use ureq::Agent;
+
+use crate::types::NodeId;
+
+/// The other nodes, as far as their addresses are known.
+#[derive(Debug)]
+pub(super) struct Peers {
+    cluster: u64,
+    links: BTreeMap<NodeId, Link>,
+}
+
+#[derive(Debug)]
+struct Link {
+    address: String,
+    /// Its end ends the thread, once what waits is brought.
+    queue: SyncSender<Vec<u8>>,
+    thread: JoinHandle<()>,
+}
+
+impl Peers {
+    /// Nobody, of the cluster with this number.
+    pub(super) fn new(cluster: u64) -> Peers {
+        Peers { cluster, links: BTreeMap::new() }
+    }
+
+    /// From here on `node` is reached at `address`.
+    pub(super) fn set_address(&mut self, node: NodeId, address: &str) {
+        if self.links.get(&node).is_some_and(|link| link.address == address) {
+            return;
+        }
+        let (queue, waiting) = sync_channel(MOST_WAITING);
+        let (url, cluster) = (format!("http://{address}{FRAMES_PATH}"), format!("{:016x}", self.cluster));
+        let thread = thread::spawn(move || carry(&waiting, &url, &cluster));
+        self.links.insert(node, Link { address: address.to_owned(), queue, thread });
+    }
+
+    /// Nobody is sent anything any more who `is_gone`.
+    pub(super) fn forget(&mut self, is_gone: impl Fn(NodeId) -> bool) {
+        self.links.retain(|node, _| !is_gone(*node));
+    }
+
+    /// Sends a frame to a node. Lost where nobody knows where that is, or where too much waits.
+    pub(super) fn send(&self, to: NodeId, frame: Vec<u8>) {
+        if let Some(link) = self.links.get(&to) {
+            let _ = link.queue.try_send(frame);
+        }
+    }
+
+    /// Brings what still waits, and ends.
+    pub(super) fn finish(self) {
+        let threads: Vec<JoinHandle<()>> = self.links.into_values().map(|link| link.thread).collect();
+        for thread in threads {
+            // One that panicked has nothing more to bring.
+            let _ = thread.join();
+        }
+    }
+
+    /// Sends a frame to all.
+    pub(super) fn send_to_all(&self, frame: &[u8]) {
+        self.links.keys().for_each(|node| self.send(*node, frame.to_vec()));
+    }
+}
+
+/// Brings what waits to a peer, until nobody sends any more.
+fn carry(waiting: &Receiver<Vec<u8>>, url: &str, cluster: &str) {
+    let agent = http_agent(PATIENCE);
+    while let Ok(mut batch) = waiting.recv() {
+        while batch.len() < BATCH_BYTES
+            && let Ok(more) = waiting.try_recv()
+        {
+            batch.extend_from_slice(&more);
+        }
+        let posted = agent.post(url).header(CLUSTER_HEADER, cluster).send(&batch);
+        // The answer is read to its end, so that the connection is used again.
+        let brought = posted.and_then(|mut answer| answer.body_mut().read_to_vec());
+        if brought.is_err() {
+            // What has waited meanwhile would come as late.
+            while waiting.try_recv().is_ok() {}
+        }
+    }
+}
+
+/// A client for conversations between nodes, which takes every status for an answer.
+pub(super) fn http_agent(patience: Duration) -> Agent {
+    let config = Agent::config_builder().timeout_global(Some(patience)).http_status_as_error(false).max_redirects(0);
+    config.build().into()
+}
+
+/// Where frames are posted.
+const FRAMES_PATH: &str = "/peer/frames";
+/// Names the cluster: what comes from another is refused.
+const CLUSTER_HEADER: &str = "kvsim-cluster";
+/// Frames that wait for a peer.
+const MOST_WAITING: usize = 4_096;
+/// A batch takes no more frames from here on.
+const BATCH_BYTES: usize = 1 << 20;
+/// How long a peer may take for a batch: as long as an operation has by default.
+const PATIENCE: Duration = Duration::from_secs(1);

@@ -1,0 +1,64 @@
+//! What a running node gives its endpoints to serve. The endpoints know nothing else of it.
+
+use std::future::Future;
+
+use crate::error::Error;
+use crate::types::{Key, Level, Stamp, Time, Value};
+
+/// A running node. Cheap to clone; every call may come from any task, and is answered at its deadline at the latest.
+pub trait Service: Clone + Send + Sync + 'static {
+    /// The newest version of `key`; `None` where there is no value.
+    fn get(&self, key: Key, level: Option<Level>) -> impl Future<Output = Result<Option<Read>, Error>> + Send;
+
+    /// Stores a value, for `ttl` if that is given.
+    fn put(
+        &self,
+        key: Key,
+        value: Value,
+        ttl: Option<Time>,
+        level: Option<Level>,
+    ) -> impl Future<Output = Result<Stamp, Error>> + Send;
+
+    /// Deletes `key`, whether it is there or not.
+    fn delete(&self, key: Key, level: Option<Level>) -> impl Future<Output = Result<Stamp, Error>> + Send;
+
+    /// What there is to see of the node and the cluster.
+    fn page(&self, page: Page) -> impl Future<Output = serde_json::Value> + Send;
+
+    /// Figures, in the text format of Prometheus.
+    fn metrics(&self) -> impl Future<Output = String> + Send;
+
+    /// Whether it serves clients: it knows a ring that it is in, and its log works.
+    fn is_ready(&self) -> impl Future<Output = bool> + Send;
+
+    /// Takes the node called `label` out of the ring, and answers when it is out. `force`: it is dead, copy from the survivors.
+    fn remove(&self, label: String, force: bool) -> impl Future<Output = Result<serde_json::Value, Error>> + Send;
+
+    /// Frames from another node of the cluster whose number is `cluster`. `false`: it is another cluster, or they are none.
+    fn hear(&self, cluster: u64, frames: Vec<u8>) -> impl Future<Output = bool> + Send;
+
+    /// A process wants to join: what it is to know, or why it cannot. Both in the words of the nodes.
+    fn admit(&self, joiner: Vec<u8>) -> impl Future<Output = Result<Vec<u8>, Error>> + Send;
+}
+
+/// A value that was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Read {
+    /// The value.
+    pub value: Value,
+    /// Its version.
+    pub version: Stamp,
+    /// Until when it is visible.
+    pub expires: Option<Time>,
+}
+
+/// What can be looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Page {
+    /// The node itself, its leader, its epoch.
+    Status,
+    /// Tokens and owners.
+    Ring,
+    /// Whom the node knows, and what it believes of them.
+    Members,
+}

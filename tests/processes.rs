@@ -1,0 +1,167 @@
+//! `kvsim node`: real processes on real files, asked over HTTP as curl would.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot run the program must say so")]
+
+#[path = "processes/world.rs"]
+mod world;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use world::{Node, World, get, put};
+
+#[test]
+fn three_nodes_are_a_cluster_and_any_of_them_answers() {
+    let mut world = World::new();
+    let nodes = world.cluster(3);
+    for (number, node) in nodes.iter().enumerate() {
+        assert_eq!(put(*node, &format!("key{number}"), "value"), 200);
+    }
+    for node in &nodes {
+        for number in 0..nodes.len() {
+            assert_eq!(get(*node, &format!("key{number}")), Some("value".to_owned()));
+        }
+        assert_eq!(get(*node, "nothing"), None);
+    }
+    let members = world.page(nodes[2], "members");
+    let up = members["members"].as_array().unwrap().iter().filter(|member| member["standing"] == "up");
+    assert_eq!(up.count(), 3, "{members}");
+    let leaders: Vec<_> = nodes.iter().map(|node| world.page(*node, "status")["leader"].clone()).collect();
+    assert!(leaders.iter().all(|leader| leader.is_string() && *leader == leaders[0]), "{leaders:?}");
+}
+
+/// With two copies of three a quorum goes on; and whoever returns has what it missed.
+#[test]
+fn a_node_that_is_killed_is_done_without_and_mended_when_it_returns() {
+    let mut world = World::new();
+    let nodes = world.cluster(3);
+    let acknowledged = world.put_all(&nodes, "before", 300);
+    assert_eq!(acknowledged.len(), 300);
+    world.kill(nodes[1]);
+    world.until("its death is seen", || {
+        let members = world::page(nodes[0], "members")?;
+        let dead = members["members"].as_array()?.iter().any(|member| member["standing"] == "down");
+        dead.then_some(())
+    });
+    let during = world.put_all(&[nodes[0], nodes[2]], "during", 300);
+    assert_eq!(during.len(), 300);
+    world.restart(nodes[1]);
+    let all: Vec<String> = acknowledged.into_iter().chain(during).collect();
+    for key in &all {
+        assert_eq!(get(nodes[1], key).as_deref(), Some("v"), "{key}");
+    }
+    // Every key has a copy on each of three nodes.
+    world.until("it has got every copy", || {
+        (world::page(nodes[1], "status")?["keys"].as_u64()? == all.len() as u64).then_some(())
+    });
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_all_are_killed() {
+    let mut world = World::new();
+    let nodes = world.cluster(3);
+    let acknowledged = world.put_all(&nodes, "key", 500);
+    assert!(!acknowledged.is_empty());
+    nodes.iter().for_each(|node| world.kill(*node));
+    nodes.iter().for_each(|node| world.start_again(*node));
+    nodes.iter().for_each(|node| world.await_ready(*node));
+    for key in &acknowledged {
+        world.until("it is read again", || get(nodes[0], key).filter(|value| value == "v"));
+    }
+}
+
+#[test]
+fn a_fourth_joins_and_one_leaves_under_load_and_no_operation_fails() {
+    let mut world = World::new();
+    let nodes = world.cluster(3);
+    let (is_over, done) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        let (is_over, done, nodes) = (&is_over, &done, &nodes);
+        let clients: Vec<_> = (0..4)
+            .map(|client| {
+                scope.spawn(move || {
+                    let mut failed = Vec::new();
+                    let mut number = 0;
+                    while !is_over.load(Ordering::Relaxed) {
+                        let (node, key) = (nodes[number % 2], format!("c{client}n{}", number % 50));
+                        let status = put(node, &key, &number.to_string());
+                        let read = get(node, &key);
+                        if status != 200 || read != Some(number.to_string()) {
+                            failed.push(format!("{key} {number}: {status}, then {read:?}"));
+                        }
+                        done.fetch_add(2, Ordering::Relaxed);
+                        number += 1;
+                    }
+                    failed
+                })
+            })
+            .collect();
+        let fourth = world.join(nodes[0]);
+        world.await_members(fourth, 4);
+        let label = nodes[2].port.to_string();
+        let removed = world::delete(nodes[0], &format!("/members/{label}"));
+        assert_eq!(removed.0, 200, "{}", removed.1);
+        world.await_exit(nodes[2]);
+        world.await_members(fourth, 3);
+        is_over.store(true, Ordering::Relaxed);
+        for client in clients {
+            let failed = client.join().unwrap();
+            assert!(failed.is_empty(), "{failed:?}");
+        }
+    });
+    assert!(done.load(Ordering::Relaxed) > 100);
+}
+
+#[test]
+fn a_graceful_end_is_told_and_synced() {
+    let mut world = World::new();
+    let nodes = world.cluster(2);
+    assert_eq!(put(nodes[0], "key", "value"), 200);
+    world.terminate(nodes[1]);
+    world.await_exit(nodes[1]);
+    world.until("the other was told", || {
+        let members = world::page(nodes[0], "members")?;
+        let left = members["members"].as_array()?.iter().any(|member| member["standing"] != "up");
+        left.then_some(())
+    });
+    world.restart(nodes[1]);
+    world.until("it is back", || get(nodes[1], "key").filter(|value| value == "value"));
+}
+
+#[test]
+fn what_cannot_start_says_why_and_changes_nothing() {
+    let mut world = World::new();
+    let nodes = world.cluster(1);
+    let in_use = world.refused(nodes[0].port, &[]);
+    assert!(in_use.contains("KV-E144"), "{in_use}");
+    let free = world::free_port();
+    let nobody = world.refused(free, &["--join", &format!("127.0.0.1:{}", world::free_port())]);
+    assert!(nobody.contains("KV-E145"), "{nobody}");
+    assert!(!world.directory(free).exists());
+    let twin = world.refused(free, &["--join", &nodes[0].address(), "--id", &nodes[0].port.to_string()]);
+    assert!(twin.contains("KV-E134"), "{twin}");
+    assert!(!world.directory(free).exists());
+    world.terminate(nodes[0]);
+    world.await_exit(nodes[0]);
+    let other = world.refused(nodes[0].port, &["--id", "other"]);
+    assert!(other.contains("KV-E140"), "{other}");
+    let contradiction = world.refused(nodes[0].port, &["--replicas", "2"]);
+    assert!(contradiction.contains("KV-E140"), "{contradiction}");
+}
+
+#[test]
+fn who_has_left_is_not_taken_for_a_member() {
+    let mut world = World::new();
+    let nodes = world.cluster(2);
+    let removed = world::delete(nodes[0], &format!("/members/{}", nodes[1].port));
+    assert_eq!(removed.0, 200, "{}", removed.1);
+    world.await_exit(nodes[1]);
+    let left = world.refused(nodes[1].port, &[]);
+    assert!(left.contains("KV-E146"), "{left}");
+    let unknown = world::delete(nodes[0], "/members/nobody");
+    assert_eq!(unknown.0, 404, "{}", unknown.1);
+    let last: Node = nodes[0];
+    let refused = world::delete(last, &format!("/members/{}", last.port));
+    assert!(refused.1.contains("KV-E302"), "{}", refused.1);
+}

@@ -1,0 +1,196 @@
+//! Processes, their directories, and the questions put to them.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+/// A node, by its port.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Node {
+    pub(crate) port: u16,
+}
+
+impl Node {
+    pub(crate) fn address(self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn url(self, path: &str) -> String {
+        format!("http://{}{path}", self.address())
+    }
+}
+
+/// The processes of a test. They end with it.
+pub(crate) struct World {
+    directory: TempDir,
+    running: BTreeMap<Node, Child>,
+}
+
+impl World {
+    pub(crate) fn new() -> World {
+        World { directory: TempDir::new().unwrap(), running: BTreeMap::new() }
+    }
+
+    pub(crate) fn directory(&self, port: u16) -> PathBuf {
+        self.directory.path().join(format!("kvsim-node-{port}"))
+    }
+
+    /// So many nodes that are members and serve.
+    pub(crate) fn cluster(&mut self, nodes: usize) -> Vec<Node> {
+        let first = Node { port: free_port() };
+        self.start(first, &[]);
+        self.await_ready(first);
+        let mut all = vec![first];
+        while all.len() < nodes {
+            all.push(self.join(first));
+        }
+        all.iter().for_each(|node| self.await_members(*node, nodes));
+        all
+    }
+
+    pub(crate) fn join(&mut self, contact: Node) -> Node {
+        let node = Node { port: free_port() };
+        self.start(node, &["--join", &contact.address()]);
+        self.await_ready(node);
+        node
+    }
+
+    fn command(&self, port: u16, flags: &[&str]) -> Command {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("kvsim"));
+        command.args(["node", &port.to_string()]).args(flags).current_dir(self.directory.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn start(&mut self, node: Node, flags: &[&str]) {
+        let mut child = self.command(node.port, flags).spawn().unwrap();
+        // Nobody reads what it prints: a full pipe would stop it.
+        let mut output = child.stdout.take().unwrap();
+        thread::spawn(move || drop(output.read_to_end(&mut Vec::new())));
+        self.running.insert(node, child);
+    }
+
+    /// What a node that does not start says.
+    pub(crate) fn refused(&self, port: u16, flags: &[&str]) -> String {
+        let output = self.command(port, flags).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    pub(crate) fn start_again(&mut self, node: Node) {
+        self.start(node, &[]);
+    }
+
+    pub(crate) fn restart(&mut self, node: Node) {
+        self.start_again(node);
+        self.await_ready(node);
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self, node: Node) {
+        let mut child = self.running.remove(&node).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Tells it to end, as a service manager would.
+    pub(crate) fn terminate(&mut self, node: Node) {
+        let id = self.running[&node].id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    }
+
+    /// It ends by itself, and well.
+    pub(crate) fn await_exit(&mut self, node: Node) {
+        let mut child = self.running.remove(&node).unwrap();
+        let status = patiently("it ends", || child.try_wait().unwrap());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(status.success(), "{status}: {said}");
+    }
+
+    pub(crate) fn await_ready(&self, node: Node) {
+        self.until("it serves", || (ask(node, "GET", "/healthz", b"")?.0 == 200).then_some(()));
+    }
+
+    /// Until the ring has so many members, and no change is under way, as this node knows.
+    pub(crate) fn await_members(&self, node: Node, members: usize) {
+        self.until("the ring is whole", || {
+            let ring = page(node, "ring")?;
+            (ring["members"].as_array()?.len() == members && ring["ring_change"].is_null()).then_some(())
+        });
+    }
+
+    pub(crate) fn page(&self, node: Node, name: &str) -> Json {
+        patiently("it shows itself", || page(node, name))
+    }
+
+    /// Puts so many keys in turn through these nodes, and gives those that were acknowledged.
+    pub(crate) fn put_all(&self, nodes: &[Node], prefix: &str, count: usize) -> Vec<String> {
+        let keys = (0..count).map(|number| (nodes[number % nodes.len()], format!("{prefix}{number}")));
+        keys.filter(|(node, key)| put(*node, key, "v") == 200).map(|(_, key)| key).collect()
+    }
+
+    pub(crate) fn until<T>(&self, what: &str, is_so: impl FnMut() -> Option<T>) -> T {
+        patiently(what, is_so)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for child in self.running.values_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "other processes have no other way to tell")]
+fn patiently<T>(what: &str, mut is_so: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(value) = is_so() {
+            return value;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "not in time: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A port that nobody has at the moment.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Status and body; `None` where nobody answers.
+fn ask(node: Node, method: &str, path: &str, body: &[u8]) -> Option<(u16, String)> {
+    let config =
+        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60)));
+    let agent = ureq::Agent::from(config.build());
+    let request = ureq::http::Request::builder().method(method).uri(node.url(path)).body(body.to_vec()).ok()?;
+    let mut answer = agent.run(request).ok()?;
+    Some((answer.status().as_u16(), answer.body_mut().read_to_string().ok()?))
+}
+
+pub(crate) fn put(node: Node, key: &str, value: &str) -> u16 {
+    ask(node, "PUT", &format!("/kv/{key}"), value.as_bytes()).map_or(0, |(status, _)| status)
+}
+
+pub(crate) fn get(node: Node, key: &str) -> Option<String> {
+    ask(node, "GET", &format!("/kv/{key}"), b"").filter(|(status, _)| *status == 200).map(|(_, value)| value)
+}
+
+pub(crate) fn delete(node: Node, path: &str) -> (u16, String) {
+    ask(node, "DELETE", path, b"").unwrap_or_default()
+}
+
+pub(crate) fn page(node: Node, name: &str) -> Option<Json> {
+    let (status, body) = ask(node, "GET", &format!("/{name}"), b"")?;
+    if status == 200 { serde_json::from_str(&body).ok() } else { None }
+}
