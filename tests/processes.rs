@@ -97,6 +97,8 @@ fn a_fourth_joins_and_one_leaves_under_load_and_no_operation_fails() {
                 })
             })
             .collect();
+        // Also where something fails: the clients are waited for.
+        let _over = Over(is_over);
         let fourth = world.join(nodes[0]);
         world.await_members(fourth, 4);
         let label = nodes[2].port.to_string();
@@ -111,6 +113,15 @@ fn a_fourth_joins_and_one_leaves_under_load_and_no_operation_fails() {
         }
     });
     assert!(done.load(Ordering::Relaxed) > 100);
+}
+
+/// Its end tells the clients to end.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]

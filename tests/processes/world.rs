@@ -5,6 +5,7 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -65,6 +66,8 @@ impl World {
     fn command(&self, port: u16, flags: &[&str]) -> Command {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("kvsim"));
         command.args(["node", &port.to_string()]).args(flags).current_dir(self.directory.path());
+        // A machine with much else to do is slow, and that is no failure.
+        command.args(["--timeout", "10s"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -163,9 +166,12 @@ fn patiently<T>(what: &str, mut is_so: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A port that nobody has at the moment.
+/// A port that nobody has, and that the system gives to no connection: it takes those from 32,768 on.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + (std::process::id() % 1_000) as u16 * 10;
+    let mut ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed));
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// Status and body; `None` where nobody answers.
