@@ -273,6 +273,7 @@ impl Shared {
             max_value: self.max_value,
             nodes: defaults.nodes,
             segment_bytes: defaults.segment_bytes,
+            table_shards: defaults.table_shards,
             recover_prefix: self.recover.is_some(),
             latency: self.latency.unwrap_or(defaults.latency),
             hints: defaults.hints,

@@ -126,6 +126,8 @@ impl Episode<'_> {
             sync: plan.sync,
             cache_entries: 8,
             segment_bytes: plan.segment_bytes,
+            // Few keys; two, so that what spans shards is tried.
+            table_shards: 2,
             recover_prefix: plan.recover_prefix,
             hints: HintOptions { keep_for: plan.hints_for, ..HintOptions::default() },
             agents: AgentOptions { repair_every: plan.repair_every, ..AgentOptions::default() },

@@ -111,7 +111,7 @@ impl Home {
                 recover_prefix: config.recover_prefix,
             },
             cache_entries: config.cache_entries,
-            shards: TABLE_SHARDS,
+            shards: config.table_shards,
         }
     }
 
@@ -407,9 +407,6 @@ pub(super) fn spend_forgotten_vote(
 pub(super) fn files_remain(label: &str, why: &StorageError) -> String {
     format!("the files of {label}, which has left, remain until a start can remove them: {why}")
 }
-
-/// One thread needs no more.
-const TABLE_SHARDS: usize = 2;
 
 #[cfg(test)]
 mod tests;

@@ -120,6 +120,9 @@ pub struct ClusterConfig {
     pub max_value: usize,
     /// At how many bytes a log's segment is closed.
     pub segment_bytes: u32,
+    /// Shards of each node's table, a power of two. One thread needs no more than one; but a page of keys costs as much as
+    /// the shard that it is from, so ring changes of many keys want them small.
+    pub table_shards: usize,
     /// Keep the good prefix of a damaged log (`--recover prefix`).
     pub recover_prefix: bool,
     /// How long a message takes from node to node.
@@ -143,6 +146,7 @@ impl Default for ClusterConfig {
             seed: 1,
             max_value: DEFAULT_MAX_VALUE,
             segment_bytes: SEGMENT_BYTES,
+            table_shards: 64,
             recover_prefix: false,
             latency: Latency::NETWORK,
             hints: HintOptions::default(),
@@ -322,7 +326,7 @@ impl Cluster {
         self.trace.hash()
     }
 
-    /// From here on neither events nor latencies are kept for people, only the hash and counts. For campaigns: a tenth faster.
+    /// From here on neither events nor latencies are kept for people, only the hash and counts. For campaigns: a little faster.
     pub fn keep_only_counts(&mut self) {
         self.trace.forget();
         self.clients.metrics.forgets_latencies = true;
