@@ -176,3 +176,38 @@ fn who_has_left_is_not_taken_for_a_member() {
     let refused = world::delete(last, &format!("/members/{}", last.port));
     assert!(refused.1.contains("KV-E302"), "{}", refused.1);
 }
+
+#[test]
+fn an_operator_compares_lists_and_clears() {
+    let mut world = World::new();
+    let nodes = world.cluster(3);
+    let keys = world.put_all(&nodes, "key", 20);
+    assert_eq!(keys.len(), 20);
+    assert_eq!(world::delete(nodes[1], "/kv/key7").0, 200);
+    // Through who does not lead, too.
+    for node in &nodes {
+        let repaired = world.until("the ring is at rest", || Some(world::post(*node, "/repair")).filter(is_done));
+        assert_eq!(repaired["left_out"], serde_json::json!([]));
+    }
+    for node in &nodes {
+        let page = world.page(*node, "keys?limit=1000");
+        let listed = page["keys"].as_array().unwrap();
+        assert_eq!(listed.iter().filter(|key| key["value"] == true).count(), 19, "{page}");
+    }
+    let cleared = world.until("the ring is at rest", || Some(world::post(nodes[0], "/clear")).filter(is_done));
+    assert_eq!(cleared, serde_json::json!({ "cleared": true }));
+    for node in &nodes {
+        assert_eq!(get(*node, "key1"), None);
+    }
+    for node in &nodes {
+        let value = node.port.to_string();
+        assert_eq!(put(*node, "key1", &value), 200);
+        assert_eq!(get(*node, "key1"), Some(value));
+    }
+}
+
+/// Not refused because the leader has something in hand.
+fn is_done(answer: &serde_json::Value) -> bool {
+    assert!(answer["code"].is_null() || answer["code"] == "KV-E301", "{answer}");
+    answer["code"].is_null()
+}

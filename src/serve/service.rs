@@ -2,13 +2,16 @@
 
 use std::future::Future;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Error;
+pub use crate::storage::store::Listed;
 use crate::types::{Key, Level, Stamp, Time, Value};
 
 /// A running node. Cheap to clone; every call may come from any task, and is answered at its deadline at the latest.
 pub trait Service: Clone + Send + Sync + 'static {
     /// The newest version of `key`; `None` where there is no value.
-    fn get(&self, key: Key, level: Option<Level>) -> impl Future<Output = Result<Option<Read>, Error>> + Send;
+    fn get(&self, key: Key, level: Option<Level>) -> impl Future<Output = Result<(Option<Read>, Votes), Error>> + Send;
 
     /// Stores a value, for `ttl` if that is given.
     fn put(
@@ -17,10 +20,10 @@ pub trait Service: Clone + Send + Sync + 'static {
         value: Value,
         ttl: Option<Time>,
         level: Option<Level>,
-    ) -> impl Future<Output = Result<Stamp, Error>> + Send;
+    ) -> impl Future<Output = Result<(Stamp, Votes), Error>> + Send;
 
     /// Deletes `key`, whether it is there or not.
-    fn delete(&self, key: Key, level: Option<Level>) -> impl Future<Output = Result<Stamp, Error>> + Send;
+    fn delete(&self, key: Key, level: Option<Level>) -> impl Future<Output = Result<(Stamp, Votes), Error>> + Send;
 
     /// What there is to see of the node and the cluster.
     fn page(&self, page: Page) -> impl Future<Output = serde_json::Value> + Send;
@@ -31,8 +34,12 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// Whether it serves clients: it knows a ring that it is in, and its log works.
     fn is_ready(&self) -> impl Future<Output = bool> + Send;
 
-    /// Takes the node called `label` out of the ring, and answers when it is out. `force`: it is dead, copy from the survivors.
-    fn remove(&self, label: String, force: bool) -> impl Future<Output = Result<serde_json::Value, Error>> + Send;
+    /// What is in this node's own table: at most `limit` keys behind `after`, in (token, key) order; and whether there are more.
+    fn keys(&self, after: Option<Key>, limit: usize)
+    -> impl Future<Output = Result<(Vec<Listed>, bool), Error>> + Send;
+
+    /// Has the leader carry this out, and answers with what came of it when it is over.
+    fn change(&self, change: Change) -> impl Future<Output = Result<serde_json::Value, Error>> + Send;
 
     /// Frames from another node of the cluster whose number is `cluster`. `false`: it is another cluster, or they are none.
     fn hear(&self, cluster: u64, frames: Vec<u8>) -> impl Future<Output = bool> + Send;
@@ -50,6 +57,34 @@ pub struct Read {
     pub version: Stamp,
     /// Until when it is visible.
     pub expires: Option<Time>,
+}
+
+/// Who answered for an operation.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Votes {
+    /// The replicas of the key, in preference order.
+    pub replicas: Vec<String>,
+    /// Those that answered before the client was, in order of arrival.
+    pub acks: Vec<String>,
+    /// How many had to.
+    pub needed: u8,
+}
+
+/// What an operator wants of the cluster.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// To take a node out of the ring.
+    Remove {
+        /// Its name.
+        label: String,
+        /// Whether it is dead, so that the survivors copy among themselves.
+        force: bool,
+    },
+    /// To have the replicas of every range compared and made equal.
+    Repair,
+    /// To delete every key.
+    Clear,
 }
 
 /// What can be looked at.

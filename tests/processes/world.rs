@@ -196,6 +196,11 @@ pub(crate) fn delete(node: Node, path: &str) -> (u16, String) {
     ask(node, "DELETE", path, b"").unwrap_or_default()
 }
 
+pub(crate) fn post(node: Node, path: &str) -> Json {
+    let (_, body) = ask(node, "POST", path, b"").unwrap_or_default();
+    serde_json::from_str(&body).unwrap_or_default()
+}
+
 pub(crate) fn page(node: Node, name: &str) -> Option<Json> {
     let (status, body) = ask(node, "GET", &format!("/{name}"), b"")?;
     if status == 200 { serde_json::from_str(&body).ok() } else { None }

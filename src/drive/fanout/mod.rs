@@ -134,6 +134,11 @@ impl Fanout {
         self.hints.counts()
     }
 
+    /// A stamp above all that the node has given or seen.
+    pub fn stamp(&mut self, now: Moment) -> Stamp {
+        self.clock.next(now.wall)
+    }
+
     /// Operations that it coordinates and that are not over.
     pub fn in_flight(&self) -> usize {
         self.tasks.len()

@@ -67,6 +67,8 @@ pub(super) struct Parameters {
     pub(super) level: Option<Level>,
     pub(super) ttl: Option<Time>,
     pub(super) force: bool,
+    pub(super) after: Option<Key>,
+    pub(super) limit: Option<usize>,
 }
 
 impl Parameters {
@@ -100,6 +102,14 @@ impl Parameters {
                 self.ttl = units::duration(text).filter(|ttl| *ttl > Time(0));
                 self.ttl.is_none().then_some(Kind::Lifetime.form())
             }
+            "after" => {
+                self.after = Some(Key::new(value).map_err(crate::error::Error::from)?);
+                None
+            }
+            "limit" => {
+                self.limit = text.parse().ok().filter(|limit| (1..=MAX_KEYS).contains(limit));
+                self.limit.is_none().then_some("a number from 1 to 10000")
+            }
             _ => {
                 self.force = text == "true";
                 (!matches!(text, "true" | "false")).then_some("true or false")
@@ -109,6 +119,9 @@ impl Parameters {
         wrong.map_or(Ok(()), |what| Err(Refusal::bad(&what, "choose another value")))
     }
 }
+
+/// The most keys of a page.
+const MAX_KEYS: usize = 10_000;
 
 fn takes(known: &[&str]) -> String {
     if known.is_empty() { "leave it out".to_owned() } else { format!("there can be: {}", known.join(", ")) }

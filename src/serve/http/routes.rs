@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CONTENT_TYPE, ETAG};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -18,7 +18,7 @@ use super::{CLUSTER, JSON, MAX_PEER_BODY, Options};
 use crate::command::escape;
 use crate::command::render::json::Object;
 use crate::error::Error;
-use crate::serve::service::{Page, Service};
+use crate::serve::service::{Change, Listed, Page, Service, Votes};
 use crate::types::{LimitError, Stamp, Value};
 
 /// What every handler has at hand.
@@ -41,6 +41,9 @@ pub(super) fn router<S: Service>(service: S, options: Options, counters: Arc<Cou
         .route("/members", get(|desk, uri| page(desk, uri, Page::Members)))
         .route("/members/{label}", delete(remove))
         .route("/members/{label}/remove", post(remove))
+        .route("/keys", get(keys))
+        .route("/repair", post(|desk, uri| change(desk, uri, Change::Repair)))
+        .route("/clear", post(|desk, uri| change(desk, uri, Change::Clear)))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
         .route("/peer/frames", post(hear))
@@ -54,16 +57,18 @@ pub(super) fn router<S: Service>(service: S, options: Options, counters: Arc<Cou
 async fn read<S: Service>(desk: State<Desk<S>>, uri: Uri, headers: HeaderMap) -> Result<Response, Refusal> {
     let asked = Parameters::of(&uri, &["consistency"])?;
     let key = request::key(&uri)?;
-    let Some(read) = desk.service.get(key.clone(), asked.level).await? else {
+    let (read, votes) = desk.service.get(key.clone(), asked.level).await?;
+    let votes = voted(&votes);
+    let Some(read) = read else {
         let what = format!("there is no value under the key {}", escape::shown(key.bytes()));
-        return Err(Refusal::absent(what));
+        return Ok((votes, Refusal::absent(what)).into_response());
     };
     let etag = etag(read.version);
     if request::has_version(&headers, &etag) {
-        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, votes, [(ETAG, etag)]).into_response());
     }
     let head = [(CONTENT_TYPE, "application/octet-stream".to_owned()), (ETAG, etag)];
-    Ok((head, Body::from(Bytes::from_owner(read.value))).into_response())
+    Ok((votes, head, Body::from(Bytes::from_owner(read.value))).into_response())
 }
 
 async fn write<S: Service>(desk: State<Desk<S>>, uri: Uri, body: Body) -> Result<Response, Refusal> {
@@ -72,13 +77,14 @@ async fn write<S: Service>(desk: State<Desk<S>>, uri: Uri, body: Body) -> Result
     let max = desk.options.max_value;
     let too_large = |len| Refusal::from(Error::Limit(LimitError::Value { len, max })).of_kind(super::Hostile::TooLarge);
     let value = request::body(body, max, desk.options.body, too_large).await?;
-    let version = desk.service.put(key, Value::from(value), asked.ttl, asked.level).await?;
-    Ok(written(version))
+    let (version, votes) = desk.service.put(key, Value::from(value), asked.ttl, asked.level).await?;
+    Ok(written(version, &votes))
 }
 
 async fn erase<S: Service>(desk: State<Desk<S>>, uri: Uri) -> Result<Response, Refusal> {
     let asked = Parameters::of(&uri, &["consistency"])?;
-    Ok(written(desk.service.delete(request::key(&uri)?, asked.level).await?))
+    let (version, votes) = desk.service.delete(request::key(&uri)?, asked.level).await?;
+    Ok(written(version, &votes))
 }
 
 async fn page<S: Service>(desk: State<Desk<S>>, uri: Uri, page: Page) -> Result<Response, Refusal> {
@@ -90,7 +96,28 @@ async fn remove<S: Service>(desk: State<Desk<S>>, uri: Uri) -> Result<Response, 
     let asked = Parameters::of(&uri, &["force"])?;
     let part = uri.path().strip_prefix("/members/").unwrap_or_default();
     let label = request::label(part.strip_suffix("/remove").unwrap_or(part))?;
-    Ok(json(&desk.service.remove(label, asked.force).await?))
+    Ok(json(&desk.service.change(Change::Remove { label, force: asked.force }).await?))
+}
+
+async fn change<S: Service>(desk: State<Desk<S>>, uri: Uri, change: Change) -> Result<Response, Refusal> {
+    Parameters::of(&uri, &[])?;
+    Ok(json(&desk.service.change(change).await?))
+}
+
+async fn keys<S: Service>(desk: State<Desk<S>>, uri: Uri) -> Result<Response, Refusal> {
+    let asked = Parameters::of(&uri, &["after", "limit"])?;
+    let (listed, more) = desk.service.keys(asked.after, asked.limit.unwrap_or(KEYS)).await?;
+    let page = Object::new().list("keys", &listed, told);
+    let page = match listed.last().filter(|_| more) {
+        Some(last) => page.bytes("next", last.key.bytes()),
+        None => page.with("next", ()),
+    };
+    Ok(([(CONTENT_TYPE, JSON)], page.line()).into_response())
+}
+
+fn told(listed: &Listed) -> Object {
+    let version = listed.stamp.to_string();
+    Object::new().bytes("key", listed.key.bytes()).with("version", version).with("value", listed.visible)
 }
 
 async fn health<S: Service>(desk: State<Desk<S>>, uri: Uri) -> Result<Response, Refusal> {
@@ -136,7 +163,7 @@ async fn wrong_method() -> Refusal {
 }
 
 async fn nowhere() -> Refusal {
-    let remedy = "try /kv/KEY, /status, /ring, /members, /healthz or /metrics";
+    let remedy = "try /kv/KEY, /keys, /status, /ring, /members, /healthz or /metrics";
     Refusal::usage(StatusCode::NOT_FOUND, "there is nothing at this path", remedy)
 }
 
@@ -154,15 +181,33 @@ fn etag(version: Stamp) -> String {
     format!("\"{version}\"")
 }
 
-fn written(version: Stamp) -> Response {
+fn written(version: Stamp, votes: &Votes) -> Response {
     let body = Object::new().with("version", version.to_string()).line();
-    ([(CONTENT_TYPE, JSON.to_owned()), (ETAG, etag(version))], body).into_response()
+    (voted(votes), [(CONTENT_TYPE, JSON.to_owned()), (ETAG, etag(version))], body).into_response()
+}
+
+/// Who answered, as fields of the head.
+fn voted(votes: &Votes) -> HeaderMap {
+    let fields =
+        [(REPLICAS, votes.replicas.join(",")), (ACKS, votes.acks.join(",")), (NEEDED, votes.needed.to_string())];
+    // Names of nodes are of letters, digits, '.', '_' and '-'.
+    let field = |(name, value): (HeaderName, String)| Some((name, HeaderValue::try_from(value).ok()?));
+    fields.into_iter().filter_map(field).collect()
 }
 
 fn json(value: &serde_json::Value) -> Response {
     let line = escape::json(&value.to_string()) + "\n";
     ([(CONTENT_TYPE, JSON)], line).into_response()
 }
+
+/// The replicas of the key, in preference order.
+const REPLICAS: HeaderName = HeaderName::from_static("kvsim-replicas");
+/// Those that answered before the client was, in order of arrival.
+const ACKS: HeaderName = HeaderName::from_static("kvsim-acks");
+/// How many had to.
+const NEEDED: HeaderName = HeaderName::from_static("kvsim-needed");
+/// Keys of a page, unless told otherwise.
+const KEYS: usize = 1_000;
 
 /// Exactly 16 hexadecimal digits.
 fn cluster_number(text: &str) -> Option<u64> {

@@ -39,6 +39,38 @@ fn a_value_is_stored_read_and_deleted() {
 }
 
 #[test]
+fn an_answer_names_who_has_voted() {
+    let server = server();
+    for (method, status) in [("GET", 404), ("PUT", 200), ("GET", 200), ("HEAD", 200), ("DELETE", 200)] {
+        let reply = server.ask(method, "/kv/apple", "");
+        assert_eq!(reply.status, status);
+        let fields = ["kvsim-replicas", "kvsim-acks", "kvsim-needed"].map(|name| reply.field(name));
+        assert_eq!(fields, ["a,b", "b", "1"], "{method}");
+    }
+}
+
+#[test]
+fn keys_are_listed_page_by_page() {
+    let server = server();
+    for key in ["a", "b", "%ff"] {
+        assert_eq!(server.ask("PUT", &format!("/kv/{key}"), "").status, 200);
+    }
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = server.ask("GET", &format!("/keys?limit=1{after}"), "").json();
+        let [listed] = page["keys"].as_array().unwrap().as_slice() else { panic!("one key: {page}") };
+        assert_eq!((&listed["value"], listed["version"].is_string()), (&true.into(), true));
+        seen.push(listed["key"].as_str().map_or(listed["key_base64"].to_string(), str::to_owned));
+        after = match (page["next"].as_str(), page["next_base64"].as_str()) {
+            (None, None) => break,
+            (text, _) => format!("&after={}", text.unwrap_or("%ff")),
+        };
+    }
+    seen.sort();
+    assert_eq!(seen, ["\"/w==\"", "a", "b"]);
+}
+
+#[test]
 fn a_client_that_has_the_version_is_told_so() {
     let server = server();
     let version = server.ask("PUT", "/kv/k", "v").field("etag").to_owned();
@@ -66,9 +98,12 @@ fn parameters_reach_the_node_and_others_are_refused() {
         ("PUT", "/kv/k?ttl=1.5s&consistency=ALL", "put Some(Time(1500000)) Some(All)"),
         ("PUT", "/kv/k?ttl=%31%30ms", "put Some(Time(10000)) None"),
         ("DELETE", "/kv/k?consistency=quorum", "delete Some(Quorum)"),
-        ("DELETE", "/members/node1?force=true", "remove \"node1\" true"),
-        ("POST", "/members/node1/remove?force=false", "remove \"node1\" false"),
-        ("POST", "/members/%6eode%31/remove", "remove \"node1\" false"),
+        ("DELETE", "/members/node1?force=true", "Remove { label: \"node1\", force: true }"),
+        ("POST", "/members/node1/remove?force=false", "Remove { label: \"node1\", force: false }"),
+        ("POST", "/members/%6eode%31/remove", "Remove { label: \"node1\", force: false }"),
+        ("POST", "/repair", "Repair"),
+        ("POST", "/clear", "Clear"),
+        ("GET", "/keys", "keys None 1000"),
     ] {
         let reply = server.ask(method, target, "");
         assert!(matches!(reply.status, 200 | 404), "{target}: {reply:?}");
@@ -89,12 +124,16 @@ fn parameters_reach_the_node_and_others_are_refused() {
         ("DELETE", "/members/node1?force=yes"),
         ("DELETE", "/members/%ff"),
         ("GET", "/status?x=1"),
+        ("GET", "/keys?limit=0"),
+        ("GET", "/keys?limit=10001"),
+        ("POST", "/clear?force=true"),
         ("GET", "/metrics?x=%1b[2J"),
         ("POST", "/peer/join?x=1"),
     ] {
         let reply = server.ask(method, target, "");
         assert_eq!((reply.status, reply.code().as_deref()), (400, Some("KV-E401")), "{method} {target}");
     }
+    assert_eq!(server.ask("GET", "/keys?after=", "").code().as_deref(), Some("KV-E130"));
     assert_eq!(server.fake.calls.lock().unwrap().len(), calls, "none of it got as far as the node");
 }
 

@@ -1,34 +1,48 @@
 //! What nodes and operators want of the ring: a process joins, a node leaves. The leader sees to it, one change at a time.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
-use super::engine::{Answered, Engine, Reply};
+use super::super::service::Change as Wanted;
+use super::engine::{Answered, Asked, Engine, Reply};
 use super::words::{Admission, Wish};
 use crate::error::Error;
 use crate::protocol::agent::ChangeId;
-use crate::protocol::ring_change::{Change, Ended, RingChange};
+use crate::protocol::ring_change::{Change, Compared, Ended, Moved, PairMoved, RingChange};
 use crate::ring::Member;
 use crate::sync::Arc;
-use crate::types::{MAX_NODES, check_label};
+use crate::types::{MAX_NODES, NodeId, check_label};
 use crate::wire::Listing;
 
 impl Engine {
     pub(super) fn on_change_ended(&mut self, change: ChangeId, ended: Ended) {
         match ended {
-            Ended::Complete(moved) => {
-                let keys: u64 = moved.pairs.values().map(|pair| pair.keys).sum();
-                self.end_removal(change, |label| Ok(Answered::Done(json!({ "removed": label, "moved_keys": keys }))));
-            }
-            Ended::Aborted { silent } => {
-                let label = self.name(silent);
-                self.end_removal(change, |_| Err(Error::ChangeAborted { label }));
-            }
+            Ended::Complete(moved) => self.answer_change(change, |engine, wish| Ok(engine.tell_moved(wish, &moved))),
+            Ended::Aborted { silent } => self.answer_change(change, |engine, wish| {
+                let label = engine.name(silent);
+                let is_repair = matches!(wish, Wanted::Repair);
+                Err(if is_repair { Error::NodeDown { label } } else { Error::ChangeAborted { label } })
+            }),
         }
     }
 
-    fn end_removal(&mut self, change: ChangeId, answer: impl FnOnce(&str) -> Result<Answered, Error>) {
-        if let Some((_, label, reply)) = self.removal.take_if(|(removal, ..)| *removal == change) {
-            let _ = reply.send(answer(&label));
+    fn answer_change(&mut self, change: ChangeId, answer: impl FnOnce(&Engine, &Wanted) -> Result<Json, Error>) {
+        if let Some(Asked { wish, reply, .. }) = self.asked.take_if(|asked| asked.change == change) {
+            let _ = reply.send(answer(self, &wish).map(Answered::Done));
+        }
+    }
+
+    /// What a change has come to, for who asked for it.
+    fn tell_moved(&self, wish: &Wanted, moved: &Moved) -> Json {
+        let pair = |((from, to), pair): (&(NodeId, NodeId), &PairMoved)| json!({ "from": self.name(*from), "to": self.name(*to), "keys": pair.keys, "bytes": pair.bytes });
+        let pairs: Vec<Json> = moved.pairs.iter().filter(|(_, pair)| pair.keys > 0).map(pair).collect();
+        let left_out: Vec<String> = moved.left_out.iter().map(|node| self.name(*node)).collect();
+        let Compared { digests, tombstones, dropped, .. } = moved.compared;
+        match wish {
+            Wanted::Remove { label, .. } => json!({ "removed": label, "pairs": pairs }),
+            Wanted::Repair => json!({
+                "pairs": pairs, "left_out": left_out, "digests": digests, "tombstones": tombstones, "dropped": dropped,
+            }),
+            Wanted::Clear => json!({ "cleared": true }),
         }
     }
 
@@ -44,9 +58,9 @@ impl Engine {
                 let _ = reply.send(elsewhere.ok_or_else(no_leader));
             }
             Wish::Join { label, address } => drop(reply.send(self.admit(&label, &address))),
-            Wish::Remove { label, force } => match self.remove(&label, force) {
-                // Who asked before is told by nobody what came of it; but there is one change at a time.
-                Ok(change) => self.removal = Some((change, label, reply)),
+            Wish::Change(wish) => match self.begin_wanted(&wish) {
+                // There is one change at a time, so nobody else waits.
+                Ok(change) => self.asked = Some(Asked { change, wish, reply }),
                 Err(error) => drop(reply.send(Err(error))),
             },
         }
@@ -90,6 +104,18 @@ impl Engine {
         Ok(Answered::Done(json!(admission)))
     }
 
+    fn begin_wanted(&mut self, wish: &Wanted) -> Result<ChangeId, Error> {
+        match wish {
+            Wanted::Remove { label, force } => self.remove(label, *force),
+            Wanted::Repair => self.begin(Change::Repair),
+            Wanted::Clear => {
+                let now = self.now();
+                let before = self.node.stamp(now);
+                self.begin(Change::Clear(before))
+            }
+        }
+    }
+
     fn remove(&mut self, label: &str, force: bool) -> Result<ChangeId, Error> {
         let settled = Arc::clone(self.node.agent().election().committed());
         let members = &settled.record().members;
@@ -125,7 +151,7 @@ impl Engine {
 
     /// The change is the next leader's.
     pub(super) fn on_change_left(&mut self, change: ChangeId) {
-        self.end_removal(change, |_| {
+        self.answer_change(change, |_, _| {
             let why = "who led has to let it go".to_owned();
             Err(Error::NoLeader { why, remedy: "look at /ring: the change goes on under the next leader".to_owned() })
         });

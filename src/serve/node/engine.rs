@@ -8,30 +8,29 @@
 //! # Caveats
 //! The thread waits for the disk, and for nothing else. While it does, what arrives waits in a queue of bounded length.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use serde_json::Value as Json;
 use tokio::sync::oneshot;
 
-use super::super::service::{Page, Read};
+use super::super::service::{self, Listed, Page, Votes};
 use super::Settings;
 use super::book::Addresses;
 use super::look;
+use super::operations::{Ask, Operations, Told};
 use super::peers::Peers;
-use super::told;
 use super::words::Wish;
 use crate::drive::clock::{ProcessClock, SteadyClock};
-use crate::drive::fanout::{Answer, Fanout, Moment, Outbox};
+use crate::drive::fanout::{Fanout, Moment, Outbox};
 use crate::error::Error;
 use crate::protocol::agent::{self, ChangeId, Event};
-use crate::protocol::envelope::{About, Body, OperationId};
-use crate::protocol::operation::Outcome;
+use crate::protocol::envelope::{About, Body};
 use crate::storage::directory::Directory;
 use crate::sync::Arc;
 use crate::topology::Topology;
-use crate::types::{Entry, Key, Level, NodeId, Stamp, Time, Value};
+use crate::types::{Key, Level, NodeId, Time, TokenRange};
 use crate::wire::{Book, Envelope, Frame, Listing};
 
 /// Where an answer goes. Nobody may be there any more.
@@ -43,7 +42,9 @@ pub(super) enum Input {
     /// From other nodes.
     Frames(Vec<Frame>),
     /// From a client.
-    Ask { key: Key, ask: Ask, level: Option<Level>, reply: Reply<Result<Told, Error>> },
+    Ask { key: Key, ask: Ask, level: Option<Level>, reply: Reply<Result<(Told, Votes), Error>> },
+    /// From whoever wants to know what is in this node's table.
+    Keys { after: Option<Key>, limit: usize, reply: Reply<(Vec<Listed>, bool)> },
     /// From whoever looks.
     Look(Page, Reply<Json>),
     /// Figures.
@@ -56,21 +57,6 @@ pub(super) enum Input {
     Stop,
 }
 
-/// What a client wants of a key.
-#[derive(Debug)]
-pub(super) enum Ask {
-    Get,
-    Put { value: Value, ttl: Option<Time> },
-    Delete,
-}
-
-/// What a client is told.
-#[derive(Debug)]
-pub(super) enum Told {
-    Stored(Stamp),
-    Read(Option<Read>),
-}
-
 /// What is said to a call.
 #[derive(Debug)]
 pub(super) enum Answered {
@@ -80,46 +66,35 @@ pub(super) enum Answered {
     Elsewhere(String),
 }
 
-/// A removal that somebody waits for: the change, who is to go, and where the answer goes.
-pub(super) type Removal = (ChangeId, String, Reply<Result<Answered, Error>>);
+/// A change that somebody waits for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) change: ChangeId,
+    pub(super) wish: service::Change,
+    pub(super) reply: Reply<Result<Answered, Error>>,
+}
 
 /// One node at work.
 pub(super) struct Engine {
     pub(super) node: Fanout,
     pub(super) label: Arc<str>,
     pub(super) addresses: Addresses,
-    pub(super) counts: Counts,
+    pub(super) operations: Operations,
     pub(super) directory: Directory,
-    settings: Arc<Settings>,
+    pub(super) settings: Arc<Settings>,
     peers: Peers,
     wall: ProcessClock,
     steady: SteadyClock,
     inputs: Receiver<Input>,
-    waiting: BTreeMap<OperationId, Pending>,
-    next_operation: u64,
-    /// A removal that somebody waits for.
-    pub(super) removal: Option<Removal>,
+    /// The change that somebody waits for.
+    pub(super) asked: Option<Asked>,
     /// When the others are told again where this node is.
     announce_at: Time,
     /// Who was seen to be out of the ring when that was done last.
     gone: BTreeSet<NodeId>,
-    is_stopping: bool,
+    pub(super) is_stopping: bool,
     /// When it was seen that the node is out of the ring.
     left_at: Option<Time>,
-}
-
-/// Operations that this node coordinated, by how they ended.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
-    pub(super) ok: u64,
-    pub(super) failed: u64,
-    pub(super) indeterminate: u64,
-}
-
-#[derive(Debug)]
-struct Pending {
-    is_write: bool,
-    reply: Reply<Result<Told, Error>>,
 }
 
 impl Engine {
@@ -137,16 +112,14 @@ impl Engine {
             node,
             label,
             addresses: Addresses::default(),
-            counts: Counts::default(),
+            operations: Operations::default(),
             directory,
             settings,
             peers,
             wall: ProcessClock::new(),
             steady,
             inputs,
-            waiting: BTreeMap::new(),
-            next_operation: 0,
-            removal: None,
+            asked: None,
             announce_at: Time(0),
             gone: BTreeSet::new(),
             is_stopping: false,
@@ -249,6 +222,10 @@ impl Engine {
         match input {
             Input::Frames(frames) => frames.into_iter().for_each(|frame| self.on_frame(frame)),
             Input::Ask { key, ask, level, reply } => self.on_ask(key, ask, level, reply),
+            Input::Keys { after, limit, reply } => {
+                let store = self.node.replica().store();
+                let _ = reply.send(store.list(&[TokenRange::ALL], after.as_ref(), limit, self.now().wall));
+            }
             Input::Look(page, reply) => drop(reply.send(look::page(self, page))),
             Input::Metrics(reply) => drop(reply.send(look::metrics(self))),
             Input::Ready(reply) => drop(reply.send(self.is_serving())),
@@ -322,36 +299,6 @@ impl Engine {
         self.gone = self.addresses.iter().map(|listing| listing.node).filter(|node| is_gone(*node)).collect();
     }
 
-    fn on_ask(&mut self, key: Key, ask: Ask, level: Option<Level>, reply: Reply<Result<Told, Error>>) {
-        if self.is_stopping || self.waiting.len() >= MAX_IN_FLIGHT {
-            let _ = reply.send(Err(Error::Busy { in_flight: self.waiting.len() }));
-            return;
-        }
-        let operation = OperationId(self.next_operation);
-        self.next_operation += 1;
-        let (now, level) = (self.now(), level.unwrap_or(self.settings.level));
-        let deadline = now.steady.plus(self.settings.timeout);
-        let is_write = !matches!(ask, Ask::Get);
-        // Before it starts: a machine may answer at once.
-        self.waiting.insert(operation, Pending { is_write, reply });
-        let started = match ask {
-            Ask::Get => self.node.start_get(now, operation, key, level, deadline),
-            Ask::Put { value, ttl } => {
-                let expires = ttl.map(|ttl| now.wall.plus(ttl));
-                self.node.start_put(now, operation, key, Some(value), expires, level, deadline).map(drop)
-            }
-            Ask::Delete => self.node.start_put(now, operation, key, None, None, level, deadline).map(drop),
-        };
-        if let Err(hopeless) = started
-            && let Some(pending) = self.waiting.remove(&operation)
-        {
-            self.counts.failed += 1;
-            let error =
-                told::hopeless(&hopeless, |node| self.name(node), |node| self.node.agent().membership().is_up(node));
-            let _ = pending.reply.send(Err(error));
-        }
-    }
-
     /// What a node is called, for people.
     pub(super) fn name(&self, node: NodeId) -> String {
         let topology = self.topology();
@@ -375,28 +322,6 @@ impl Engine {
         if envelope.encode(&mut frame).is_ok() {
             self.peers.send(envelope.to, frame);
         }
-    }
-
-    fn on_answer(&mut self, answer: Answer) {
-        let Some(Pending { is_write, reply }) = self.waiting.remove(&answer.operation) else { return };
-        let told = match answer.outcome {
-            Outcome::Stored { stamp, .. } => Ok(Told::Stored(stamp)),
-            Outcome::Found { entry, .. } => Ok(Told::Read(entry.and_then(|entry| self.visible(entry)))),
-            Outcome::Failed(shortfall) => Err(told::failed(&shortfall, |node| self.name(node))),
-            Outcome::Indeterminate(shortfall) => Err(told::timeout(&shortfall, is_write, |node| self.name(node))),
-        };
-        match &told {
-            Ok(_) => self.counts.ok += 1,
-            Err(Error::WriteTimeout { .. } | Error::ReadTimeout { .. }) => self.counts.indeterminate += 1,
-            Err(_) => self.counts.failed += 1,
-        }
-        let _ = reply.send(told);
-    }
-
-    fn visible(&self, entry: Entry) -> Option<Read> {
-        let Entry { value, stamp, expires } = entry;
-        let value = value.filter(|_| expires.is_none_or(|expires| self.now().wall < expires))?;
-        Some(Read { value, version: stamp, expires })
     }
 
     fn on_event(&mut self, event: Event) {
@@ -423,8 +348,6 @@ impl Engine {
     }
 }
 
-/// The most operations in flight.
-const MAX_IN_FLIGHT: usize = 4_096;
 /// Inputs that share a commit.
 const MOST_AT_ONCE: usize = 1_024;
 /// How often the others are told where this node is.

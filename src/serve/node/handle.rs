@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use tokio::sync::oneshot;
 
-use super::super::service::{Page, Read, Service};
-use super::engine::{Answered, Ask, Input, Reply, Told};
+use super::super::service::{Change, Listed, Page, Read, Service, Votes};
+use super::engine::{Answered, Input, Reply};
+use super::operations::{Ask, Told};
 use super::peers::http_agent;
 use super::words::{Call, Wish};
 use crate::error::Error;
@@ -40,15 +41,15 @@ impl Handle {
         answer.await.ok()
     }
 
-    async fn ask(&self, key: Key, ask: Ask, level: Option<Level>) -> Result<Told, Error> {
+    async fn ask(&self, key: Key, ask: Ask, level: Option<Level>) -> Result<(Told, Votes), Error> {
         let told = self.question(|reply| Input::Ask { key, ask, level, reply }).await;
         told.unwrap_or(Err(Error::Busy { in_flight: INPUTS }))
     }
 
-    async fn write(&self, key: Key, ask: Ask, level: Option<Level>) -> Result<Stamp, Error> {
+    async fn write(&self, key: Key, ask: Ask, level: Option<Level>) -> Result<(Stamp, Votes), Error> {
         match self.ask(key, ask, level).await? {
-            Told::Stored(stamp) => Ok(stamp),
-            Told::Read(_) => Err(Error::Busy { in_flight: 0 }),
+            (Told::Stored(stamp), votes) => Ok((stamp, votes)),
+            (Told::Read(_), _) => Err(Error::Busy { in_flight: 0 }),
         }
     }
 
@@ -68,18 +69,24 @@ impl Handle {
 }
 
 impl Service for Handle {
-    async fn get(&self, key: Key, level: Option<Level>) -> Result<Option<Read>, Error> {
+    async fn get(&self, key: Key, level: Option<Level>) -> Result<(Option<Read>, Votes), Error> {
         match self.ask(key, Ask::Get, level).await? {
-            Told::Read(read) => Ok(read),
-            Told::Stored(_) => Ok(None),
+            (Told::Read(read), votes) => Ok((read, votes)),
+            (Told::Stored(_), votes) => Ok((None, votes)),
         }
     }
 
-    async fn put(&self, key: Key, value: Value, ttl: Option<Time>, level: Option<Level>) -> Result<Stamp, Error> {
+    async fn put(
+        &self,
+        key: Key,
+        value: Value,
+        ttl: Option<Time>,
+        level: Option<Level>,
+    ) -> Result<(Stamp, Votes), Error> {
         self.write(key, Ask::Put { value, ttl }, level).await
     }
 
-    async fn delete(&self, key: Key, level: Option<Level>) -> Result<Stamp, Error> {
+    async fn delete(&self, key: Key, level: Option<Level>) -> Result<(Stamp, Votes), Error> {
         self.write(key, Ask::Delete, level).await
     }
 
@@ -95,8 +102,13 @@ impl Service for Handle {
         self.question(Input::Ready).await.unwrap_or_default()
     }
 
-    async fn remove(&self, label: String, force: bool) -> Result<Json, Error> {
-        self.call(Call { wish: Wish::Remove { label, force }, passed_on: 0 }).await
+    async fn keys(&self, after: Option<Key>, limit: usize) -> Result<(Vec<Listed>, bool), Error> {
+        let listed = self.question(|reply| Input::Keys { after, limit, reply }).await;
+        listed.ok_or(Error::Busy { in_flight: INPUTS })
+    }
+
+    async fn change(&self, change: Change) -> Result<Json, Error> {
+        self.call(Call { wish: Wish::Change(change), passed_on: 0 }).await
     }
 
     async fn hear(&self, cluster: u64, frames: Vec<u8>) -> bool {

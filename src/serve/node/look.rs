@@ -22,7 +22,7 @@ pub(super) fn page(engine: &Engine, page: Page) -> Json {
 fn status(engine: &Engine) -> Json {
     let (topology, agent) = (engine.topology(), engine.node.agent());
     let store = engine.node.replica().store();
-    let stats = store.stats();
+    let (stats, counts) = (store.stats(), engine.operations.counts);
     json!({
         "node": &*engine.label,
         "number": engine.me().0,
@@ -39,7 +39,7 @@ fn status(engine: &Engine) -> Json {
         "log_bytes": stats.log_bytes,
         "in_flight": engine.node.in_flight(),
         "hints": engine.node.hint_counts().pending,
-        "operations": { "ok": engine.counts.ok, "failed": engine.counts.failed, "indeterminate": engine.counts.indeterminate },
+        "operations": { "ok": counts.ok, "failed": counts.failed, "indeterminate": counts.indeterminate },
     })
 }
 
@@ -134,7 +134,7 @@ pub(super) fn metrics(engine: &Engine) -> String {
             let _ = writeln!(text, "kvsim_{name}{labels} {value}");
         }
     };
-    let counts = engine.counts;
+    let counts = engine.operations.counts;
     let ended = [
         ("{ending=\"ok\"}", counts.ok),
         ("{ending=\"failed\"}", counts.failed),

@@ -22,6 +22,7 @@ mod flags;
 mod handle;
 mod home;
 mod look;
+mod operations;
 mod peers;
 mod told;
 mod words;

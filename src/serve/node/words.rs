@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::service::Change;
 use crate::wire::Listing;
 
 /// A question of one node to another, or of a process that is to be a node.
@@ -24,13 +25,8 @@ pub(super) enum Wish {
         /// Where it listens.
         address: String,
     },
-    /// To take a node out of the ring.
-    Remove {
-        /// Its name.
-        label: String,
-        /// Whether it is dead, so that the survivors copy among themselves.
-        force: bool,
-    },
+    /// What an operator wants of the leader.
+    Change(Change),
     /// Where the others listen: a list of [`Listing`]s.
     Peers,
 }

@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::super::*;
 use crate::error::Error;
-use crate::serve::service::{Page, Read};
+use crate::serve::service::{Change, Listed, Page, Read, Votes};
 use crate::types::{Epoch, Key, Level, NodeId, Stamp, Time, Value};
 
 /// A node of which everything is known.
@@ -51,12 +51,16 @@ impl Fake {
     }
 }
 
+fn votes() -> Votes {
+    Votes { replicas: vec!["a".to_owned(), "b".to_owned()], acks: vec!["b".to_owned()], needed: 1 }
+}
+
 fn stamp(time: u64) -> Stamp {
     Stamp { time: Time(time), coordinator: NodeId(7), counter: Epoch(0).0 as u32 }
 }
 
 impl Service for Fake {
-    async fn get(&self, key: Key, level: Option<Level>) -> Result<Option<Read>, Error> {
+    async fn get(&self, key: Key, level: Option<Level>) -> Result<(Option<Read>, Votes), Error> {
         self.note(format!("get {level:?}"));
         match key.bytes() {
             b"wait" => _ = self.open.subscribe().wait_for(|is_open| *is_open).await,
@@ -64,18 +68,24 @@ impl Service for Fake {
             b"panic" => panic!("a bug of the node"),
             _ => {}
         }
-        Ok(self.held.lock().unwrap().get(&key).cloned())
+        Ok((self.held.lock().unwrap().get(&key).cloned(), votes()))
     }
 
-    async fn put(&self, key: Key, value: Value, ttl: Option<Time>, level: Option<Level>) -> Result<Stamp, Error> {
+    async fn put(
+        &self,
+        key: Key,
+        value: Value,
+        ttl: Option<Time>,
+        level: Option<Level>,
+    ) -> Result<(Stamp, Votes), Error> {
         let version = self.note(format!("put {ttl:?} {level:?}"));
         self.held.lock().unwrap().insert(key, Read { value, version, expires: None });
-        Ok(version)
+        Ok((version, votes()))
     }
 
-    async fn delete(&self, key: Key, level: Option<Level>) -> Result<Stamp, Error> {
+    async fn delete(&self, key: Key, level: Option<Level>) -> Result<(Stamp, Votes), Error> {
         self.held.lock().unwrap().remove(&key);
-        Ok(self.note(format!("delete {level:?}")))
+        Ok((self.note(format!("delete {level:?}")), votes()))
     }
 
     async fn page(&self, page: Page) -> serde_json::Value {
@@ -90,8 +100,18 @@ impl Service for Fake {
         *self.ready.borrow()
     }
 
-    async fn remove(&self, label: String, force: bool) -> Result<serde_json::Value, Error> {
-        self.note(format!("remove {label:?} {force}"));
+    async fn keys(&self, after: Option<Key>, limit: usize) -> Result<(Vec<Listed>, bool), Error> {
+        self.note(format!("keys {after:?} {limit}"));
+        let held = self.held.lock().unwrap();
+        let mut rest = held.iter().filter(|(key, _)| after.as_ref().is_none_or(|after| after < key));
+        let listed = |(key, read): (&Key, &Read)| Listed { key: key.clone(), stamp: read.version, visible: true };
+        let page = rest.by_ref().take(limit).map(listed).collect();
+        Ok((page, rest.next().is_some()))
+    }
+
+    async fn change(&self, change: Change) -> Result<serde_json::Value, Error> {
+        self.note(format!("{change:?}"));
+        let Change::Remove { label, .. } = change else { return Ok(serde_json::json!({ "done": true })) };
         match label.as_str() {
             "busy" => Err(Error::ChangeInProgress { percent: 3 }),
             "node1" => Ok(serde_json::json!({ "node": label })),
