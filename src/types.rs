@@ -346,11 +346,12 @@ impl LimitError {
 }
 
 /// Checks a node's name: `[A-Za-z0-9][A-Za-z0-9._-]{0,62}`, and not the name of a file the data directory holds
-/// itself (`LOCK`, `FORMAT`, in any case). It becomes the name of a directory.
+/// itself (`LOCK`, `FORMAT`, `PEERS` and the like, in any case). It becomes the name of a directory.
 pub fn check_label(label: &str) -> Result<(), LimitError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let starts_well = label.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);
-    let reserved = ["LOCK", "FORMAT"].iter().any(|name| label.eq_ignore_ascii_case(name));
+    let reserved =
+        ["LOCK", "FORMAT", "FORMAT.tmp", "PEERS", "PEERS.tmp"].iter().any(|name| label.eq_ignore_ascii_case(name));
     if starts_well && label.len() <= 63 && label.bytes().all(allowed) && !reserved {
         return Ok(());
     }

@@ -102,8 +102,7 @@ fn a_fourth_joins_and_one_leaves_under_load_and_no_operation_fails() {
         let fourth = world.join(nodes[0]);
         world.await_members(fourth, 4);
         let label = nodes[2].port.to_string();
-        let removed = world::delete(nodes[0], &format!("/members/{label}"));
-        assert_eq!(removed.0, 200, "{}", removed.1);
+        world.remove(nodes[0], &label);
         world.await_exit(nodes[2]);
         world.await_members(fourth, 3);
         is_over.store(true, Ordering::Relaxed);
@@ -165,8 +164,7 @@ fn what_cannot_start_says_why_and_changes_nothing() {
 fn who_has_left_is_not_taken_for_a_member() {
     let mut world = World::new();
     let nodes = world.cluster(2);
-    let removed = world::delete(nodes[0], &format!("/members/{}", nodes[1].port));
-    assert_eq!(removed.0, 200, "{}", removed.1);
+    world.remove(nodes[0], &nodes[1].port.to_string());
     world.await_exit(nodes[1]);
     let left = world.refused(nodes[1].port, &[]);
     assert!(left.contains("KV-E146"), "{left}");
@@ -186,7 +184,7 @@ fn an_operator_compares_lists_and_clears() {
     assert_eq!(world::delete(nodes[1], "/kv/key7").0, 200);
     // Through who does not lead, too.
     for node in &nodes {
-        let repaired = world.until("the ring is at rest", || Some(world::post(*node, "/repair")).filter(is_done));
+        let repaired = world.until("the ring is at rest", || world::done(*node, "/repair"));
         assert_eq!(repaired["left_out"], serde_json::json!([]));
     }
     for node in &nodes {
@@ -194,7 +192,7 @@ fn an_operator_compares_lists_and_clears() {
         let listed = page["keys"].as_array().unwrap();
         assert_eq!(listed.iter().filter(|key| key["value"] == true).count(), 19, "{page}");
     }
-    let cleared = world.until("the ring is at rest", || Some(world::post(nodes[0], "/clear")).filter(is_done));
+    let cleared = world.until("the ring is at rest", || world::done(nodes[0], "/clear"));
     assert_eq!(cleared, serde_json::json!({ "cleared": true }));
     for node in &nodes {
         assert_eq!(get(*node, "key1"), None);
@@ -206,8 +204,30 @@ fn an_operator_compares_lists_and_clears() {
     }
 }
 
-/// Not refused because the leader has something in hand.
-fn is_done(answer: &serde_json::Value) -> bool {
-    assert!(answer["code"].is_null() || answer["code"] == "KV-E301", "{answer}");
-    answer["code"].is_null()
+#[test]
+fn a_join_that_is_called_off_is_asked_for_again() {
+    let mut world = World::new();
+    let nodes = world.cluster(3);
+    let keys = world.put_all(&nodes, "key", 200);
+    for (members, delay) in (4..).zip([0, 10, 40]) {
+        // Somewhere between its number being given and its copies being counted on, it is silent for too long.
+        let joiner = world.begin_join(nodes[0]);
+        world.until("it has a number", || world.directory(joiner.port).join("FORMAT").exists().then_some(()));
+        world::pause(delay);
+        world.signal(joiner, "STOP");
+        world.await_rest(nodes[0]);
+        world.signal(joiner, "CONT");
+        world.await_ready(joiner);
+        world.await_members(nodes[0], members);
+    }
+    // The same where the process is gone and comes again.
+    let joiner = world.begin_join(nodes[0]);
+    world.until("it has a number", || world.directory(joiner.port).join("FORMAT").exists().then_some(()));
+    world.kill(joiner);
+    world.await_rest(nodes[0]);
+    world.restart(joiner);
+    world.await_members(nodes[0], 7);
+    for key in keys {
+        assert_eq!(get(joiner, &key).as_deref(), Some("v"), "{key}");
+    }
 }

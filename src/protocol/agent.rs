@@ -24,7 +24,7 @@ pub use leading::{ChangeId, ChangeRequest};
 
 use super::election::{self, Ballot, Election, ElectionOptions, NotReady};
 use super::membership::{Condition, MemberView, Membership, MembershipEvent, MembershipOptions, MembershipOutbox};
-use super::ring_change::{Ended, Moved};
+use super::ring_change::{Ended, Moved, PATIENCE};
 use crate::topology::Topology;
 use crate::types::{NodeId, Time};
 
@@ -135,6 +135,8 @@ pub struct AgentOptions {
     pub election: ElectionOptions,
     /// Between two passes of repair that a leader begins by itself.
     pub repair_every: Time,
+    /// After this time without an answer a node is silent for who carries out a ring change.
+    pub change_patience: Time,
 }
 
 impl Default for AgentOptions {
@@ -143,6 +145,7 @@ impl Default for AgentOptions {
             membership: MembershipOptions::default(),
             election: ElectionOptions::default(),
             repair_every: Time(60 * Time::SECOND.0),
+            change_patience: PATIENCE,
         }
     }
 }
@@ -183,6 +186,7 @@ pub struct Agent {
     /// When it begins a repair as the leader, and how long after the last.
     repair_at: Time,
     repair_every: Time,
+    change_patience: Time,
 }
 
 impl Agent {
@@ -217,6 +221,7 @@ impl Agent {
             rests: errands::Rests::new(),
             repair_at: now,
             repair_every: options.repair_every,
+            change_patience: options.change_patience,
         }
     }
 

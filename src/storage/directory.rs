@@ -170,6 +170,11 @@ impl Directory {
         Ok(())
     }
 
+    /// Whether FORMAT says that there are nodes.
+    pub fn has_nodes(&self) -> bool {
+        *self.has_nodes.lock().unwrap_or_else(PoisonError::into_inner) == Some(true)
+    }
+
     /// What was last kept of the other nodes; nothing before the first.
     pub fn peers(&self) -> Result<String, StorageError> {
         let names = self.disk.list("").map_err(|error| StorageError::reading(PEERS, 0, &error))?;

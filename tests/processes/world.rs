@@ -57,9 +57,14 @@ impl World {
     }
 
     pub(crate) fn join(&mut self, contact: Node) -> Node {
+        let node = self.begin_join(contact);
+        self.await_ready(node);
+        node
+    }
+
+    pub(crate) fn begin_join(&mut self, contact: Node) -> Node {
         let node = Node { port: free_port() };
         self.start(node, &["--join", &contact.address()]);
-        self.await_ready(node);
         node
     }
 
@@ -105,8 +110,12 @@ impl World {
 
     /// Tells it to end, as a service manager would.
     pub(crate) fn terminate(&mut self, node: Node) {
-        let id = self.running[&node].id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.signal(node, "TERM");
+    }
+
+    pub(crate) fn signal(&self, node: Node, signal: &str) {
+        let (signal, id) = (format!("-{signal}"), self.running[&node].id().to_string());
+        assert!(Command::new("kill").args([signal, id]).status().unwrap().success());
     }
 
     /// It ends by itself, and well.
@@ -128,6 +137,18 @@ impl World {
             let ring = page(node, "ring")?;
             (ring["members"].as_array()?.len() == members && ring["ring_change"].is_null()).then_some(())
         });
+    }
+
+    /// Takes a node out of the ring.
+    pub(crate) fn remove(&self, through: Node, label: &str) {
+        let path = format!("/members/{label}/remove");
+        let removed = self.until("the ring is at rest", || done(through, &path));
+        assert_eq!(removed["removed"], label, "{removed}");
+    }
+
+    /// Until no change of the ring is under way, as this node knows.
+    pub(crate) fn await_rest(&self, node: Node) {
+        self.until("the ring is at rest", || page(node, "ring")?["ring_change"].is_null().then_some(()));
     }
 
     pub(crate) fn page(&self, node: Node, name: &str) -> Json {
@@ -166,6 +187,11 @@ fn patiently<T>(what: &str, mut is_so: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "what happens meanwhile is what is tried")]
+pub(crate) fn pause(milliseconds: u64) {
+    thread::sleep(Duration::from_millis(milliseconds));
+}
+
 /// A port that nobody has, and that the system gives to no connection: it takes those from 32,768 on.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -196,9 +222,12 @@ pub(crate) fn delete(node: Node, path: &str) -> (u16, String) {
     ask(node, "DELETE", path, b"").unwrap_or_default()
 }
 
-pub(crate) fn post(node: Node, path: &str) -> Json {
-    let (_, body) = ask(node, "POST", path, b"").unwrap_or_default();
-    serde_json::from_str(&body).unwrap_or_default()
+/// What is done, unless it is refused because the leader has something in hand.
+pub(crate) fn done(node: Node, path: &str) -> Option<Json> {
+    let (_, body) = ask(node, "POST", path, b"")?;
+    let answer: Json = serde_json::from_str(&body).unwrap();
+    assert!(answer["code"].is_null() || answer["code"] == "KV-E301", "{answer}");
+    Some(answer).filter(|answer| answer["code"].is_null())
 }
 
 pub(crate) fn page(node: Node, name: &str) -> Option<Json> {

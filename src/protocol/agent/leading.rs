@@ -66,8 +66,9 @@ impl Agent {
         self.carry_out(now, machine, None, out);
     }
 
-    pub(super) fn carry_out(&mut self, now: Time, machine: RingChange, errand: Option<Errand>, out: &mut Outbox) {
+    pub(super) fn carry_out(&mut self, now: Time, mut machine: RingChange, errand: Option<Errand>, out: &mut Outbox) {
         debug_assert!(self.led.is_none(), "one change at a time (MOVE-5)");
+        machine.set_patience(self.change_patience);
         self.led = Some(Led { id: self.next_change(), machine, errand, proposed: None });
         self.changes_led += 1;
         self.go_on(now, out);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{ChangeStep, PATIENCE, RESEND_AFTER};
+use super::{ChangeStep, RESEND_AFTER};
 use crate::protocol::message::Request;
 use crate::types::{NodeId, Time};
 
@@ -95,14 +95,14 @@ impl Calls {
         self.open.values().map(|call| call.last_sent.plus(RESEND_AFTER)).min().unwrap_or(Time::NEVER)
     }
 
-    /// Queues again what has waited for [`RESEND_AFTER`]; names the nodes that have been silent for [`PATIENCE`].
-    pub(super) fn on_time(&mut self, now: Time) -> Vec<NodeId> {
+    /// Queues again what has waited for [`RESEND_AFTER`]; names the nodes that have been silent for `patience`.
+    pub(super) fn on_time(&mut self, now: Time, patience: Time) -> Vec<NodeId> {
         let mut silent = Vec::new();
         for (id, call) in &self.open {
             if call.last_sent.plus(RESEND_AFTER) <= now && !self.ready.contains(id) {
                 self.ready.push_back(*id);
             }
-            if call.first_sent.plus(PATIENCE) <= now && !silent.contains(&call.to) {
+            if call.first_sent.plus(patience) <= now && !silent.contains(&call.to) {
                 silent.push(call.to);
             }
         }

@@ -153,7 +153,8 @@ pub struct PairMoved {
 
 /// After this time a request is sent again.
 pub const RESEND_AFTER: Time = Time(100_000);
-/// After this time without an answer a node counts as silent: five sends and a slow disk's sync fit in.
+/// After this time without an answer a node counts as silent, unless told otherwise ([`RingChange::set_patience`]): five
+/// sends and a slow disk's sync fit in.
 pub const PATIENCE: Time = Time(500_000);
 /// Streams at work at once: enough to hide the network's delay, few enough to bound what is in memory to
 /// this many pages.
@@ -181,6 +182,7 @@ pub struct RingChange {
     copied_before: bool,
     /// A restoring is aborted where a replica that is needed is silent.
     is_patient: bool,
+    patience: Time,
     moved: Moved,
 }
 
@@ -310,12 +312,18 @@ impl RingChange {
             comparison: Comparison::none(),
             copied_before: false,
             is_patient: false,
+            patience: PATIENCE,
             moved: Moved::default(),
         };
         if phase == Phase::Fence {
             change.start_fence();
         }
         change
+    }
+
+    /// After `patience` without an answer a node counts as silent.
+    pub fn set_patience(&mut self, patience: Time) {
+        self.patience = patience;
     }
 
     /// What to do next.
@@ -379,7 +387,7 @@ impl RingChange {
     /// Time has passed: sends again to the silent, goes on without them where a majority is enough, or aborts.
     pub fn on_time(&mut self, now: Time) {
         self.now = self.now.max(now);
-        for node in self.calls.on_time(self.now) {
+        for node in self.calls.on_time(self.now, self.patience) {
             self.on_silence(node);
         }
     }

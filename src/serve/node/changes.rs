@@ -2,24 +2,28 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::service::Change as Wanted;
-use super::engine::{Answered, Asked, Engine, Reply};
+use super::super::service;
+use super::engine::{Answered, Asked, Engine, Reply, Wanted};
 use super::words::{Admission, Wish};
 use crate::error::Error;
 use crate::protocol::agent::ChangeId;
 use crate::protocol::ring_change::{Change, Compared, Ended, Moved, PairMoved, RingChange};
 use crate::ring::Member;
 use crate::sync::Arc;
+use crate::topology::Topology;
 use crate::types::{MAX_NODES, NodeId, check_label};
 use crate::wire::Listing;
 
 impl Engine {
     pub(super) fn on_change_ended(&mut self, change: ChangeId, ended: Ended) {
         match ended {
-            Ended::Complete(moved) => self.answer_change(change, |engine, wish| Ok(engine.tell_moved(wish, &moved))),
+            Ended::Complete(moved) => self.answer_change(change, |engine, wish| match wish {
+                Wanted::Operator(wish) => Ok(engine.tell_moved(wish, &moved)),
+                Wanted::Join(number) => Ok(engine.admission(*number)),
+            }),
             Ended::Aborted { silent } => self.answer_change(change, |engine, wish| {
                 let label = engine.name(silent);
-                let is_repair = matches!(wish, Wanted::Repair);
+                let is_repair = matches!(wish, Wanted::Operator(service::Change::Repair));
                 Err(if is_repair { Error::NodeDown { label } } else { Error::ChangeAborted { label } })
             }),
         }
@@ -31,18 +35,27 @@ impl Engine {
         }
     }
 
+    /// A topology is agreed on: if it names who would join, that one may begin.
+    pub(super) fn answer_joiner(&mut self, topology: &Topology) {
+        let is_named =
+            |asked: &mut Asked| matches!(asked.wish, Wanted::Join(number) if topology.label(number).is_some());
+        if let Some(Asked { wish: Wanted::Join(number), reply, .. }) = self.asked.take_if(is_named) {
+            let _ = reply.send(Ok(Answered::Done(self.admission(number))));
+        }
+    }
+
     /// What a change has come to, for who asked for it.
-    fn tell_moved(&self, wish: &Wanted, moved: &Moved) -> Json {
+    fn tell_moved(&self, wish: &service::Change, moved: &Moved) -> Json {
         let pair = |((from, to), pair): (&(NodeId, NodeId), &PairMoved)| json!({ "from": self.name(*from), "to": self.name(*to), "keys": pair.keys, "bytes": pair.bytes });
         let pairs: Vec<Json> = moved.pairs.iter().filter(|(_, pair)| pair.keys > 0).map(pair).collect();
         let left_out: Vec<String> = moved.left_out.iter().map(|node| self.name(*node)).collect();
         let Compared { digests, tombstones, dropped, .. } = moved.compared;
         match wish {
-            Wanted::Remove { label, .. } => json!({ "removed": label, "pairs": pairs }),
-            Wanted::Repair => json!({
+            service::Change::Remove { label, .. } => json!({ "removed": label, "pairs": pairs }),
+            service::Change::Repair => json!({
                 "pairs": pairs, "left_out": left_out, "digests": digests, "tombstones": tombstones, "dropped": dropped,
             }),
-            Wanted::Clear => json!({ "cleared": true }),
+            service::Change::Clear => json!({ "cleared": true }),
         }
     }
 
@@ -57,58 +70,64 @@ impl Engine {
                 let elsewhere = leader.map(|leader| Answered::Elsewhere(leader.address.clone()));
                 let _ = reply.send(elsewhere.ok_or_else(no_leader));
             }
-            Wish::Join { label, address } => drop(reply.send(self.admit(&label, &address))),
-            Wish::Change(wish) => match self.begin_wanted(&wish) {
-                // There is one change at a time, so nobody else waits.
-                Ok(change) => self.asked = Some(Asked { change, wish, reply }),
-                Err(error) => drop(reply.send(Err(error))),
-            },
+            Wish::Join { label, address } => {
+                let begun = self.begin_join(&label, &address);
+                self.wait_for(begun, reply);
+            }
+            Wish::Change(wish) => {
+                let begun = self.begin_wanted(&wish).map(|change| (change, Wanted::Operator(wish)));
+                self.wait_for(begun, reply);
+            }
         }
     }
 
-    /// As the leader: begins to take a process into the ring, and says as whom. One that asks again is told the same.
-    fn admit(&mut self, label: &str, address: &str) -> Result<Answered, Error> {
+    fn wait_for(&mut self, begun: Result<(ChangeId, Wanted), Error>, reply: Reply<Result<Answered, Error>>) {
+        match begun {
+            // There is one change at a time, so nobody else waits.
+            Ok((change, wish)) => self.asked = Some(Asked { change, wish, reply }),
+            Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+
+    /// As the leader: begins to take a process into the ring. One that asks again, because it has heard no answer or has
+    /// lost what it had, has to wait until that is over: what its number has promised must not be forgotten.
+    fn begin_join(&mut self, label: &str, address: &str) -> Result<(ChangeId, Wanted), Error> {
         check_label(label)?;
         let settled = Arc::clone(self.node.agent().election().committed());
         let record = settled.record();
-        let joining = settled.nodes().into_iter().find(|member| *member.label == *label);
-        let listing = |number| Listing { node: number, label: label.to_owned(), address: address.to_owned() };
-        let number = match joining {
-            Some(member) if !record.members.contains(&member) => {
-                self.learn(&[listing(member.id)]);
-                member.id
-            }
-            Some(member) => return Err(Error::NodeExists { label: member.label.to_string() }),
-            None => {
-                let given = record.members.len() + 1;
-                if given > MAX_NODES {
-                    let setting = "the number of nodes";
-                    return Err(Error::Setting { setting, given, least: 0, most: MAX_NODES });
-                }
-                let member = Member { id: record.next_node, label: Arc::from(label), vnodes: record.vnodes };
-                let number = member.id;
-                // Known before the others are told of it: they ask it at once.
-                self.learn(&[listing(number)]);
-                self.begin(Change::Add(member))?;
-                number
-            }
-        };
-        let admission = Admission {
+        if let Some(member) = record.members.iter().find(|member| member.label.eq_ignore_ascii_case(label)) {
+            return Err(Error::NodeExists { label: member.label.to_string() });
+        }
+        let given = record.members.len() + 1;
+        if given > MAX_NODES {
+            let setting = "the number of nodes";
+            return Err(Error::Setting { setting, given, least: 0, most: MAX_NODES });
+        }
+        let number = record.next_node;
+        let change = self.begin(Change::Add(Member { id: number, label: Arc::from(label), vnodes: record.vnodes }))?;
+        // Known before the others are told of it: they ask it at once.
+        self.learn(&[Listing { node: number, label: label.to_owned(), address: address.to_owned() }]);
+        Ok((change, Wanted::Join(number)))
+    }
+
+    fn admission(&self, number: NodeId) -> Json {
+        let topology = self.topology();
+        let record = topology.record();
+        json!(Admission {
             cluster: self.cluster(),
             copies: record.copies,
             vnodes: record.vnodes,
             number: number.0,
             contact: self.me().0,
             book: self.addresses.book().0,
-        };
-        Ok(Answered::Done(json!(admission)))
+        })
     }
 
-    fn begin_wanted(&mut self, wish: &Wanted) -> Result<ChangeId, Error> {
+    fn begin_wanted(&mut self, wish: &service::Change) -> Result<ChangeId, Error> {
         match wish {
-            Wanted::Remove { label, force } => self.remove(label, *force),
-            Wanted::Repair => self.begin(Change::Repair),
-            Wanted::Clear => {
+            service::Change::Remove { label, force } => self.remove(label, *force),
+            service::Change::Repair => self.begin(Change::Repair),
+            service::Change::Clear => {
                 let now = self.now();
                 let before = self.node.stamp(now);
                 self.begin(Change::Clear(before))

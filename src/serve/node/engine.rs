@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use super::super::service::{self, Listed, Page, Votes};
 use super::Settings;
 use super::book::Addresses;
+use super::home::is_member;
 use super::look;
 use super::operations::{Ask, Operations, Told};
 use super::peers::Peers;
@@ -70,8 +71,26 @@ pub(super) enum Answered {
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) change: ChangeId,
-    pub(super) wish: service::Change,
+    pub(super) wish: Wanted,
     pub(super) reply: Reply<Result<Answered, Error>>,
+}
+
+/// What a change is for.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    /// An operator's wish: answered when the change is over.
+    Operator(service::Change),
+    /// A process is to be this node: answered when that is agreed on.
+    Join(NodeId),
+}
+
+/// How a node has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ending {
+    /// It was told to, or has left the ring.
+    Stopped,
+    /// It was to join, and the ring has gone on without it.
+    CalledOff,
 }
 
 /// One node at work.
@@ -93,6 +112,8 @@ pub(super) struct Engine {
     /// Who was seen to be out of the ring when that was done last.
     gone: BTreeSet<NodeId>,
     pub(super) is_stopping: bool,
+    /// Whether the ring cannot do without it: see [`is_member`].
+    is_member: bool,
     /// When it was seen that the node is out of the ring.
     left_at: Option<Time>,
 }
@@ -123,8 +144,10 @@ impl Engine {
             announce_at: Time(0),
             gone: BTreeSet::new(),
             is_stopping: false,
+            is_member: false,
             left_at: None,
         };
+        engine.note_membership();
         let known: Vec<Listing> = addresses.iter().cloned().collect();
         engine.learn(&known);
         engine
@@ -148,8 +171,8 @@ impl Engine {
         self.node.replica().topology()
     }
 
-    /// Works until it is stopped, or has left the ring. Then every log is synced and closed.
-    pub(super) fn run(mut self) -> Result<(), Error> {
+    /// Works until it is stopped, or is out of the ring. Then the log is synced and closed.
+    pub(super) fn run(mut self) -> Result<Ending, Error> {
         let now = self.now();
         if self.is_alone() {
             self.node.hurry(now);
@@ -161,10 +184,13 @@ impl Engine {
                 self.node.on_time(now);
             }
             self.node.commit(now);
+            if !self.is_member {
+                self.note_membership();
+            }
             self.hand_on();
             self.announce(now);
-            if self.has_ended(now) {
-                return self.close();
+            if let Some(ending) = self.ending(now) {
+                return self.close().map(|()| ending);
             }
         }
     }
@@ -174,25 +200,39 @@ impl Engine {
         matches!(&*self.topology().nodes(), [only] if only.id == self.me())
     }
 
-    /// Whether it was told to stop, or has left the ring, and what it had to do is done.
-    fn has_ended(&mut self, now: Moment) -> bool {
-        if self.has_left() {
+    /// Whether it was told to stop, or is out of the ring, and what it had to do is done.
+    fn ending(&mut self, now: Moment) -> Option<Ending> {
+        let is_out = self.is_out();
+        if is_out && !self.is_member && !self.is_stopping {
+            return Some(Ending::CalledOff);
+        }
+        if is_out {
             // Others may yet ask what it answered, and it may lead the change that takes it out.
             if self.left_at.is_none() {
                 self.fetch_farewell();
             }
             let left_at = *self.left_at.get_or_insert(now.steady);
             let is_needed = self.node.agent().change().is_some() && now.steady < left_at.plus(LONGEST_FAREWELL);
-            return now.steady >= left_at.plus(FAREWELL) && self.node.in_flight() == 0 && !is_needed;
+            let is_done = now.steady >= left_at.plus(FAREWELL) && self.node.in_flight() == 0 && !is_needed;
+            return is_done.then_some(Ending::Stopped);
         }
-        self.is_stopping && self.node.in_flight() == 0
+        (self.is_stopping && self.node.in_flight() == 0).then_some(Ending::Stopped)
     }
 
-    /// Whether it was in the ring, and is not any more: by its topology, or because gossip says so.
-    fn has_left(&self) -> bool {
+    /// Whether the ring has gone on without it: by its topology, or because gossip says so.
+    fn is_out(&self) -> bool {
         let topology = self.topology();
         let is_out = self.me() < topology.record().next_node && topology.label(self.me()).is_none();
         is_out || self.node.agent().membership().is_removed(self.me())
+    }
+
+    /// Notes, durably, that the ring cannot do without the node from here on.
+    fn note_membership(&mut self) {
+        self.is_member |= is_member(&self.topology(), self.me());
+        if self.is_member {
+            // Where it fails it is tried again with the next topology.
+            let _ = self.directory.note_nodes(true);
+        }
     }
 
     /// Who heard by gossip that it is out asks for the topology which says so: the next start is to know.
@@ -243,8 +283,7 @@ impl Engine {
     }
 
     pub(super) fn is_serving(&self) -> bool {
-        let is_member = self.topology().label(self.me()).is_some();
-        is_member && self.node.replica().store().failure().is_none()
+        self.is_member && self.node.replica().store().failure().is_none()
     }
 
     fn on_frame(&mut self, frame: Frame) {
@@ -326,9 +365,9 @@ impl Engine {
 
     fn on_event(&mut self, event: Event) {
         match event {
-            // Where it fails it is tried again with the next topology.
-            Event::Committed(topology) if topology.label(self.me()).is_some() => {
-                let _ = self.directory.note_nodes(true);
+            Event::Committed(topology) => {
+                self.note_membership();
+                self.answer_joiner(&topology);
             }
             Event::ChangeEnded { change, ended } => self.on_change_ended(change, ended),
             Event::ChangeLeft { change, .. } => self.on_change_left(change),

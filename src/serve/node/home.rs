@@ -4,8 +4,12 @@
 //! |---|---|---|
 //! | is missing, or empty | a log that names no ring: it joins | the first node of a new cluster |
 //! | has a log that names the node a member | it returns, and asks there too | it returns |
-//! | has a log that names no ring: a join that was cut off | it joins | it joins through whom it knows |
-//! | has a log that names others only | it has left: refused | refused |
+//! | has a log that names no ring, or others only: a join that was cut off, or called off | it joins anew | it joins anew through whom it knows |
+//! | the same, and was a member | it has left: refused | refused |
+//!
+//! Whether the node was a member FORMAT says (`nodes: some`): it is noted once the ring cannot do without the node any more
+//! ([`is_member`]). Until then a join may be called off, and whoever joins anew does so with another number and an empty
+//! log.
 
 use std::path::PathBuf;
 
@@ -18,13 +22,14 @@ use crate::node::Replica;
 use crate::protocol::agent::Remembered;
 use crate::protocol::election::Ballot;
 use crate::ring::Member;
+use crate::storage::StorageError;
 use crate::storage::directory::{ClockKind, Directory, Format, node_uid};
 use crate::storage::disk::MemoryDisk;
 use crate::storage::log::{Log, LogIdentity, LogOptions, SyncPolicy};
 use crate::storage::record::Body;
 use crate::storage::store::{Restored, StoreOptions};
 use crate::sync::Arc;
-use crate::topology::Topology;
+use crate::topology::{Stage, Topology};
 use crate::types::{Epoch, NodeId, Stamp, check_label};
 
 /// A directory that is open, and whose it is.
@@ -103,7 +108,7 @@ impl Home {
         })?;
         let topology = last.and_then(|encoded| Topology::decode(&encoded));
         self.member = topology.as_ref().and_then(|topology| topology.find(&self.label).cloned());
-        if topology.is_some_and(|topology| topology.epoch() > Epoch(0)) && self.member.is_none() {
+        if self.member.is_none() && self.directory.has_nodes() {
             let (label, directory) = (self.label.to_string(), settings.place());
             return Err(NodeError::HasLeft { label, directory });
         }
@@ -123,6 +128,16 @@ impl Home {
     /// Whether it has yet to be made anything.
     pub(super) fn is_new(&self) -> bool {
         !self.is_begun
+    }
+
+    /// Forgets what a join that came to nothing has left in the log.
+    pub(super) fn begin_anew(&mut self) -> Result<(), NodeError> {
+        if std::mem::take(&mut self.is_begun) {
+            let removed =
+                self.directory.disk.remove_dir_all(&self.label).and_then(|()| self.directory.disk.sync_dir(""));
+            removed.map_err(|error| StorageError::making(&self.label, &error))?;
+        }
+        Ok(())
     }
 
     /// Where the others were.
@@ -174,6 +189,12 @@ impl Settings {
     pub(super) fn place(&self) -> String {
         self.data_dir.as_ref().map_or("memory".to_owned(), |path: &PathBuf| path.display().to_string())
     }
+}
+
+/// Whether the ring of `topology` cannot do without `node` any more: the change that takes it in cannot be called off.
+pub(super) fn is_member(topology: &Topology, node: NodeId) -> bool {
+    let is_late = matches!(topology.stage(), Some(Stage::ReadBoth | Stage::Retiring));
+    topology.record().members.iter().any(|member| member.id == node) || (is_late && topology.label(node).is_some())
 }
 
 /// Copies of each key where nobody says otherwise.

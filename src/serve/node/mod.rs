@@ -29,12 +29,15 @@ mod words;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
+
 use self::book::Addresses;
-use self::engine::Engine;
+use self::engine::{Ending, Engine};
 pub use self::error::NodeError;
 pub use self::flags::Flags;
 use self::handle::{Handle, INPUTS, post};
@@ -82,24 +85,60 @@ pub struct Settings {
 }
 
 /// Runs a node until the process is told to end, or the node has left its ring. `say` hears what there is to tell, a line each.
+///
+/// A process that is told to end before it serves ends at once: nothing is under way then.
 pub fn run(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(), NodeError> {
-    say(&format!("Starting Node on Port {}...", settings.port));
     let port = settings.port;
-    let refused = |error: std::io::Error| NodeError::Port { port, why: error.to_string() };
+    say(&format!("Starting Node on Port {port}..."));
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build().map_err(|error| refused(port, &error))?;
+    let process = Arc::new(Process::default());
+    let told = Arc::clone(&process);
+    runtime.spawn(async move {
+        terminated().await;
+        if !told.serves.load(Ordering::SeqCst) {
+            std::process::exit(ENDED_EARLY);
+        }
+        told.is_to_end.store(true, Ordering::SeqCst);
+    });
+    let mut is_called_off = false;
+    while serve(settings, &runtime, (&process, is_called_off), say)? == Ending::CalledOff {
+        is_called_off = true;
+        process.serves.store(false, Ordering::SeqCst);
+        say("the join was called off: somebody did not answer in time; asking again");
+    }
+    Ok(())
+}
+
+/// What this process is about, and was told.
+#[derive(Debug, Default)]
+struct Process {
+    serves: AtomicBool,
+    is_to_end: AtomicBool,
+}
+
+/// Serves as one node until that has ended. `is_called_off`: whoever its log says that it is, is out of the ring.
+fn serve(
+    settings: &Settings,
+    runtime: &Runtime,
+    (process, is_called_off): (&Process, bool),
+    say: &mut dyn FnMut(&str),
+) -> Result<Ending, NodeError> {
+    let port = settings.port;
+    let refused = |error| refused(port, &error);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?.to_string();
-    let (home, number, founds) = find_home(settings, &address, say)?;
+    let (home, number, founds) = find_home(settings, &address, is_called_off, say)?;
     let opened = home.open_replica(settings, number, founds)?;
     opened.note.iter().for_each(|note| say(note));
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(refused)?;
     let (handle, engine) = start(settings, home, opened, number, &address)?;
+    process.serves.store(true, Ordering::SeqCst);
     say(&format!("listening on http://{address}"));
     let served = runtime.block_on(async {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let options = http::Options { max_value: settings.max_value, ..http::Options::default() };
-        http::serve(listener, handle.clone(), options, told_to_end(&handle, &engine)).await
+        http::serve(listener, handle.clone(), options, ended(&engine, &handle, &process.is_to_end)).await
     });
     handle.stop();
     served.map_err(refused)?;
@@ -109,13 +148,22 @@ pub fn run(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(), NodeErr
     }
 }
 
+fn refused(port: u16, error: &std::io::Error) -> NodeError {
+    NodeError::Port { port, why: error.to_string() }
+}
+
 /// Opens the directory, and finds out as whom: from its log, from the cluster that is to be joined, or as the founder of a new
 /// one, which is what the last value says.
-fn find_home(settings: &Settings, address: &str, say: &mut dyn FnMut(&str)) -> Result<(Home, NodeId, bool), NodeError> {
+fn find_home(
+    settings: &Settings,
+    address: &str,
+    is_called_off: bool,
+    say: &mut dyn FnMut(&str),
+) -> Result<(Home, NodeId, bool), NodeError> {
     let is_founded = settings.data_dir.as_deref().is_some_and(Home::is_founded);
     if is_founded {
-        let home = Home::open(settings, None)?;
-        if let Some(number) = home.number() {
+        let mut home = Home::open(settings, None)?;
+        if let Some(number) = home.number().filter(|_| !is_called_off) {
             note_known(&home, settings, number, address)?;
             return Ok((home, number, false));
         }
@@ -128,6 +176,7 @@ fn find_home(settings: &Settings, address: &str, say: &mut dyn FnMut(&str)) -> R
             return found(home, address);
         }
         let admission = join(&contacts, &label, address, say)?;
+        home.begin_anew()?;
         return joined(home, &admission);
     }
     match &settings.join {
@@ -207,7 +256,7 @@ fn join(contacts: &[String], label: &str, address: &str, say: &mut dyn FnMut(&st
 
 /// Whether it may be otherwise in a moment: nobody leads yet, or the ring is changing.
 fn is_passing(said: &str) -> bool {
-    ["KV-E204", "KV-E301", "KV-E203"].iter().any(|code| said.starts_with(code))
+    ["KV-E136", "KV-E203", "KV-E204", "KV-E301"].iter().any(|code| said.starts_with(code))
 }
 
 /// Starts the node's thread.
@@ -217,7 +266,7 @@ fn start(
     opened: Opened,
     number: NodeId,
     address: &str,
-) -> Result<(Handle, JoinHandle<Result<(), Error>>), NodeError> {
+) -> Result<(Handle, JoinHandle<Result<Ending, Error>>), NodeError> {
     let mut addresses = home.addresses()?;
     addresses.learn(&[Listing { node: number, label: home.label.to_string(), address: address.to_owned() }]);
     let Opened { replica, remembered, seen, .. } = opened;
@@ -231,7 +280,7 @@ fn start(
         remembered,
         adopted,
         contact,
-        AgentOptions::default(),
+        AgentOptions { change_patience: CHANGE_PATIENCE, ..AgentOptions::default() },
         steady.now(),
         &mut || rng.next_u64(),
     );
@@ -242,7 +291,7 @@ fn start(
     let engine = Engine::new(node, label, home.directory, addresses, Arc::new(settings.clone()), queue, steady);
     let thread = thread::Builder::new().name("node".to_owned()).spawn(move || engine.run());
     let port = settings.port;
-    Ok((handle, thread.map_err(|error| NodeError::Port { port, why: error.to_string() })?))
+    Ok((handle, thread.map_err(|error| refused(port, &error))?))
 }
 
 /// Randomness that no other start has.
@@ -252,18 +301,13 @@ fn dice(number: NodeId) -> Rng {
 }
 
 /// Ends when the node has: by itself, or because the process was told to. What is under way needs the endpoint to its end.
-async fn told_to_end(handle: &Handle, engine: &JoinHandle<Result<(), Error>>) {
-    tokio::select! {
-        () = ended(engine) => {}
-        () = terminated() => {
-            handle.stop();
-            ended(engine).await;
-        }
-    }
-}
-
-async fn ended(engine: &JoinHandle<Result<(), Error>>) {
+async fn ended(engine: &JoinHandle<Result<Ending, Error>>, handle: &Handle, is_told: &AtomicBool) {
+    let mut is_stopping = false;
     while !engine.is_finished() {
+        if !is_stopping && is_told.load(Ordering::SeqCst) {
+            is_stopping = true;
+            handle.stop();
+        }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -287,6 +331,11 @@ async fn terminated() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
+/// What a process that is told to end before it serves returns: 128 and the number of SIGINT.
+const ENDED_EARLY: i32 = 130;
+/// How long a node may be silent during a ring change before it is called off or goes on without that one: processes have to
+/// share a machine, and its disk.
+const CHANGE_PATIENCE: Time = Time(5_000_000);
 /// How long a ring change, or an election, is waited for by who would join.
 const PATIENCE: Time = Time(120_000_000);
 /// How long a contact that does not answer is tried.

@@ -18,7 +18,8 @@ pub(super) struct Call {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Wish {
-    /// To be taken into the ring: an [`Admission`] says as whom. It begins at once, so who asks is about to listen.
+    /// To be taken into the ring: an [`Admission`] says as whom, once a majority knows of it. It has begun by then, so who
+    /// asks is about to listen.
     Join {
         /// The name of the joiner.
         label: String,
