@@ -123,6 +123,14 @@ pub enum Error {
         /// What to do.
         remedy: String,
     },
+    /// E203, of a node that is a process of its own. Nothing was changed.
+    #[error(
+        "KV-E203 the node takes no operation now: {why}: nothing was changed; try again in a moment, or at another"
+    )]
+    NotServing {
+        /// What keeps it from that.
+        why: &'static str,
+    },
     /// E203. Nothing was changed.
     #[error(
         "KV-E203 busy: {in_flight} operations are in flight, the most there may be: nothing was changed; try again when some have ended"
@@ -260,7 +268,7 @@ impl Error {
             | Error::HeirDown { .. } => "KV-E136",
             Error::NoQuorum { .. } => "KV-E201",
             Error::WriteTimeout { .. } | Error::ReadTimeout { .. } => "KV-E202",
-            Error::Busy { .. } | Error::ClientsAtWork { .. } => "KV-E203",
+            Error::Busy { .. } | Error::NotServing { .. } | Error::ClientsAtWork { .. } => "KV-E203",
             Error::NoLeader { .. } => "KV-E204",
             Error::ChangeInProgress { .. }
             | Error::ChangeGoesOn { .. }

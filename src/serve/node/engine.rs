@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::super::service::{self, Listed, Page, Votes};
 use super::Settings;
+use super::backlog::Place;
 use super::book::Addresses;
 use super::home::is_member;
 use super::look;
@@ -41,9 +42,9 @@ pub(super) type Reply<T> = oneshot::Sender<T>;
 #[derive(Debug)]
 pub(super) enum Input {
     /// From other nodes.
-    Frames(Vec<Frame>),
+    Frames(Vec<Frame>, Place),
     /// From a client.
-    Ask { key: Key, ask: Ask, level: Option<Level>, reply: Reply<Result<(Told, Votes), Error>> },
+    Ask { key: Key, ask: Ask, level: Option<Level>, reply: Reply<Result<(Told, Votes), Error>>, place: Place },
     /// From whoever wants to know what is in this node's table.
     Keys { after: Option<Key>, limit: usize, reply: Reply<(Vec<Listed>, bool)> },
     /// From whoever looks.
@@ -113,7 +114,7 @@ pub(super) struct Engine {
     gone: BTreeSet<NodeId>,
     pub(super) is_stopping: bool,
     /// Whether the ring cannot do without it: see [`is_member`].
-    is_member: bool,
+    pub(super) is_member: bool,
     /// When it was seen that the node is out of the ring.
     left_at: Option<Time>,
 }
@@ -260,8 +261,14 @@ impl Engine {
 
     fn on_input(&mut self, input: Input) {
         match input {
-            Input::Frames(frames) => frames.into_iter().for_each(|frame| self.on_frame(frame)),
-            Input::Ask { key, ask, level, reply } => self.on_ask(key, ask, level, reply),
+            Input::Frames(frames, place) => {
+                drop(place);
+                frames.into_iter().for_each(|frame| self.on_frame(frame));
+            }
+            Input::Ask { key, ask, level, reply, place } => {
+                drop(place);
+                self.on_ask(key, ask, level, reply);
+            }
             Input::Keys { after, limit, reply } => {
                 let store = self.node.replica().store();
                 let _ = reply.send(store.list(&[TokenRange::ALL], after.as_ref(), limit, self.now().wall));

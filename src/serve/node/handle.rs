@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use tokio::sync::oneshot;
 
 use super::super::service::{Change, Listed, Page, Read, Service, Votes};
+use super::backlog::Backlog;
 use super::engine::{Answered, Input, Reply};
 use super::operations::{Ask, Told};
 use super::peers::http_agent;
@@ -20,12 +21,13 @@ use crate::wire::Frames;
 pub(super) struct Handle {
     cluster: u64,
     inputs: SyncSender<Input>,
+    backlog: Backlog,
 }
 
 impl Handle {
     /// To the node of the cluster with this number which takes its inputs there.
     pub(super) fn new(cluster: u64, inputs: SyncSender<Input>) -> Handle {
-        Handle { cluster, inputs }
+        Handle { cluster, inputs, backlog: Backlog::default() }
     }
 
     /// Tells the node that nothing more comes.
@@ -42,21 +44,25 @@ impl Handle {
     }
 
     async fn ask(&self, key: Key, ask: Ask, level: Option<Level>) -> Result<(Told, Votes), Error> {
-        let told = self.question(|reply| Input::Ask { key, ask, level, reply }).await;
-        told.unwrap_or(Err(Error::Busy { in_flight: INPUTS }))
+        let value = if let Ask::Put { value, .. } = &ask { value.len() } else { 0 };
+        let Some(place) = self.backlog.enter(key.bytes().len() + value) else {
+            return Err(overloaded());
+        };
+        let told = self.question(|reply| Input::Ask { key, ask, level, reply, place }).await;
+        told.unwrap_or(Err(overloaded()))
     }
 
     async fn write(&self, key: Key, ask: Ask, level: Option<Level>) -> Result<(Stamp, Votes), Error> {
         match self.ask(key, ask, level).await? {
             (Told::Stored(stamp), votes) => Ok((stamp, votes)),
-            (Told::Read(_), _) => Err(Error::Busy { in_flight: 0 }),
+            (Told::Read(_), _) => Err(overloaded()),
         }
     }
 
     /// Puts a question of nodes; where the leader is another, to that one, once.
     async fn call(&self, call: Call) -> Result<Json, Error> {
         let Call { wish, passed_on } = call.clone();
-        match self.question(|reply| Input::Call(wish, reply)).await.unwrap_or(Err(Error::Busy { in_flight: INPUTS }))? {
+        match self.question(|reply| Input::Call(wish, reply)).await.unwrap_or(Err(overloaded()))? {
             Answered::Done(words) => Ok(words),
             Answered::Elsewhere(address) if passed_on == 0 => {
                 let call = Call { passed_on: 1, ..call };
@@ -104,7 +110,7 @@ impl Service for Handle {
 
     async fn keys(&self, after: Option<Key>, limit: usize) -> Result<(Vec<Listed>, bool), Error> {
         let listed = self.question(|reply| Input::Keys { after, limit, reply }).await;
-        listed.ok_or(Error::Busy { in_flight: INPUTS })
+        listed.ok_or(overloaded())
     }
 
     async fn change(&self, change: Change) -> Result<Json, Error> {
@@ -113,9 +119,12 @@ impl Service for Handle {
 
     async fn hear(&self, cluster: u64, frames: Vec<u8>) -> bool {
         let Ok(read) = Frames::new(&frames).collect() else { return false };
+        if cluster != self.cluster {
+            return false;
+        }
         // What comes while there is too much is lost, as any message may be.
-        cluster == self.cluster
-            && !matches!(self.inputs.try_send(Input::Frames(read)), Err(TrySendError::Disconnected(_)))
+        let Some(place) = self.backlog.enter(frames.len()) else { return true };
+        !matches!(self.inputs.try_send(Input::Frames(read, place)), Err(TrySendError::Disconnected(_)))
     }
 
     async fn admit(&self, joiner: Vec<u8>) -> Result<Vec<u8>, Error> {
@@ -148,6 +157,10 @@ pub(super) fn post(address: &str, call: &Call) -> Result<Result<Json, String>, u
         (code, message) => format!("{code} {message}"),
     };
     Ok(Err(text))
+}
+
+fn overloaded() -> Error {
+    Error::NotServing { why: "it has as much waiting as it takes, or is stopping" }
 }
 
 fn relayed(why: &str) -> Error {

@@ -14,6 +14,7 @@
 //! - Loopback only, without encryption or names of users: whoever may use this machine's loopback may use the cluster.
 //! - All clocks are this machine's. A node whose log was lost to `--recover prefix` while it was alone votes no more.
 
+mod backlog;
 mod book;
 mod changes;
 mod engine;

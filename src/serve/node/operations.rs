@@ -58,7 +58,12 @@ impl Engine {
         reply: Reply<Result<(Told, Votes), Error>>,
     ) {
         let in_flight = self.operations.waiting.len();
-        if self.is_stopping || in_flight >= MAX_IN_FLIGHT {
+        if self.is_stopping || !self.is_member {
+            let why = if self.is_stopping { "it is stopping" } else { "it is not in the ring yet" };
+            let _ = reply.send(Err(Error::NotServing { why }));
+            return;
+        }
+        if in_flight >= MAX_IN_FLIGHT {
             let _ = reply.send(Err(Error::Busy { in_flight }));
             return;
         }
