@@ -12,6 +12,7 @@ mod leftovers;
 mod transfer;
 
 use self::leftovers::{dropped_ranges, has_missed};
+use crate::protocol::election::{Ballot, FORGOTTEN};
 use crate::protocol::hlc::MAX_AHEAD;
 use crate::protocol::membership::Condition;
 use crate::protocol::message::{Origin, Refusal, Reply, Request};
@@ -101,6 +102,19 @@ impl Replica {
             replica.adopt(&topology).and_then(|()| replica.commit_now(Durability::Synced)).map_err(storage_error)?;
         }
         Ok((replica, restored))
+    }
+
+    /// Gives a node that forgot what it promised a ballot again: where no vote of its can be under way, and `term` is the newest
+    /// in which it may have voted.
+    pub fn spend_forgotten_vote(&self, restored: &mut Restored, term: u64) -> Result<(), StorageError> {
+        if restored.ballot.as_deref() != Some(FORGOTTEN) {
+            return Ok(());
+        }
+        let ballot = Ballot { term, vote: Some(self.id), accepted: None }.encode();
+        self.store.note_ballot(&ballot).map_err(storage_error)?;
+        self.store.sync()?;
+        restored.ballot = Some(ballot);
+        Ok(())
     }
 
     /// The node's number.
@@ -337,7 +351,7 @@ fn storage_error(refusal: StoreRefusal) -> StorageError {
     match refusal {
         StoreRefusal::Log(error) => error,
         StoreRefusal::Epoch(_) | StoreRefusal::BelowFloor(_) => {
-            unreachable!("adopting a topology compares no epoch and no floor")
+            unreachable!("what a log notes is compared with no epoch and no floor")
         }
     }
 }

@@ -231,3 +231,26 @@ fn a_join_that_is_called_off_is_asked_for_again() {
         assert_eq!(get(joiner, &key).as_deref(), Some("v"), "{key}");
     }
 }
+
+#[test]
+fn a_node_that_is_alone_goes_on_with_what_is_left_of_its_log() {
+    let mut world = World::new();
+    let node = world.cluster(1)[0];
+    assert_eq!(world.put_all(&[node], "key", 20).len(), 20);
+    // The next record tells that those before it were synced: then damage is no torn end.
+    world::pause(300);
+    assert_eq!(put(node, "end", "v"), 200);
+    world.kill(node);
+    world.damage(node, b"key15");
+    let refused = world.refused(node.port, &[]);
+    assert!(refused.contains("KV-E101"), "{refused}");
+    world.start(node, &["--recover", "prefix"]);
+    assert!(world.says(node, "records kept").contains("set the damaged file aside"));
+    // It reads what it has, elects itself, and takes another into the ring.
+    world.until("it serves", || get(node, "key3"));
+    assert_eq!(get(node, "key17"), None);
+    let second = world.join(node);
+    world.await_members(second, 2);
+    assert_eq!(put(second, "key17", "again"), 200);
+    assert_eq!(get(node, "key17").as_deref(), Some("again"));
+}

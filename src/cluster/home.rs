@@ -342,7 +342,7 @@ impl Cluster {
         let (replica, mut restored) =
             Replica::open_with(disk, member.id, &member.label, uid, options, nothing, decoded)?;
         // All begin together, so no vote is under way, and the terms are known from the others' logs.
-        spend_forgotten_vote(member.id, &replica, &mut restored, term)?;
+        replica.spend_forgotten_vote(&mut restored, term)?;
         let records = restored.log.records;
         self.note(TraceEvent { node: Some(member.id), number: records, ..self.event("open") });
         self.insert_node(member);
@@ -381,26 +381,6 @@ impl Cluster {
         self.ledger = ledger;
         Ok(())
     }
-}
-
-/// Gives a node that forgot what it promised a ballot again: where no vote of its can be under way, and the newest term is
-/// known, in which it may have voted.
-pub(super) fn spend_forgotten_vote(
-    id: NodeId,
-    replica: &Replica,
-    restored: &mut Restored,
-    term: u64,
-) -> Result<(), Error> {
-    if restored.ballot.as_deref() != Some(FORGOTTEN) {
-        return Ok(());
-    }
-    let (store, ballot) = (replica.store(), Ballot { term, vote: Some(id), accepted: None }.encode());
-    if store.note_ballot(&ballot).is_err() {
-        return Err(store.failure().map_or(Error::NoNodes, Error::Storage));
-    }
-    store.sync()?;
-    restored.ballot = Some(ballot);
-    Ok(())
 }
 
 /// What is told of a node that has left where its files cannot be removed. It holds nothing any more.

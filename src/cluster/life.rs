@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::home::{Home, files_remain, spend_forgotten_vote};
+use super::home::{Home, files_remain};
 use super::node::Node;
 use super::probes::Probe;
 use super::report::RestartReport;
@@ -139,7 +139,7 @@ impl Cluster {
         let (replica, mut restored) = Replica::open(disk, id, &label, uid, options, topology)?;
         if self.nodes.len() == 1 {
             // Nobody is there who could count its vote.
-            spend_forgotten_vote(id, &replica, &mut restored, self.changes.elected)?;
+            replica.spend_forgotten_vote(&mut restored, self.changes.elected)?;
         }
         let seen = restored.newest.unwrap_or(Stamp::ZERO).max(replica.topology().record().cleared_before);
         self.clock.observe(seen);

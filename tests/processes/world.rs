@@ -1,11 +1,12 @@
 //! Processes, their directories, and the questions put to them.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,11 +33,13 @@ impl Node {
 pub(crate) struct World {
     directory: TempDir,
     running: BTreeMap<Node, Child>,
+    /// What each has printed since it was started.
+    said: BTreeMap<Node, Arc<Mutex<String>>>,
 }
 
 impl World {
     pub(crate) fn new() -> World {
-        World { directory: TempDir::new().unwrap(), running: BTreeMap::new() }
+        World { directory: TempDir::new().unwrap(), running: BTreeMap::new(), said: BTreeMap::new() }
     }
 
     pub(crate) fn directory(&self, port: u16) -> PathBuf {
@@ -77,19 +80,39 @@ impl World {
         command
     }
 
-    fn start(&mut self, node: Node, flags: &[&str]) {
+    pub(crate) fn start(&mut self, node: Node, flags: &[&str]) {
         let mut child = self.command(node.port, flags).spawn().unwrap();
-        // Nobody reads what it prints: a full pipe would stop it.
-        let mut output = child.stdout.take().unwrap();
-        thread::spawn(move || drop(output.read_to_end(&mut Vec::new())));
+        // A full pipe would stop it.
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let said: Arc<Mutex<String>> = Arc::default();
+        self.said.insert(node, Arc::clone(&said));
+        thread::spawn(move || output.lines().map_while(Result::ok).for_each(|line| *said.lock().unwrap() += &line));
         self.running.insert(node, child);
+    }
+
+    /// What it has printed since it was started, once `what` is there.
+    pub(crate) fn says(&self, node: Node, what: &str) -> String {
+        self.until("it says so", || Some(self.said[&node].lock().unwrap().clone()).filter(|said| said.contains(what)))
+    }
+
+    /// Turns over a bit of its log, where these bytes stand first.
+    pub(crate) fn damage(&self, node: Node, bytes: &[u8]) {
+        let folder = self.directory(node.port).join(node.port.to_string());
+        let path = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+        let mut log = std::fs::read(&path).unwrap();
+        let at = log.windows(bytes.len()).position(|window| window == bytes).unwrap();
+        log[at] ^= 1;
+        std::fs::write(&path, log).unwrap();
     }
 
     /// What a node that does not start says.
     pub(crate) fn refused(&self, port: u16, flags: &[&str]) -> String {
-        let output = self.command(port, flags).output().unwrap();
-        assert!(!output.status.success());
-        String::from_utf8_lossy(&output.stderr).into_owned()
+        let mut child = self.command(port, flags).spawn().unwrap();
+        let status = patiently("it is refused", || child.try_wait().unwrap());
+        assert!(!status.success());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        said
     }
 
     pub(crate) fn start_again(&mut self, node: Node) {

@@ -68,6 +68,11 @@ impl Agent {
         awaited_by(self.election.committed(), node, &is_up, &is_recovering)
     }
 
+    /// Whether `node` forgot what it promised, and does not vote, as far as the agent knows.
+    pub fn is_forgetful(&self, node: NodeId) -> bool {
+        self.membership.said(node).condition.forgetful
+    }
+
     /// As a leader with nothing in hand: begins what there is to see to.
     pub(super) fn see_to_errands(&mut self, now: Time, out: &mut Outbox) {
         let leads = self.election.is_ready_to_propose() && self.leads_since == Some(self.election.ballot().term);
@@ -109,7 +114,8 @@ impl Agent {
         }
     }
 
-    fn is_recovering(&self, node: NodeId) -> bool {
+    /// Whether `node` lost data and has yet to get it back, as far as the agent knows.
+    pub fn is_recovering(&self, node: NodeId) -> bool {
         self.membership.said(node).condition.recovering
     }
 }

@@ -146,11 +146,39 @@ impl Engine {
         if members.len() == 1 {
             return Err(Error::LastCopy { label, keys: self.node.replica().store().stats().keys });
         }
+        self.check_somebody_votes(member.id)?;
         match (self.node.agent().membership().is_up(member.id), force) {
             (true, _) => self.begin(Change::Remove(member.id)),
-            (false, true) => self.begin(Change::ForceRemove([member.id].into())),
+            (false, true) => self
+                .check_nobody_waits_for(member.id)
+                .and_then(|()| self.begin(Change::ForceRemove([member.id].into()))),
             (false, false) => Err(Error::LeaverDown { label }),
         }
+    }
+
+    /// Those that stay have to be able to elect a leader: not all of them may have forgotten what they promised.
+    fn check_somebody_votes(&self, leaver: NodeId) -> Result<(), Error> {
+        let (topology, agent) = (self.topology(), self.node.agent());
+        let mut staying = topology.record().members.iter().filter(|member| member.id != leaver);
+        if staying.any(|member| !agent.is_forgetful(member.id)) {
+            return Ok(());
+        }
+        let why = "of those that stay none votes any more".to_owned();
+        Err(Error::NoLeader { why, remedy: "add a node first".to_owned() })
+    }
+
+    /// Who lost data may get the last copy of it back from one that is down: that one is not given up before.
+    fn check_nobody_waits_for(&self, leaver: NodeId) -> Result<(), Error> {
+        let (topology, agent) = (self.topology(), self.node.agent());
+        let staying = topology.record().members.iter().map(|member| member.id).filter(|node| *node != leaver);
+        for node in staying.filter(|node| agent.is_recovering(*node)) {
+            let awaited = agent.awaited_by(node);
+            if awaited.contains(&leaver) {
+                let awaited = awaited.into_iter().map(|node| self.name(node)).collect();
+                return Err(Error::HeirRecovering { label: self.name(node), awaited });
+            }
+        }
+        Ok(())
     }
 
     /// As the leader: begins a change of the ring.

@@ -18,6 +18,7 @@ use super::book::Addresses;
 use super::error::NodeError;
 use super::words::Admission;
 use crate::drive::boot;
+use crate::drive::clock::ProcessClock;
 use crate::node::Replica;
 use crate::protocol::agent::Remembered;
 use crate::protocol::election::Ballot;
@@ -41,6 +42,8 @@ pub(super) struct Home {
     member: Option<Member>,
     /// Whether a log was begun here.
     is_begun: bool,
+    /// What its recovery has to tell.
+    note: Option<String>,
 }
 
 /// A node that was opened.
@@ -74,7 +77,7 @@ impl Home {
         };
         directory.check(settings.copies, settings.vnodes)?;
         let label = Home::label(settings, &labels)?;
-        let mut home = Home { directory, label, member: None, is_begun: false };
+        let mut home = Home { directory, label, member: None, is_begun: false, note: None };
         home.read(settings)?;
         if !home.is_begun {
             home.directory.expect_none()?;
@@ -101,11 +104,13 @@ impl Home {
         self.is_begun = true;
         let mut last = None;
         let log = settings.log_options();
-        Log::open(Arc::clone(&self.directory.disk), self.identity(), log, &mut |_, record| {
+        let (_, recovered) = Log::open(Arc::clone(&self.directory.disk), self.identity(), log, &mut |_, record| {
             if let Body::Topology { encoded } = record.body {
                 last = Some(encoded);
             }
         })?;
+        // A damaged log was cut by this opening, and the next one finds nothing to tell.
+        self.note = recovered.note(&self.label);
         let topology = last.and_then(|encoded| Topology::decode(&encoded));
         self.member = topology.as_ref().and_then(|topology| topology.find(&self.label).cloned());
         if self.member.is_none() && self.directory.has_nodes() {
@@ -159,7 +164,11 @@ impl Home {
         let (disk, LogIdentity { directory, uid }) = (Arc::clone(&self.directory.disk), self.identity());
         let store = StoreOptions { log: settings.log_options(), cache_entries: settings.cache_entries, shards: SHARDS };
         let topology = Arc::new(Topology::new(record));
-        let (replica, restored) = Replica::open(disk, number, &directory, uid, store, topology)?;
+        let (replica, mut restored) = Replica::open(disk, number, &directory, uid, store, topology)?;
+        if replica.topology().record().voters == [number] {
+            // Nobody else has ever voted with it, or leads; and no term was as late as this moment.
+            replica.spend_forgotten_vote(&mut restored, ProcessClock::new().now().0)?;
+        }
         replica.begin_boot(boot::id(), settings.sync != SyncPolicy::Always)?;
         if self.directory.is_new {
             self.directory.found()?;
@@ -167,15 +176,14 @@ impl Home {
         if founds {
             self.directory.note_nodes(true)?;
         }
-        Ok(Home::opened(replica, &restored, &self.label))
+        Ok(Home::opened(replica, &restored, self.note.clone()))
     }
 
-    fn opened(replica: Replica, restored: &Restored, label: &str) -> Opened {
+    fn opened(replica: Replica, restored: &Restored, note: Option<String>) -> Opened {
         let ballot = Ballot::remembered(restored.ballot.as_deref());
         let remembered = Remembered { ballot, incarnation: restored.incarnation };
         let clock = Stamp { time: restored.clock, ..Stamp::ZERO };
         let seen = restored.newest.unwrap_or(Stamp::ZERO).max(clock);
-        let note = restored.log.note(label);
         Opened { replica, remembered, seen, note }
     }
 }
