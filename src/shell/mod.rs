@@ -16,6 +16,8 @@ mod prompt;
 mod scratch;
 mod script;
 mod session;
+mod simulated;
+mod subject;
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, IsTerminal};
@@ -31,6 +33,7 @@ use crate::cluster::ClusterConfig;
 use crate::command::escape;
 use interrupt::Interrupt;
 use script::{Arrival, Lines};
+use simulated::Simulated;
 
 /// What a run of the program is to do.
 #[derive(Clone, Debug)]
@@ -93,14 +96,23 @@ impl Ending {
 /// A reader that goes away (`kvsim .. | head -1`) ends the session quietly. Whatever happens, the cluster is closed
 /// and its logs are synced before this returns.
 pub fn run(options: &Options) -> Result<Ending, ShellError> {
-    let interactive =
-        matches!(options.input, Input::Standard) && io::stdin().is_terminal() && io::stdout().is_terminal();
-    let mut output = Output::standard(options.format, interactive);
+    let (output, interactive) = look_around(options.format, &options.input);
+    let session = begin(options, output, interactive)?;
+    run_to_the_end(session, &options.input, options.bail, interactive)
+}
+
+/// Where answers go, and whether a person types at a prompt.
+fn look_around(format: Format, input: &Input) -> (Output, bool) {
+    let interactive = matches!(input, Input::Standard) && io::stdin().is_terminal() && io::stdout().is_terminal();
+    let mut output = Output::standard(format, interactive);
     if let Some(columns) = interactive.then(prompt::columns).flatten() {
         output.set_width(columns);
     }
-    let mut session = begin(options, output, interactive)?;
-    let ran = if interactive { run_prompt(&mut session) } else { run_script(&mut session, options) };
+    (output, interactive)
+}
+
+fn run_to_the_end(mut session: Session, input: &Input, bail: bool, interactive: bool) -> Result<Ending, ShellError> {
+    let ran = if interactive { run_prompt(&mut session) } else { run_script(&mut session, input, bail) };
     end(session, ran, interactive)
 }
 
@@ -118,7 +130,8 @@ fn begin(options: &Options, mut output: Output, interactive: bool) -> Result<Ses
     if interactive {
         output.notice(&open::suggestions(&cluster));
     }
-    Ok(Session::new(cluster, output, options.directory.clone()))
+    let subject = Simulated::new(cluster, options.directory.clone());
+    Ok(Session::new(Box::new(subject), output))
 }
 
 fn end(session: Session, ran: Result<Flow, ShellError>, interactive: bool) -> Result<Ending, ShellError> {
@@ -141,10 +154,10 @@ fn run_prompt(session: &mut Session) -> Result<Flow, ShellError> {
     prompt::run(session).map(|()| Flow::Exit)
 }
 
-fn run_script(session: &mut Session, options: &Options) -> Result<Flow, ShellError> {
-    let (lines, name, waiting) = lines(&options.input)?;
+fn run_script(session: &mut Session, input: &Input, bail: bool) -> Result<Flow, ShellError> {
+    let (lines, name, waiting) = lines(input)?;
     session.heed(Interrupt::listen(waiting));
-    script::run(session, lines, &name, options.bail)
+    script::run(session, lines, &name, bail)
 }
 
 /// The lines, what they are called, and where to say that waiting for them is over.

@@ -92,9 +92,14 @@ impl Output {
     }
 
     /// How far a `load` has come: a line in JSON, a bar on a terminal.
-    pub(super) fn loading(&mut self, command: &str, loaded: Loaded) -> io::Result<()> {
+    pub(super) fn loading(
+        &mut self,
+        command: &str,
+        loaded: Loaded,
+        answer: impl FnOnce(Loaded) -> Response,
+    ) -> io::Result<()> {
         match self.format {
-            Format::Json => self.answer(command, &Response::Loaded(loaded)),
+            Format::Json => self.answer(command, &answer(loaded)),
             Format::Text => {
                 let (read, total) = loaded.bytes;
                 self.progress.get_or_insert_with(|| bar(total)).set_position(read);

@@ -1,19 +1,15 @@
-//! A cluster, and where its answers go: runs one line after the other.
+//! A subject, and where its answers go: runs one line after the other.
 
 use std::io;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use super::complete::Names;
 use super::interrupt::Interrupt;
-use super::journal::Journal;
-use super::open;
-use super::scratch;
+use super::subject::{Asked, Desk, Subject};
 use super::{Output, ShellError};
-use crate::cluster::Cluster;
 use crate::command::render::lasted;
 use crate::command::split::{self, Statement, Word};
-use crate::command::{Command, CommandError, Parsed, Response, escape, execute, parse};
+use crate::command::{Command, CommandError, Parsed, Response, escape, parse};
 use crate::types::Time;
 
 /// Whether more lines are wanted.
@@ -39,13 +35,10 @@ pub(super) trait Terminal {
     fn history(&self, limit: usize) -> Vec<(usize, String)>;
 }
 
-/// An open cluster and its output.
+/// What commands are executed on, and its output.
 pub struct Session {
-    cluster: Cluster,
-    /// In memory, where it can be done again.
-    journal: Option<Journal>,
+    subject: Box<dyn Subject>,
     output: Output,
-    directory: Option<PathBuf>,
     failures: u64,
     interrupt: Interrupt,
     names: Names,
@@ -53,14 +46,11 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session on `cluster`, whose files are in `directory` if it has any.
-    pub fn new(cluster: Cluster, output: Output, directory: Option<PathBuf>) -> Session {
-        let journal = directory.is_none().then(|| Journal::new(cluster.config().clone()));
+    /// A session on `subject`.
+    pub(super) fn new(subject: Box<dyn Subject>, output: Output) -> Session {
         Session {
-            cluster,
-            journal,
+            subject,
             output,
-            directory,
             failures: 0,
             interrupt: Interrupt::default(),
             names: Names::default(),
@@ -70,7 +60,7 @@ impl Session {
 
     /// From here on `interrupt` stops what runs.
     pub(super) fn heed(&mut self, interrupt: Interrupt) {
-        self.cluster.set_interrupt(interrupt.flag());
+        self.subject.heed(&interrupt);
         self.interrupt = interrupt;
     }
 
@@ -87,14 +77,12 @@ impl Session {
         self.run(line, number, bail, None)
     }
 
-    /// The same for a line typed at the prompt: it may be asked about, and the host's files are synced after it.
+    /// The same for a line typed at the prompt: it may be asked about, and what it did is safe when this returns.
     pub(super) fn run_typed(&mut self, line: &[u8], terminal: &mut dyn Terminal) -> io::Result<Flow> {
         self.interrupt.clear();
         let flow = self.run(line, None, false, Some(terminal))?;
-        if self.directory.is_some()
-            && let Err(error) = self.cluster.sync_host()
-        {
-            self.fail(None, &error.into(), None);
+        if let Err(error) = self.subject.settle() {
+            self.fail(None, &error, None);
         }
         Ok(flow)
     }
@@ -106,7 +94,7 @@ impl Session {
 
     /// What can be completed now.
     pub(super) fn names(&mut self) -> Names {
-        self.names.nodes = self.cluster.members();
+        self.names.nodes = self.subject.nodes();
         self.names.clone()
     }
 
@@ -115,12 +103,10 @@ impl Session {
         self.failures > 0
     }
 
-    /// Syncs and closes every log, and says so if there are files. True if no command has failed.
+    /// Ends the subject, and says what there is to say of that. True if no command has failed.
     pub(super) fn close(mut self) -> Result<bool, ShellError> {
-        let logs = self.cluster.close()?;
-        if let Some(directory) = &self.directory {
-            self.output.notice(&open::closing(logs, directory));
-        }
+        let closing = self.subject.close()?;
+        closing.iter().for_each(|closing| self.output.notice(closing));
         Ok(self.failures == 0)
     }
 
@@ -181,12 +167,12 @@ impl Session {
         let Parsed { spec, command } = parsed;
         command.keys().into_iter().for_each(|key| self.names.use_key(key));
         let started = self.is_timing.then(now);
-        match self.perform(spec.name, (text.join(" "), command), terminal) {
+        match self.perform(Asked { name: spec.name, text: text.join(" "), command }, terminal) {
             Ok(None) => Ok(Flow::Continue),
             Ok(Some(response)) => {
                 self.failures += u64::from(!response.ok());
                 self.output.answer(spec.name, &response)?;
-                self.tell_of_clients()?;
+                self.subject.tell_the_rest(&mut self.output)?;
                 self.tell_time(started);
                 match response {
                     Response::Exit => return Ok(Flow::Exit),
@@ -198,7 +184,7 @@ impl Session {
             Err(CommandError::Output(error)) => Err(error),
             Err(error) => {
                 self.fail(Some(spec.name), &error, line);
-                self.tell_of_clients()?;
+                self.subject.tell_the_rest(&mut self.output)?;
                 self.tell_time(started);
                 let was_stopped = matches!(error, CommandError::Stopped { .. });
                 Ok(if was_stopped { Flow::Interrupted } else { Flow::Continue })
@@ -206,56 +192,30 @@ impl Session {
         }
     }
 
-    /// Clients that have ended while the command ran are told of behind its answer.
-    fn tell_of_clients(&mut self) -> io::Result<()> {
-        match self.cluster.take_clients() {
-            Some(report) => self.output.answer("clients", &Response::ClientsEnded(report)),
-            None => Ok(()),
-        }
-    }
-
     /// Executes the command, or does what only a terminal can. Nothing is answered when the user does not want it.
     fn perform(
         &mut self,
-        name: &str,
-        (text, command): (String, Command),
-        terminal: Option<&mut dyn Terminal>,
+        mut asked: Asked,
+        mut terminal: Option<&mut dyn Terminal>,
     ) -> Result<Option<Response>, CommandError> {
-        let command = match (command, terminal) {
+        match (&mut asked.command, &mut terminal) {
             (Command::History { limit }, Some(terminal)) => {
-                return Ok(Some(Response::History(terminal.history(limit))));
+                return Ok(Some(Response::History(terminal.history(*limit))));
             }
-            (Command::Demo { chapter }, terminal) => {
-                return scratch::demo(chapter, &self.cluster, &mut self.output, &self.interrupt, terminal);
-            }
-            (Command::Benchmark { ops }, terminal) => {
-                let is_talk = terminal.is_some();
-                return scratch::benchmark(ops, &self.cluster, &mut self.output, &self.interrupt, is_talk).map(Some);
-            }
-            (Command::ClearData { confirmed: false }, Some(terminal)) => {
-                let confirmed = self.confirms_clear(terminal);
-                if !confirmed {
+            (Command::ClearData { confirmed }, Some(terminal)) if !*confirmed => {
+                *confirmed = self.confirms_clear(&mut **terminal)?;
+                if !*confirmed {
                     return Ok(None);
                 }
-                Command::ClearData { confirmed }
             }
-            (command, _) => command,
+            _ => {}
+        }
+        let terminal: Option<&mut dyn Terminal> = match &mut terminal {
+            Some(terminal) => Some(&mut **terminal),
+            None => None,
         };
-        let Some(journal) = &mut self.journal else {
-            let output = &mut self.output;
-            return execute(&mut self.cluster, command, &mut |loaded| output.loading(name, loaded)).map(Some);
-        };
-        let travelled = match command {
-            Command::Back { count } => journal.back(count, &self.interrupt)?,
-            Command::GoTo { time } if time < self.cluster.now() => journal.go_to(time, &self.interrupt)?,
-            command => {
-                let output = &mut self.output;
-                let progress = &mut |loaded| output.loading(name, loaded);
-                return journal.execute(&mut self.cluster, (text, command), progress).map(Some);
-            }
-        };
-        self.cluster = travelled.cluster;
-        Ok(Some(Response::WentBack { undone: travelled.undone, now: self.cluster.now() }))
+        let desk = Desk { output: &mut self.output, interrupt: &self.interrupt, terminal };
+        self.subject.perform(asked, desk)
     }
 
     fn tell_time(&mut self, started: Option<Instant>) {
@@ -266,13 +226,13 @@ impl Session {
     }
 
     /// Whether the user wants all data deleted. Without anyone to ask it is refused when executed.
-    fn confirms_clear(&mut self, terminal: &mut dyn Terminal) -> bool {
-        let question = format!("Delete every key ({}) on every node? [y/N] ", self.cluster.count());
+    fn confirms_clear(&mut self, terminal: &mut dyn Terminal) -> Result<bool, CommandError> {
+        let question = format!("Delete every key ({}) on every node? [y/N] ", self.subject.count()?);
         let confirmed = terminal.confirm(&question);
         if !confirmed {
             self.output.notice("nothing was changed");
         }
-        confirmed
+        Ok(confirmed)
     }
 
     fn fail(&mut self, command: Option<&str>, error: &CommandError, line: Option<u64>) {
