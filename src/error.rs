@@ -115,6 +115,20 @@ pub enum Error {
         /// Its words, which begin with the code.
         text: String,
     },
+    /// E145: no live node answers that could do it. Nothing was changed.
+    #[error("KV-E145 {asked}: nothing was changed; {remedy}")]
+    Unanswered {
+        /// Who does not answer, and why.
+        asked: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// E202, a write that a live node may have received before it fell silent.
+    #[error("KV-E202 {asked}: the write may or may not take effect; read the key, or write it again")]
+    WriteUnanswered {
+        /// Who does not answer, and why.
+        asked: String,
+    },
     /// E204. Nothing was changed.
     #[error("KV-E204 no leader: {why}: nothing was changed; {remedy}")]
     NoLeader {
@@ -267,7 +281,8 @@ impl Error {
             | Error::HeirRecovering { .. }
             | Error::HeirDown { .. } => "KV-E136",
             Error::NoQuorum { .. } => "KV-E201",
-            Error::WriteTimeout { .. } | Error::ReadTimeout { .. } => "KV-E202",
+            Error::WriteTimeout { .. } | Error::ReadTimeout { .. } | Error::WriteUnanswered { .. } => "KV-E202",
+            Error::Unanswered { .. } => "KV-E145",
             Error::Busy { .. } | Error::NotServing { .. } | Error::ClientsAtWork { .. } => "KV-E203",
             Error::NoLeader { .. } => "KV-E204",
             Error::ChangeInProgress { .. }
@@ -286,7 +301,11 @@ impl Error {
 /// The code that another node's words begin with. One that does not ask for it, or is of a build that has others, could not
 /// do what only a leader can.
 fn relayed_code(text: &str) -> &'static str {
-    let codes = ["KV-E132", "KV-E133", "KV-E134", "KV-E136", "KV-E203", "KV-E301", "KV-E302", "KV-E401"];
+    #[rustfmt::skip]
+    let codes = [
+        "KV-E120", "KV-E121", "KV-E130", "KV-E131", "KV-E132", "KV-E133", "KV-E134", "KV-E135", "KV-E136", "KV-E145",
+        "KV-E201", "KV-E202", "KV-E203", "KV-E301", "KV-E302", "KV-E401",
+    ];
     codes.into_iter().find(|code| text.starts_with(code)).unwrap_or("KV-E204")
 }
 

@@ -3,12 +3,13 @@
 use kvsim::cluster::{
     Absence, BeliefReport, ChangeUnderWay, CheckReport, DiskFault, EventReport, Fault, FaultReport, HealReport,
     LeaderBelief, LeaderReport, MembersReport, NodeReport, OperationCounts, PairReport, Placement, ReadReport,
-    RestartReport, RingChangeReport, StatsReport, StatusReport, Vitality, VoterReport, WriteReport,
+    RepairReport, RestartReport, RingChangeReport, StatsReport, StatusReport, Vitality, VoterReport, WriteReport,
 };
 use kvsim::command::Response;
 use kvsim::command::render::{Look, json, text};
-use kvsim::command::response::{Keyed, Loaded, Written};
+use kvsim::command::response::{Keyed, Loaded, NodeFigures, Written};
 use kvsim::error::Error;
+use kvsim::protocol::ring_change::Compared;
 use kvsim::sim::latency::Latency;
 use kvsim::types::{Epoch, Level, NodeId, Stamp, Time};
 
@@ -34,6 +35,7 @@ fn write(key: &[u8]) -> WriteReport {
         hinted: Vec::new(),
         existed: true,
         took: Time(1_349),
+        asked: None,
     }
 }
 
@@ -47,6 +49,7 @@ fn read(key: &[u8], value: Option<&[u8]>) -> ReadReport {
         version: value.map(|_| stamp()),
         repaired: Vec::new(),
         took: Time(980),
+        asked: None,
     }
 }
 
@@ -323,6 +326,39 @@ fn answers() -> Vec<(&'static str, Response)> {
         ("help", Response::Help(kvsim::command::grammar::find("put"))),
         ("exit", Response::Exit),
     ]
+    .into_iter()
+    .chain(live_answers())
+    .collect()
+}
+
+/// The answers that differ where the nodes are processes of their own.
+fn live_answers() -> Vec<(&'static str, Response)> {
+    let asked = || Some("8082".to_owned());
+    let hostile = b"\x1b[2J\xff\nx";
+    let put = |key: &[u8]| Written { report: WriteReport { asked: asked(), ..write(key) }, ..written(key, b"1") };
+    let get = |key: &[u8], value| ReadReport { asked: asked(), ..read(key, value) };
+    let repair = RepairReport {
+        pairs: ring_change().pairs,
+        left_out: labels("8083"),
+        compared: Compared { groups: 0, digests: 12, tombstones: 1, dropped: 0 },
+        took: Time(12_345),
+    };
+    let answers = vec![
+        ("put", Response::Put(put(b"apple"))),
+        ("get", Response::Get { read: get(b"apple", Some(b"1")), quiet: false }),
+        ("get", Response::Get { read: get(b"apple", Some(b"1")), quiet: true }),
+        ("get", Response::Get { read: get(hostile, Some(hostile)), quiet: false }),
+        ("get", Response::Get { read: get(hostile, None), quiet: false }),
+        ("del", Response::Deleted(put(b"apple").report)),
+        ("mput", Response::PutMany(vec![Keyed { key: b"a".to_vec(), result: Ok(put(b"a")) }])),
+        ("load", Response::Loaded(Loaded { keys: 5, bytes: (20, 20), done: true, took: Time(6_512) })),
+        ("removenode", Response::Removed { nodes: labels("8083"), pairs: ring_change().pairs, took: Time(6_512) }),
+        ("repair", Response::Repaired(repair)),
+        ("stats", Response::Stats(stats())),
+        ("metrics", Response::NodeFigures(vec![NodeFigures { id: "8082".to_owned(), hints: 3, ..Default::default() }])),
+        ("help", Response::Help(kvsim::command::grammar::find("kill"))),
+    ];
+    answers.into_iter().map(|(name, answer)| (name, Response::Live(Box::new(answer)))).collect()
 }
 
 fn shown(render: impl Fn(&'static str, &Response) -> Vec<u8>) -> String {

@@ -225,7 +225,7 @@ impl Cluster {
 }
 
 /// Coefficient of variation and maximum over mean of some loads.
-pub(super) fn balance(loads: impl Iterator<Item = f64>) -> (f64, f64) {
+pub fn balance(loads: impl Iterator<Item = f64>) -> (f64, f64) {
     let loads: Vec<f64> = loads.collect();
     let mean = loads.iter().sum::<f64>() / loads.len().max(1) as f64;
     if mean <= 0.0 {

@@ -59,6 +59,7 @@ use std::sync::atomic::AtomicBool;
 
 pub use clients::MAX_CLIENTS;
 pub use kinds::EVENT_KINDS;
+pub use look::balance;
 pub use probes::Probe;
 pub use report::*;
 pub use requests::MAX_IN_FLIGHT;

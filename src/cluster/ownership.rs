@@ -1,8 +1,12 @@
 //! Who owns how much of the ring, counted in hashes and not in keys.
 
+use std::collections::BTreeMap;
+
 use super::plan::{effective_shares, primary_shares};
 use super::report::{OwnerReport, RingReport, StatusReport, TokenReport, Vitality};
 use super::{Cluster, NodeId};
+use crate::ring::{Member, Ring};
+use crate::types::Epoch;
 
 impl Cluster {
     /// Each member as `nodetool status` shows it, by label. O(tokens).
@@ -33,12 +37,17 @@ impl Cluster {
 
     /// The ring in force: each owner's share, and every token. O(tokens).
     pub fn ring(&self) -> RingReport {
-        let ring = self.topology.ring();
+        RingReport::of(&self.topology.nodes(), self.topology.ring(), self.topology.epoch())
+    }
+}
+
+impl RingReport {
+    /// What there is to tell of the ring of these members. O(tokens).
+    pub fn of(members: &[Member], ring: &Ring, epoch: Epoch) -> RingReport {
         let (primary, effective) = (primary_shares(ring), effective_shares(ring));
-        let share = |shares: &std::collections::BTreeMap<NodeId, f64>, id| shares.get(&id).copied().unwrap_or_default();
-        let mut owners: Vec<OwnerReport> = self
-            .topology
-            .nodes()
+        let share = |shares: &BTreeMap<NodeId, f64>, id| shares.get(&id).copied().unwrap_or_default();
+        let labels: BTreeMap<NodeId, &str> = members.iter().map(|member| (member.id, &*member.label)).collect();
+        let mut owners: Vec<OwnerReport> = members
             .iter()
             .map(|member| OwnerReport {
                 id: member.label.to_string(),
@@ -48,9 +57,11 @@ impl Cluster {
             })
             .collect();
         owners.sort_by(|one, other| one.id.cmp(&other.id));
-        let tokens = ring
-            .tokens()
-            .map(|(token, _)| TokenReport { token: token.0, replicas: self.labels_of(ring.owners(token).as_slice()) });
-        RingReport { owners, tokens: tokens.collect(), epoch: self.topology.epoch(), hash: ring.fingerprint() }
+        let label = |node: &NodeId| labels.get(node).map(|label| (*label).to_owned());
+        let tokens = ring.tokens().map(|(token, _)| {
+            let replicas = ring.owners(token).as_slice().iter().filter_map(label).collect();
+            TokenReport { token: token.0, replicas }
+        });
+        RingReport { owners, tokens: tokens.collect(), epoch, hash: ring.fingerprint() }
     }
 }

@@ -42,8 +42,10 @@ pub struct WriteReport {
     pub existed: bool,
     /// Replicas that did not get it and for which the coordinator keeps a hint, as far as it knew when it answered.
     pub hinted: Vec<String>,
-    /// How long it took, in virtual time.
+    /// How long it took, in virtual time; by the wall clock where a live node was asked.
     pub took: Time,
+    /// The live node that was asked; none in a simulation.
+    pub asked: Option<String>,
 }
 
 /// A get that was answered.
@@ -63,8 +65,10 @@ pub struct ReadReport {
     pub version: Option<Stamp>,
     /// Replicas brought up to date before the answer.
     pub repaired: Vec<String>,
-    /// How long it took, in virtual time.
+    /// How long it took, in virtual time; by the wall clock where a live node was asked.
     pub took: Time,
+    /// The live node that was asked; none in a simulation.
+    pub asked: Option<String>,
 }
 
 /// The answer of an operation that was started without waiting.

@@ -367,6 +367,7 @@ impl Cluster {
             newer,
             existed: matches!(client.wish, Wish::Delete { existed: Some(true) }),
             took: self.now.since(client.started),
+            asked: None,
         })
     }
 
@@ -397,6 +398,7 @@ impl Cluster {
             version: entry.map(|entry| entry.stamp),
             repaired: self.labels_of(repaired),
             took: self.now.since(client.started),
+            asked: None,
         })
     }
 

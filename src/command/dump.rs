@@ -10,13 +10,18 @@ use std::path::Path;
 
 use super::error::CommandError;
 use super::escape;
+use super::keyspace::Keyspace;
 use super::response::Response;
-use crate::cluster::{Cluster, RequestOptions};
+use crate::cluster::RequestOptions;
 
-pub(super) fn dump(cluster: &mut Cluster, path: &Path, options: &RequestOptions) -> Result<Response, CommandError> {
+pub(super) fn dump(
+    keyspace: &mut impl Keyspace,
+    path: &Path,
+    options: &RequestOptions,
+) -> Result<Response, CommandError> {
     let name = escape::shown(path.as_os_str().as_encoded_bytes());
     let file = File::create_new(path).map_err(|error| failed(&name, &error))?;
-    let written = write(cluster, file, &name, options);
+    let written = write(keyspace, file, &name, options);
     if written.is_err() {
         // What is left of it would be taken for a whole one.
         let _ = fs::remove_file(path);
@@ -24,23 +29,28 @@ pub(super) fn dump(cluster: &mut Cluster, path: &Path, options: &RequestOptions)
     written
 }
 
-/// What a dump does to the cluster: it reads every key.
-pub(super) fn read(cluster: &mut Cluster, options: &RequestOptions) {
-    for key in cluster.keys(None).unwrap_or_default() {
-        if cluster.is_interrupted() || cluster.get(&key, options).is_err() {
+/// What a dump does to a cluster: it reads every key.
+pub(super) fn read(keyspace: &mut impl Keyspace, options: &RequestOptions) {
+    for key in keyspace.keys(None).unwrap_or_default() {
+        if keyspace.is_interrupted() || keyspace.get(&key, options).is_err() {
             return;
         }
     }
 }
 
-fn write(cluster: &mut Cluster, file: File, name: &str, options: &RequestOptions) -> Result<Response, CommandError> {
+fn write(
+    keyspace: &mut impl Keyspace,
+    file: File,
+    name: &str,
+    options: &RequestOptions,
+) -> Result<Response, CommandError> {
     let mut output = BufWriter::new(file);
     let (mut keys, mut bytes) = (0, 0);
-    for key in cluster.keys(None)? {
-        if cluster.is_interrupted() {
+    for key in keyspace.keys(None)? {
+        if keyspace.is_interrupted() {
             return Err(CommandError::Stopped { command: "dump", holds: ": no file was written".to_owned() });
         }
-        let Some(value) = cluster.get(&key, options)?.value else { continue };
+        let Some(value) = keyspace.get(&key, options)?.value else { continue };
         check(&key, &value).map_err(|problem| CommandError::File {
             path: name.to_owned(),
             problem,

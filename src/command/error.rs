@@ -190,6 +190,16 @@ pub enum CommandError {
         /// The command.
         command: &'static str,
     },
+    /// E147: only a simulated cluster has this, or only nodes that know each other.
+    #[error("KV-E147 {command} is not for {of}: nothing was changed; {instead}")]
+    NotLive {
+        /// The command.
+        command: &'static str,
+        /// The nodes that are there.
+        of: &'static str,
+        /// What to do instead.
+        instead: &'static str,
+    },
     /// The user has stopped it; what holds is said.
     #[error("{command} stopped{holds}")]
     Stopped {
@@ -211,6 +221,7 @@ impl CommandError {
             CommandError::Cluster(error) | CommandError::Load { source: error, .. } => Some(error.code()),
             CommandError::File { .. } => Some("KV-E402"),
             CommandError::NeedsMemory { .. } => Some("KV-E142"),
+            CommandError::NotLive { .. } => Some("KV-E147"),
             CommandError::Stopped { .. } | CommandError::Output(_) => None,
         }
     }

@@ -1,6 +1,7 @@
 //! Executes a command on a cluster. What comes back is data; nothing is printed here.
 
 use super::error::{CommandError, UsageError};
+use super::keyspace::Keyspace;
 use super::parse::{Command, FaultCommand};
 use super::render::clock;
 use super::response::{Keyed, Loaded, Response, Written};
@@ -39,21 +40,11 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
             let explanation = cluster.explain_get(&key, &options)?;
             Response::Explained { key, put: None, explanation }
         }
-        Command::Put { key, value, options } => Response::Put(put(cluster, &key, value, &options)?),
-        Command::Get { key, quiet, options } => Response::Get { read: cluster.get(&key, &options)?, quiet },
-        Command::Delete { key, options } => Response::Deleted(cluster.delete(&key, &options)?),
-        Command::Exists { key, options } => Response::Exists(cluster.get(&key, &options)?),
-        Command::PutMany { pairs, options } => Response::PutMany(put_many(cluster, pairs, &options)?),
-        Command::GetMany { keys, options } => Response::GetMany(get_many(cluster, keys, &options)?),
-        Command::Load { path, options } => Response::Loaded(load::load(cluster, &path, &options, progress)?),
-        Command::Dump { path, options } => dump::dump(cluster, &path, &options)?,
         Command::Where { key } => {
             let placement = cluster.locate(&key)?;
             Response::Where { key, placement }
         }
-        Command::Keys { node } => Response::Keys(cluster.keys(node.as_deref())?),
         Command::Count => Response::Count(cluster.count()),
-        Command::ClearScreen => Response::ClearScreen,
         Command::ClearData { confirmed: false } => return Err(UsageError::NotConfirmed.into()),
         Command::ClearData { confirmed: true } => Response::Cleared(cluster.clear_data()?),
         Command::Nodes => Response::Nodes { nodes: cluster.nodes(), change: cluster.change_under_way() },
@@ -89,14 +80,48 @@ pub fn execute(cluster: &mut Cluster, command: Command, progress: Progress<'_>) 
             Response::Consistency { level: cluster.config().level, set: level.is_some() }
         }
         Command::Check => Response::Checked(cluster.check()),
-        Command::Timing { on } => Response::Timing { on },
-        // Only a terminal has one: there the shell answers.
-        Command::History { .. } => Response::History(Vec::new()),
-        // So it does for what has clusters of its own.
+        // What has clusters of its own is the shell's.
         Command::Demo { .. } => Response::Demonstrated(Vec::new()),
         Command::Benchmark { ops } => Response::Benchmarked { ops },
-        Command::Help { about } => Response::Help(about),
+        command => match on_keys(cluster, command, progress)? {
+            Ok(response) => response,
+            Err(command) => {
+                aside(&command).unwrap_or_else(|| unreachable!("every other command is above: {command:?}"))
+            }
+        },
+    })
+}
+
+/// Executes a command on keys, whoever holds them; gives back one that is of something else.
+pub fn on_keys(
+    keyspace: &mut impl Keyspace,
+    command: Command,
+    progress: Progress<'_>,
+) -> Result<Result<Response, Command>, CommandError> {
+    Ok(Ok(match command {
+        Command::Put { key, value, options } => Response::Put(keyspace.put(&key, value, &options)?),
+        Command::Get { key, quiet, options } => Response::Get { read: keyspace.get(&key, &options)?, quiet },
+        Command::Delete { key, options } => Response::Deleted(keyspace.delete(&key, &options)?),
+        Command::Exists { key, options } => Response::Exists(keyspace.get(&key, &options)?),
+        Command::PutMany { pairs, options } => Response::PutMany(put_many(keyspace, pairs, &options)?),
+        Command::GetMany { keys, options } => Response::GetMany(get_many(keyspace, keys, &options)?),
+        Command::Load { path, options } => Response::Loaded(load::load(keyspace, &path, &options, progress)?),
+        Command::Dump { path, options } => dump::dump(keyspace, &path, &options)?,
+        Command::Keys { node } => Response::Keys(keyspace.keys(node.as_deref())?),
+        command => return Ok(Err(command)),
+    }))
+}
+
+/// The answer to a command that concerns nothing but the session.
+pub fn aside(command: &Command) -> Option<Response> {
+    Some(match command {
+        Command::ClearScreen => Response::ClearScreen,
+        Command::Timing { on } => Response::Timing { on: *on },
+        // Only a terminal has one: there the shell answers.
+        Command::History { .. } => Response::History(Vec::new()),
+        Command::Help { about } => Response::Help(*about),
         Command::Exit => Response::Exit,
+        _ => return None,
     })
 }
 
@@ -177,41 +202,35 @@ fn stoppable<T>(
     })
 }
 
-fn put(cluster: &mut Cluster, key: &[u8], value: Vec<u8>, options: &RequestOptions) -> Result<Written, Error> {
-    let report = cluster.put(key, &value, options)?;
-    let ttl = options.ttl.map(|ttl| (ttl, cluster.now()));
-    Ok(Written { value, report, ttl })
-}
-
 fn put_many(
-    cluster: &mut Cluster,
+    keyspace: &mut impl Keyspace,
     pairs: Vec<(Vec<u8>, Vec<u8>)>,
     options: &RequestOptions,
 ) -> Result<Vec<Keyed<Written>>, Error> {
-    check_limits(cluster, pairs.iter().map(|(key, value)| (key.as_slice(), value.len())))?;
+    check_limits(keyspace, pairs.iter().map(|(key, value)| (key.as_slice(), value.len())))?;
     let each = pairs.into_iter().map(|(key, value)| {
-        let result = put(cluster, &key, value, options);
+        let result = keyspace.put(&key, value, options);
         Keyed { key, result }
     });
     Ok(each.collect())
 }
 
 fn get_many(
-    cluster: &mut Cluster,
+    keyspace: &mut impl Keyspace,
     keys: Vec<Vec<u8>>,
     options: &RequestOptions,
 ) -> Result<Vec<Keyed<ReadReport>>, Error> {
-    check_limits(cluster, keys.iter().map(|key| (key.as_slice(), 0)))?;
+    check_limits(keyspace, keys.iter().map(|key| (key.as_slice(), 0)))?;
     let each = keys.into_iter().map(|key| {
-        let result = cluster.get(&key, options);
+        let result = keyspace.get(&key, options);
         Keyed { key, result }
     });
     Ok(each.collect())
 }
 
 /// Refuses a command of several keys as a whole, while nothing is written, if one of them is outside the limits.
-fn check_limits<'a>(cluster: &Cluster, each: impl Iterator<Item = (&'a [u8], usize)>) -> Result<(), LimitError> {
-    let max = cluster.config().max_value;
+fn check_limits<'a>(keyspace: &impl Keyspace, each: impl Iterator<Item = (&'a [u8], usize)>) -> Result<(), LimitError> {
+    let max = keyspace.max_value();
     for (key, len) in each {
         Key::new(key)?;
         if len > max {

@@ -1,6 +1,7 @@
 //! The texts of `help`, made of the grammar and nothing else.
 
 use super::grammar::{Group, SPECS, Spec};
+use super::live;
 use super::render::{flow, fold};
 
 /// The width help is set in: an ordinary terminal's, less one column.
@@ -19,6 +20,18 @@ pub fn text(about: Option<&Spec>, width: usize) -> Vec<String> {
 /// Every command without its flags, in groups, at most 24 lines of 80 columns.
 pub fn overview() -> Vec<String> {
     overview_in(WIDTH)
+}
+
+/// What is to be added where the nodes are processes of their own: that a command, or some of all, are not for them.
+pub fn not_live(about: Option<&Spec>, width: usize) -> Vec<String> {
+    let width = width.min(WIDTH);
+    match about {
+        None => flow("Simulated only: ", &live::simulated_only(), ", ", width),
+        Some(spec) => {
+            let instead = live::instead(spec.name).map(|instead| format!("Simulated only: {instead}"));
+            instead.map_or_else(Vec::new, |text| fold(&text, width, 0))
+        }
+    }
 }
 
 fn overview_in(width: usize) -> Vec<String> {

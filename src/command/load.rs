@@ -11,15 +11,16 @@ use std::path::Path;
 use super::error::{CommandError, lines_are};
 use super::escape;
 use super::execute::Progress;
+use super::keyspace::Keyspace;
 use super::response::Loaded;
-use crate::cluster::{Cluster, RequestOptions};
+use crate::cluster::RequestOptions;
 use crate::types::{Key, Time};
 
 /// How many keys lie between two reports of progress.
 pub const REPORT_EVERY: u64 = 500;
 
 pub(super) fn load(
-    cluster: &mut Cluster,
+    keyspace: &mut impl Keyspace,
     path: &Path,
     options: &RequestOptions,
     progress: Progress<'_>,
@@ -35,11 +36,11 @@ pub(super) fn load(
     let file = open(path).map_err(|error| unreadable(error, 0))?;
     let total = file.metadata().map_or(0, |metadata| metadata.len());
     let mut reader = BufReader::new(file);
-    let longest = Key::MAX_LEN + 1 + cluster.config().max_value;
+    let longest = Key::MAX_LEN + 1 + keyspace.max_value();
     let mut so_far = Loaded { keys: 0, bytes: (0, total), done: false, took: Time(0) };
     let mut line = Vec::new();
     loop {
-        if cluster.is_interrupted() {
+        if keyspace.is_interrupted() {
             return Err(CommandError::Stopped {
                 command: "load",
                 holds: format!(": {} acknowledged", lines_are(so_far.keys)),
@@ -55,11 +56,11 @@ pub(super) fn load(
         let number = so_far.keys + 1;
         let (key, value) = pair(&line, longest)
             .map_err(|what| problem(format!("line {number} {what}"), so_far.keys, "mend the line and load again"))?;
-        let report = cluster.put(key, value, options);
-        let report = report.map_err(|source| CommandError::Load { path: name.clone(), line: number, source })?;
+        let written = keyspace.put(key, value.to_vec(), options);
+        let written = written.map_err(|source| CommandError::Load { path: name.clone(), line: number, source })?;
         so_far.keys = number;
         so_far.bytes.0 += u64::try_from(read).unwrap_or(0);
-        so_far.took = so_far.took.plus(report.took);
+        so_far.took = so_far.took.plus(written.report.took);
         if so_far.keys.is_multiple_of(REPORT_EVERY) {
             progress(so_far)?;
         }

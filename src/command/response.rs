@@ -3,8 +3,9 @@
 use super::grammar::Spec;
 use crate::cluster::{
     ChangeUnderWay, CheckReport, ClientsOptions, ClientsReport, EventReport, Explanation, FaultReport, HealReport,
-    LeaderReport, MembersReport, MetricsReport, NodeReport, Placement, PowerLossReport, ReadReport, RepairReport,
-    RestartReport, RingChangeReport, RingPlan, RingReport, StatsReport, StatusReport, WriteReport,
+    LeaderReport, MembersReport, MetricsReport, NodeReport, OperationCounts, PairReport, Placement, PowerLossReport,
+    ReadReport, RepairReport, RestartReport, RingChangeReport, RingPlan, RingReport, StatsReport, StatusReport,
+    WriteReport,
 };
 use crate::error::Error;
 use crate::types::{Level, Time};
@@ -18,6 +19,15 @@ pub enum Response {
     NodeRemoved(RingChangeReport),
     /// Of `plan`.
     Planned(RingPlan),
+    /// Of `removenode` of a live node.
+    Removed {
+        /// The nodes that went.
+        nodes: Vec<String>,
+        /// Donor, receiver, keys, bytes.
+        pairs: Vec<PairReport>,
+        /// How long it took.
+        took: Time,
+    },
     /// Of `repair`.
     Repaired(RepairReport),
     /// Of `explain`.
@@ -96,6 +106,8 @@ pub enum Response {
     },
     /// Of `metrics`.
     Metrics(MetricsReport),
+    /// Of `metrics` of live nodes.
+    NodeFigures(Vec<NodeFigures>),
     /// Of `kill`.
     Killed {
         /// The node.
@@ -189,6 +201,27 @@ pub enum Response {
     Help(Option<&'static Spec>),
     /// Of `exit`: the session ends.
     Exit,
+    /// Any of these where the nodes are processes of their own: times are of the wall clock.
+    Live(Box<Response>),
+}
+
+/// What a live node counts, since it was started.
+#[derive(Clone, Debug, Default)]
+pub struct NodeFigures {
+    /// Its label.
+    pub id: String,
+    /// Operations that it coordinated.
+    pub operations: OperationCounts,
+    /// Values read from this replica's cache.
+    pub cache_hits: u64,
+    /// Values read from its log, or not there.
+    pub cache_misses: u64,
+    /// Writes kept for replicas out of reach.
+    pub hints: u64,
+    /// Keys with a tombstone in its table.
+    pub tombstones: u64,
+    /// Bytes of its log.
+    pub log_bytes: u64,
 }
 
 /// A value that was written.
@@ -220,7 +253,7 @@ pub struct Loaded {
     pub bytes: (u64, u64),
     /// Whether this is the end.
     pub done: bool,
-    /// What it took so far, in virtual time.
+    /// What it took so far.
     pub took: Time,
 }
 
@@ -233,6 +266,7 @@ impl Response {
             Response::GetMany(results) => results.iter().all(|keyed| keyed.result.is_ok()),
             Response::Checked(report) => report.violations.is_empty(),
             Response::Explained { explanation, .. } => explanation.answer.is_ok(),
+            Response::Live(answer) => answer.ok(),
             _ => true,
         }
     }
@@ -247,6 +281,7 @@ impl Response {
             Response::Checked(report) => &report.notes,
             Response::Show(report) | Response::Stats(report) => &report.notes,
             Response::Members(report) => &report.notes,
+            Response::Live(answer) => answer.notes(),
             _ => &[],
         }
     }

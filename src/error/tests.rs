@@ -44,6 +44,8 @@ fn every_text_is_pinned() {
         Error::HeirDown { label: "node2".to_owned(), leavers: vec![label(), "node2".to_owned()] },
         Error::Setting { setting: "copies", given: 9, least: 1, most: 7 },
         Error::TwoSides { label: label() },
+        Error::Unanswered { asked: "node node1 does not answer".to_owned(), remedy: "start it".to_owned() },
+        Error::WriteUnanswered { asked: "node node1 does not answer".to_owned() },
     ];
     for error in &all {
         assert!(error.to_string().starts_with(error.code()), "{error}");

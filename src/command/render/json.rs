@@ -12,18 +12,19 @@ use serde_json::Value;
 
 pub use object::Object;
 
+use super::Clock;
 use crate::cluster::{
     CheckReport, EventReport, NodeReport, PairReport, ReadReport, RingChangeReport, StatsReport, WriteReport,
 };
 use crate::command::error::{CommandError, message, without_code};
 use crate::command::grammar::{SPECS, Spec};
 use crate::command::response::{Keyed, Response, Written};
-use crate::types::{Level, Stamp, Time};
+use crate::types::Level;
 
 /// The line of an answer.
 pub fn render(command: &str, response: &Response) -> Vec<u8> {
     let object = Object::new().with("command", command).with("ok", response.ok());
-    fill(object, response).line()
+    fill(object, response, Clock::Virtual).line()
 }
 
 /// The line of an error of a command.
@@ -42,23 +43,29 @@ pub fn failure(command: Option<&str>, code: Option<&str>, text: &str, line: Opti
     line.into_iter().fold(object, |object, line| object.with("line", line)).line()
 }
 
-fn fill(object: Object, response: &Response) -> Object {
+fn fill(object: Object, response: &Response, by: Clock) -> Object {
     match response {
+        Response::Live(answer) => fill(object, answer, Clock::Wall),
         Response::NodeAdded(report) => ring_change(object, report),
         Response::NodeRemoved(report) => removed(object, report),
         Response::Planned(plan) => look::planned(object, plan),
-        Response::Repaired(report) => look::repaired(object, report),
+        Response::Removed { nodes, pairs, took } => {
+            object.with("nodes", nodes).list("pairs", pairs, pair).time(by.field(), *took)
+        }
+        Response::Repaired(report) => look::repaired(object, report, by),
         Response::Explained { key, put, explanation } => look::explained(object, key, put.as_deref(), explanation),
-        Response::Put(written) => put(object, written),
-        Response::Get { read, .. } => get(object, read),
+        Response::Put(written) => put(object, written, by),
+        Response::Get { read, .. } => get(object, read, by),
         Response::Deleted(report) => {
-            write(object.bytes("key", &report.key).with("value", Value::Null), report).with("existed", report.existed)
+            let object = write(object.bytes("key", &report.key).with("value", Value::Null), report, by);
+            // Live nodes do not look.
+            if report.asked.is_some() { object } else { object.with("existed", report.existed) }
         }
         Response::Exists(read) => object.bytes("key", &read.key).with("exists", read.value.is_some()),
-        Response::PutMany(results) => object.list("results", results, |keyed| one_of(keyed, put)),
-        Response::GetMany(results) => object.list("results", results, |keyed| one_of(keyed, get)),
+        Response::PutMany(results) => object.list("results", results, |keyed| one_of(keyed, put, by)),
+        Response::GetMany(results) => object.list("results", results, |keyed| one_of(keyed, get, by)),
         Response::Loaded(loaded) => {
-            object.with("keys", loaded.keys).with("done", loaded.done).time("virtual_us", loaded.took)
+            object.with("keys", loaded.keys).with("done", loaded.done).time(by.field(), loaded.took)
         }
         Response::Where { key, placement } => object
             .bytes("key", key)
@@ -81,6 +88,7 @@ fn fill(object: Object, response: &Response) -> Object {
         Response::Leader(report) => beliefs::leader(object, report),
         Response::Ring { ring, tokens } => look::ring(object, ring, *tokens),
         Response::Metrics(report) => look::metrics(object, report),
+        Response::NodeFigures(nodes) => object.list("nodes", nodes, look::figures),
         Response::Killed { node, now } => object.with("node", node).time("virtual_us", *now),
         Response::PowerLost { report, now } => object
             .with("node", &report.node)
@@ -116,45 +124,42 @@ fn fill(object: Object, response: &Response) -> Object {
     }
 }
 
-fn put(object: Object, written: &Written) -> Object {
-    write(object.bytes("key", &written.report.key).bytes("value", &written.value), &written.report)
+fn put(object: Object, written: &Written, by: Clock) -> Object {
+    write(object.bytes("key", &written.report.key).bytes("value", &written.value), &written.report, by)
 }
 
-fn write(object: Object, report: &WriteReport) -> Object {
-    let object = request(object, &report.replicas, &report.acks, report.needed, Some(report.version), report.took);
+fn write(object: Object, report: &WriteReport, by: Clock) -> Object {
+    let object = request(asked(object, &report.asked), &report.replicas, &report.acks, report.needed);
+    let object = object.with("version", report.version.to_string()).time(by.field(), report.took);
     if report.hinted.is_empty() { object } else { object.with("hinted", &report.hinted) }
 }
 
-fn get(object: Object, read: &ReadReport) -> Object {
+fn get(object: Object, read: &ReadReport, by: Clock) -> Object {
     let object = object.bytes("key", &read.key);
     let object = match &read.value {
         Some(value) => object.bytes("value", value),
         None => object.with("value", Value::Null),
     };
-    request(object, &read.replicas, &read.acks, read.needed, read.version, read.took)
+    let object = request(asked(object, &read.asked), &read.replicas, &read.acks, read.needed);
+    object.with("version", read.version.map(|stamp| stamp.to_string())).time(by.field(), read.took)
 }
 
-fn request(
-    object: Object,
-    replicas: &[String],
-    acks: &[String],
-    needed: usize,
-    version: Option<Stamp>,
-    took: Time,
-) -> Object {
+fn asked(object: Object, node: &Option<String>) -> Object {
+    node.iter().fold(object, |object, node| object.with("node", node))
+}
+
+fn request(object: Object, replicas: &[String], acks: &[String], needed: usize) -> Object {
     object
         .with("primary", replicas.first().map(String::as_str))
         .with("replicas", replicas)
         .with("acks", acks)
         .with("needed", needed)
-        .with("version", version.map(|stamp| stamp.to_string()))
-        .time("virtual_us", took)
 }
 
 /// One of several keys: its own `ok`, and the error if it failed.
-fn one_of<T>(keyed: &Keyed<T>, fill: fn(Object, &T) -> Object) -> Object {
+fn one_of<T>(keyed: &Keyed<T>, fill: fn(Object, &T, Clock) -> Object, by: Clock) -> Object {
     match &keyed.result {
-        Ok(result) => fill(Object::new().with("ok", true), result),
+        Ok(result) => fill(Object::new().with("ok", true), result, by),
         Err(error) => Object::new()
             .with("ok", false)
             .bytes("key", &keyed.key)

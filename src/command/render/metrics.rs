@@ -5,8 +5,32 @@ use super::tables::table;
 use super::{Look, Page};
 use crate::cluster::{ClientsReport, LossesReport, LostWrite, MetricsReport, NodeMetrics, OperationMetrics, ToldWrite};
 use crate::command::escape;
+use crate::command::response::NodeFigures;
 use crate::protocol::hints::{HintCounts, HintEnd};
 use crate::types::Time;
+
+/// What live nodes count.
+pub(super) fn figures(page: &mut Page, nodes: &[NodeFigures], look: Look) {
+    let rows = nodes.iter().map(|node| {
+        let figures = [
+            node.operations.ok,
+            node.operations.failed,
+            node.operations.indeterminate,
+            node.operations.in_flight,
+            node.cache_hits,
+            node.cache_misses,
+            node.hints,
+            node.tombstones,
+        ];
+        let figures = figures.into_iter().map(grouped);
+        std::iter::once(node.id.clone()).chain(figures).chain([bytes(node.log_bytes)]).collect()
+    });
+    let header =
+        ["node", "ok", "failed", "indeterminate", "in flight", "cache hits", "misses", "hints", "tombstones", "log"];
+    table(page, &header, 1, rows.collect(), look);
+    page.dim("operations by the node that was asked; all since it was started");
+    page.dim("next: stats");
+}
 
 pub(super) fn metrics(page: &mut Page, metrics: &MetricsReport, look: Look) {
     operations(page, &metrics.operations, look);

@@ -1,10 +1,11 @@
 //! The story of a ring change: what moved, beside what had to and what `hash mod N` would have moved.
 
-use super::figures::{bytes, counted, grouped, lasted, percent, ratio};
+use super::figures::{bytes, counted, grouped, percent, ratio};
 use super::tables::table;
-use super::{Look, Page};
+use super::{Clock, Look, Page};
 use crate::cluster::{PairReport, PlannedTraffic, RepairReport, RingChangeReport, RingPlan};
 use crate::protocol::ring_change::Compared;
+use crate::types::Time;
 
 pub(super) fn added(page: &mut Page, report: &RingChangeReport) {
     page.lead(&format!("Node added: {} ({})", report.nodes.join(", "), counted(u64::from(report.tokens), "token")));
@@ -15,6 +16,14 @@ pub(super) fn removed(page: &mut Page, report: &RingChangeReport) {
     let noun = if report.nodes.len() == 1 { "Node" } else { "Nodes" };
     page.lead(&format!("{noun} removed: {} ({})", report.nodes.join(", "), counted(u64::from(report.tokens), "token")));
     figures(page, report, "moved");
+}
+
+/// Live nodes tell what they gave to whom, and nothing of what had to move.
+pub(super) fn handed_over(page: &mut Page, nodes: &[String], moved: &[PairReport], took: Time) {
+    let noun = if nodes.len() == 1 { "Node" } else { "Nodes" };
+    page.lead(&format!("{noun} removed: {}", nodes.join(", ")));
+    pairs(page, moved, "key");
+    page.dim(&Clock::Wall.lasted(took));
 }
 
 /// As Riak's `cluster plan` shows it, then what would move.
@@ -53,7 +62,7 @@ fn traffic(node: &PlannedTraffic) -> String {
     format!("{}: {}, {}", node.id, counted(node.keys, "key"), bytes(node.bytes))
 }
 
-pub(super) fn repaired(page: &mut Page, report: &RepairReport) {
+pub(super) fn repaired(page: &mut Page, report: &RepairReport, by: Clock) {
     let repaired: u64 = report.pairs.iter().map(|pair| pair.keys).sum();
     let Compared { groups, digests, tombstones, dropped } = report.compared;
     match repaired {
@@ -73,11 +82,12 @@ pub(super) fn repaired(page: &mut Page, report: &RepairReport) {
         0 => String::new(),
         _ => format!("; {} may go", counted(tombstones, "tombstone")),
     };
+    // Live nodes do not tell of groups.
+    let of_ranges = if groups == 0 { String::new() } else { format!(" {} of ranges", counted(groups, "group")) };
     page.dim(&format!(
-        "compared {} of ranges by {}{collectable}; {} virtual",
-        counted(groups, "group"),
+        "compared{of_ranges} by {}{collectable}; {}",
         counted(digests, "digest"),
-        lasted(report.took)
+        by.lasted(report.took)
     ));
 }
 

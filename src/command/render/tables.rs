@@ -4,7 +4,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use super::figures::{bytes, counted, grouped, percent, ratio, shares};
 use super::text::notes;
-use super::{Look, Page};
+use super::{Clock, Look, Page};
 use crate::cluster::{ChangeUnderWay, Fault, NodeReport, StatsReport};
 
 pub(super) fn nodes(page: &mut Page, nodes: &[NodeReport], change: Option<&ChangeUnderWay>, look: Look) {
@@ -78,7 +78,7 @@ fn filled(keys: u64, fullest: u64, width: usize) -> usize {
     usize::try_from(filled).unwrap_or(width).clamp(usize::from(keys > 0), width)
 }
 
-pub(super) fn stats(page: &mut Page, stats: &StatsReport, look: Look) {
+pub(super) fn stats(page: &mut Page, stats: &StatsReport, look: Look, by: Clock) {
     if stats.nodes.is_empty() {
         return nodes(page, &[], None, look);
     }
@@ -119,7 +119,7 @@ pub(super) fn stats(page: &mut Page, stats: &StatsReport, look: Look) {
         grouped(count.in_flight),
     ));
     notes(page, &stats.notes);
-    page.dim("next: check");
+    page.dim(if by == Clock::Wall { "next: metrics" } else { "next: check" });
 }
 
 /// A node's state, and what else is wrong with it.

@@ -1,13 +1,14 @@
 //! Text for people. The first line carries the answer; what may be overlooked is dim.
 
-use super::figures::{bytes, clock, counted, grouped, lasted, percent};
+use super::figures::{bytes, clock, counted, grouped, percent};
 use super::page::flow;
-use super::{Page, beliefs, faults, metrics, ownership, ring, story, tables};
+use super::{Clock, Page, beliefs, faults, live, metrics, ownership, ring, story, tables};
 use crate::cluster::{
     ChangeUnderWay, CheckReport, ClientsOptions, EventReport, Placement, PowerLossReport, ReadReport, RestartReport,
     WriteReport,
 };
 use crate::command::error::{CommandError, without_code};
+use crate::command::grammar::Spec;
 use crate::command::response::{Keyed, Loaded, Response, Written};
 use crate::command::{escape, help};
 use crate::types::Time;
@@ -33,25 +34,32 @@ impl Default for Look {
 /// The text of an answer.
 pub fn render(response: &Response, look: Look) -> Vec<u8> {
     let mut page = Page::new(look);
+    fill(&mut page, response, look, Clock::Virtual);
+    page.into_bytes()
+}
+
+fn fill(page: &mut Page, response: &Response, look: Look, by: Clock) {
     match response {
-        Response::NodeAdded(report) => ring::added(&mut page, report),
-        Response::NodeRemoved(report) => ring::removed(&mut page, report),
-        Response::Planned(plan) => ring::planned(&mut page, plan, look),
-        Response::Repaired(report) => ring::repaired(&mut page, report),
+        Response::Live(answer) => return fill(page, answer, look, Clock::Wall),
+        Response::NodeAdded(report) => ring::added(page, report),
+        Response::NodeRemoved(report) => ring::removed(page, report),
+        Response::Planned(plan) => ring::planned(page, plan, look),
+        Response::Removed { nodes, pairs, took } => ring::handed_over(page, nodes, pairs, *took),
+        Response::Repaired(report) => ring::repaired(page, report, by),
         Response::Explained { key, put, explanation } => {
-            story::explained(&mut page, key, put.as_deref(), explanation, look);
+            story::explained(page, key, put.as_deref(), explanation, look);
         }
-        Response::Put(written) => put(&mut page, written, look),
-        Response::Get { read, quiet } => get(&mut page, read, *quiet, look),
-        Response::Deleted(report) => deleted(&mut page, report),
+        Response::Put(written) => put(page, written, look, by),
+        Response::Get { read, quiet } => get(page, read, *quiet, look, by),
+        Response::Deleted(report) => deleted(page, report, by),
         Response::Exists(read) => {
             page.line(if read.value.is_some() { "true" } else { "false" });
-            page.dim(&read_line(read));
+            page.dim(&read_line(read, by));
         }
-        Response::PutMany(results) => put_many(&mut page, results),
-        Response::GetMany(results) => get_many(&mut page, results),
-        Response::Loaded(loaded) => load(&mut page, loaded),
-        Response::Where { key, placement } => place(&mut page, key, placement),
+        Response::PutMany(results) => put_many(page, results, by),
+        Response::GetMany(results) => get_many(page, results, by),
+        Response::Loaded(loaded) => load(page, loaded, by),
+        Response::Where { key, placement } => place(page, key, placement),
         Response::Keys(keys) => {
             keys.iter().for_each(|key| page.row(&escape::word(key)));
             page.dim(&counted(len(keys), "key"));
@@ -60,33 +68,34 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::ClearScreen if look.terminal => page.clear_screen(),
         Response::ClearScreen => {}
         Response::Cleared(count) => page.line(&format!("cleared {}", counted(*count, "key"))),
-        Response::Nodes { nodes, change } => tables::nodes(&mut page, nodes, change.as_ref(), look),
-        Response::Show(stats) => tables::show(&mut page, stats, look),
-        Response::Stats(stats) => tables::stats(&mut page, stats, look),
+        Response::Nodes { nodes, change } => tables::nodes(page, nodes, change.as_ref(), look),
+        Response::Show(stats) => tables::show(page, stats, look),
+        Response::Stats(stats) => tables::stats(page, stats, look, by),
         Response::Status { nodes, seen_by, change } => {
-            ownership::status(&mut page, nodes, seen_by.as_deref(), change.as_ref(), look);
+            ownership::status(page, nodes, seen_by.as_deref(), change.as_ref(), look);
         }
-        Response::Members(report) => beliefs::members(&mut page, report, look),
-        Response::Leader(report) => beliefs::leader(&mut page, report, look),
-        Response::Ring { ring, tokens } => ownership::ring(&mut page, ring, *tokens, look),
-        Response::Metrics(report) => metrics::metrics(&mut page, report, look),
-        Response::Killed { node, now } => killed(&mut page, node, *now, look),
-        Response::PowerLost { report, now } => power_lost(&mut page, report, *now, look),
-        Response::Restarted(report) => restarted(&mut page, report),
-        Response::Faulted(report) => faults::faulted(&mut page, report, look),
-        Response::Healed(report) => faults::healed(&mut page, report),
-        Response::Advanced { now, change } => advanced(&mut page, *now, change.as_ref()),
-        Response::Stepped { events, now } => stepped(&mut page, events, *now),
-        Response::WentBack { undone, now } => went_back(&mut page, undone, *now),
-        Response::ClientsStarted { options, until } => clients_started(&mut page, options, *until),
-        Response::ClientsEnded(report) => metrics::clients(&mut page, report, look),
+        Response::Members(report) => beliefs::members(page, report, look),
+        Response::Leader(report) => beliefs::leader(page, report, look),
+        Response::Ring { ring, tokens } => ownership::ring(page, ring, *tokens, look),
+        Response::Metrics(report) => metrics::metrics(page, report, look),
+        Response::NodeFigures(nodes) => metrics::figures(page, nodes, look),
+        Response::Killed { node, now } => killed(page, node, *now, look),
+        Response::PowerLost { report, now } => power_lost(page, report, *now, look),
+        Response::Restarted(report) => restarted(page, report),
+        Response::Faulted(report) => faults::faulted(page, report, look),
+        Response::Healed(report) => faults::healed(page, report),
+        Response::Advanced { now, change } => advanced(page, *now, change.as_ref()),
+        Response::Stepped { events, now } => stepped(page, events, *now),
+        Response::WentBack { undone, now } => went_back(page, undone, *now),
+        Response::ClientsStarted { options, until } => clients_started(page, options, *until),
+        Response::ClientsEnded(report) => metrics::clients(page, report, look),
         Response::Clock { now, event_hash } => {
             page.line(&format!("virtual time {}, event hash {event_hash:016x}", clock(*now)));
         }
-        Response::Events(events) => list(&mut page, events),
+        Response::Events(events) => list(page, events),
         Response::Consistency { level, set: true } => page.line(&format!("consistency is now {}", level.name())),
         Response::Consistency { level, set: false } => page.line(&format!("consistency {}", level.name())),
-        Response::Checked(report) => checked(&mut page, report, look),
+        Response::Checked(report) => checked(page, report, look),
         Response::Timing { on: true } => page.line("commands are timed from here on, by the wall clock"),
         Response::Timing { on: false } => page.line("commands are no longer timed"),
         Response::History(lines) => {
@@ -96,9 +105,7 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::Dumped { keys, bytes: size } => {
             page.line(&format!("dumped {}, {}", counted(*keys, "key"), bytes(*size)))
         }
-        Response::Help(about) => {
-            help::text(*about, look.width).iter().for_each(|line| page.line(line));
-        }
+        Response::Help(about) => helped(page, *about, look, by),
         Response::Demonstrated(lines) => lines.iter().for_each(|line| page.row(line)),
         Response::Benchmarked { .. } | Response::Exit => {}
     }
@@ -107,8 +114,14 @@ pub fn render(response: &Response, look: Look) -> Vec<u8> {
         Response::Show(_) | Response::Stats(_) | Response::Members(_) => &[],
         _ => response.notes(),
     };
-    self::notes(&mut page, notes);
-    page.into_bytes()
+    self::notes(page, notes);
+}
+
+fn helped(page: &mut Page, about: Option<&Spec>, look: Look, by: Clock) {
+    help::text(about, look.width).iter().for_each(|line| page.line(line));
+    if by == Clock::Wall {
+        help::not_live(about, look.width).iter().for_each(|line| page.line(line));
+    }
 }
 
 /// The text of an error: one line, the code first.
@@ -128,36 +141,45 @@ pub fn error_line(error: &CommandError, line: Option<u64>) -> String {
     }
 }
 
-fn put(page: &mut Page, written: &Written, look: Look) {
+fn put(page: &mut Page, written: &Written, look: Look, by: Clock) {
     page.line(&put_line(&written.report, &written.value));
-    page.dim(&write_line(&written.report));
+    page.dim(&write_line(&written.report, by));
     if let (true, Some((ttl, now))) = (look.terminal, written.ttl) {
         page.dim(&format!("time stands at {}; advance {} lets it expire", clock(now), typed(ttl)));
     }
 }
 
 fn put_line(report: &WriteReport, value: &[u8]) -> String {
+    if let Some(node) = &report.asked {
+        return live::stored(&report.key, node);
+    }
     format!("[{}] PUT {} = {}", primary(&report.replicas), escape::word(&report.key), preview(value))
 }
 
-fn get(page: &mut Page, read: &ReadReport, quiet: bool, look: Look) {
+fn get(page: &mut Page, read: &ReadReport, quiet: bool, look: Look, by: Clock) {
     match &read.value {
+        value if let (Some(node), false) = (&read.asked, quiet) => {
+            live::found(page, read, value.as_deref(), node, look)
+        }
         Some(value) if look.terminal => page.row(&escape::escaped(value)),
         Some(value) => page.raw(value),
         None => page.line("(nil)"),
     }
     if !quiet {
-        page.dim(&read_line(read));
+        page.dim(&read_line(read, by));
     }
 }
 
-fn deleted(page: &mut Page, report: &WriteReport) {
+fn deleted(page: &mut Page, report: &WriteReport, by: Clock) {
     let absent = if report.existed { "" } else { " (it was not there)" };
-    page.line(&format!("[{}] DEL {}{absent}", primary(&report.replicas), escape::word(&report.key)));
-    page.dim(&write_line(report));
+    page.line(&match &report.asked {
+        Some(node) => live::deleted(&report.key, node),
+        None => format!("[{}] DEL {}{absent}", primary(&report.replicas), escape::word(&report.key)),
+    });
+    page.dim(&write_line(report, by));
 }
 
-fn put_many(page: &mut Page, results: &[Keyed<Written>]) {
+fn put_many(page: &mut Page, results: &[Keyed<Written>], by: Clock) {
     for keyed in results {
         match &keyed.result {
             Ok(written) => page.line(&put_line(&written.report, &written.value)),
@@ -165,10 +187,10 @@ fn put_many(page: &mut Page, results: &[Keyed<Written>]) {
         }
     }
     let took = results.iter().filter_map(|keyed| keyed.result.as_ref().ok()).map(|written| written.report.took);
-    page.dim(&several(results.len(), results.iter().filter(|keyed| keyed.result.is_ok()).count(), took, "written"));
+    page.dim(&several(results.len(), results.iter().filter(|keyed| keyed.result.is_ok()).count(), took, "written", by));
 }
 
-fn get_many(page: &mut Page, results: &[Keyed<ReadReport>]) {
+fn get_many(page: &mut Page, results: &[Keyed<ReadReport>], by: Clock) {
     for keyed in results {
         let key = escape::word(&keyed.key);
         match &keyed.result {
@@ -178,17 +200,17 @@ fn get_many(page: &mut Page, results: &[Keyed<ReadReport>]) {
         }
     }
     let took = results.iter().filter_map(|keyed| keyed.result.as_ref().ok()).map(|read| read.took);
-    page.dim(&several(results.len(), results.iter().filter(|keyed| keyed.result.is_ok()).count(), took, "read"));
+    page.dim(&several(results.len(), results.iter().filter(|keyed| keyed.result.is_ok()).count(), took, "read", by));
 }
 
-fn several(all: usize, done: usize, took: impl Iterator<Item = Time>, verb: &str) -> String {
+fn several(all: usize, done: usize, took: impl Iterator<Item = Time>, verb: &str, by: Clock) -> String {
     let took = took.fold(Time(0), Time::plus);
-    format!("{done} of {} {verb}; {} virtual", counted(u64::try_from(all).unwrap_or(u64::MAX), "key"), lasted(took))
+    format!("{done} of {} {verb}; {}", counted(u64::try_from(all).unwrap_or(u64::MAX), "key"), by.lasted(took))
 }
 
-fn load(page: &mut Page, loaded: &Loaded) {
+fn load(page: &mut Page, loaded: &Loaded, by: Clock) {
     page.line(&format!("loaded {}, {}", counted(loaded.keys, "key"), bytes(loaded.bytes.0)));
-    page.dim(&format!("{} virtual", lasted(loaded.took)));
+    page.dim(&by.lasted(loaded.took));
 }
 
 fn place(page: &mut Page, key: &[u8], placement: &Placement) {
@@ -274,31 +296,25 @@ fn checked(page: &mut Page, report: &CheckReport, look: Look) {
     flow("checked ", &each, "; ", look.width.min(TEXT_WIDTH)).iter().for_each(|line| page.dim(line));
 }
 
-fn write_line(report: &WriteReport) -> String {
+fn write_line(report: &WriteReport, by: Clock) -> String {
     let hinted = match report.hinted.as_slice() {
         [] => String::new(),
         nodes => format!("; a hint is kept for {}", nodes.join(" ")),
     };
     let newer = report.newer.map_or(String::new(), |_| "; a newer version hides it".to_owned());
-    request_line(&report.replicas, &report.acks, "acks", report.needed, report.took) + &hinted + &newer
+    request_line(&report.replicas, &report.acks, "acks", report.needed, by.lasted(report.took)) + &hinted + &newer
 }
 
-fn read_line(read: &ReadReport) -> String {
+fn read_line(read: &ReadReport, by: Clock) -> String {
     let repaired = match read.repaired.as_slice() {
         [] => String::new(),
         nodes => format!("; written back to {}", nodes.join(" ")),
     };
-    request_line(&read.replicas, &read.acks, "answers", read.needed, read.took) + &repaired
+    request_line(&read.replicas, &read.acks, "answers", read.needed, by.lasted(read.took)) + &repaired
 }
 
-fn request_line(replicas: &[String], acks: &[String], what: &str, needed: usize, took: Time) -> String {
-    format!(
-        "copies {}; {} of {} {what} ({needed} needed); {} virtual",
-        replicas.join(" "),
-        acks.len(),
-        replicas.len(),
-        lasted(took)
-    )
+fn request_line(replicas: &[String], acks: &[String], what: &str, needed: usize, took: String) -> String {
+    format!("copies {}; {} of {} {what} ({needed} needed); {took}", replicas.join(" "), acks.len(), replicas.len(),)
 }
 
 fn primary(replicas: &[String]) -> &str {

@@ -1,12 +1,13 @@
 //! Plans, repairs, stories, ownership and metrics.
 
-use super::{Object, faults, hex, pair, ring_change};
+use super::{Clock, Object, faults, hex, pair, ring_change};
 use crate::cluster::{
     Answer, ChangeUnderWay, ClientsReport, Explanation, LostWrite, Message, MessageEnd, MetricsReport,
     OperationMetrics, PlannedMember, PlannedTraffic, RepairReport, RingPlan, RingReport, StatusReport, ToldWrite,
     Vitality,
 };
 use crate::command::error::message;
+use crate::command::response::NodeFigures;
 use crate::protocol::hints::{HintCounts, HintEnd};
 
 pub(super) fn planned(object: Object, plan: &RingPlan) -> Object {
@@ -35,17 +36,16 @@ fn member(member: &PlannedMember) -> Object {
         .with("pending", member.pending)
 }
 
-pub(super) fn repaired(object: Object, report: &RepairReport) -> Object {
+pub(super) fn repaired(object: Object, report: &RepairReport, by: Clock) -> Object {
     let repaired: u64 = report.pairs.iter().map(|pair| pair.keys).sum();
+    let object =
+        object.with("repaired", repaired).list("pairs", &report.pairs, pair).with("left_out", &report.left_out);
+    let object = if by == Clock::Wall { object } else { object.with("groups", report.compared.groups) };
     object
-        .with("repaired", repaired)
-        .list("pairs", &report.pairs, pair)
-        .with("left_out", &report.left_out)
-        .with("groups", report.compared.groups)
         .with("digests", report.compared.digests)
         .with("tombstones_collectable", report.compared.tombstones)
         .with("dropped", report.compared.dropped)
-        .time("virtual_us", report.took)
+        .time(by.field(), report.took)
 }
 
 pub(super) fn explained(object: Object, key: &[u8], put: Option<&[u8]>, story: &Explanation) -> Object {
@@ -172,6 +172,23 @@ pub(super) fn metrics(object: Object, metrics: &MetricsReport) -> Object {
         .list("conflicts", &metrics.lost_to_conflict.newest, lost_write)
         .with("cache_hits", metrics.cache_hits)
         .with("cache_misses", metrics.cache_misses)
+}
+
+/// What a live node counts.
+pub(super) fn figures(node: &NodeFigures) -> Object {
+    let operations = Object::new()
+        .with("ok", node.operations.ok)
+        .with("failed", node.operations.failed)
+        .with("indeterminate", node.operations.indeterminate)
+        .with("in_flight", node.operations.in_flight);
+    Object::new()
+        .with("id", &node.id)
+        .object("operations", operations)
+        .with("cache_hits", node.cache_hits)
+        .with("cache_misses", node.cache_misses)
+        .with("hints_pending", node.hints)
+        .with("tombstones", node.tombstones)
+        .with("log_bytes", node.log_bytes)
 }
 
 fn hints(counts: &HintCounts) -> Object {
