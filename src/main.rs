@@ -28,6 +28,8 @@ fn main() -> ExitCode {
         Ok(Task::Simulate(settings)) => simulate(&settings),
         #[cfg(feature = "serve")]
         Ok(Task::Node(settings)) => node(&settings),
+        #[cfg(feature = "serve")]
+        Ok(Task::Client(options)) => ended(shell::run_live(&options), options.format),
         Ok(Task::Completions(shell)) => print(&arguments::completions(shell)),
         Ok(Task::Man(command)) => match arguments::man(command.as_deref()) {
             Ok(page) => print(&page),

@@ -21,7 +21,9 @@ use crate::campaign;
 use crate::cluster::ClusterConfig;
 use crate::command::{self, CommandError, UsageError, grammar, units};
 #[cfg(feature = "serve")]
-use crate::serve::node;
+use crate::serve::{client, node};
+#[cfg(feature = "serve")]
+use crate::shell::LiveOptions;
 use crate::shell::{Format, Input, Options};
 use crate::sim::latency::Latency;
 use crate::storage::log::SyncPolicy;
@@ -46,6 +48,9 @@ pub enum Task {
     /// A node of a cluster.
     #[cfg(feature = "serve")]
     Node(Box<node::Settings>),
+    /// A prompt or a script on live nodes.
+    #[cfg(feature = "serve")]
+    Client(Box<LiveOptions>),
     /// The completions of a shell, on standard output.
     Completions(Shell),
     /// The man page of the program or of one of its commands, on standard output.
@@ -112,6 +117,9 @@ enum Action {
     /// One node of a cluster as a real process, over HTTP on this machine; its files are in ./kvsim-node-PORT
     #[cfg(feature = "serve")]
     Node(node::Flags),
+    /// The prompt on live nodes, or what is piped into it; each request goes to the key's primary
+    #[cfg(feature = "serve")]
+    Client(client::Flags),
     /// Print the completions of a shell: what to source, or to put where it looks for them
     Completions {
         /// The shell
@@ -160,7 +168,7 @@ struct Shared {
     #[arg(long, value_name = "LEVEL", global = true, default_value = "quorum", value_parser = one_of(["one", "two", "three", "quorum", "all"], grammar::level), ignore_case = true)]
     consistency: Level,
 
-    /// Virtual time an operation has
+    /// Time an operation has: virtual, but for node and client
     #[arg(long, value_name = "D", global = true, default_value = "1s", value_parser = timeout)]
     timeout: Time,
 
@@ -223,6 +231,16 @@ impl Arguments {
                 let problem = "--replicas and --vnodes are the cluster's that is joined: leave them out, or --join";
                 (flags.join.is_some() && is_given).then(|| (ErrorKind::ArgumentConflict, problem.to_owned()))
             }
+            #[cfg(feature = "serve")]
+            Some(Action::Client(flags)) if let Some(twin) = flags.twin() => {
+                Some((ErrorKind::InvalidValue, format!("--peers names {twin} twice: name each node once")))
+            }
+            #[cfg(feature = "serve")]
+            Some(Action::Client(flags)) => {
+                let problem = "--vnodes is the nodes' own: leave it out, or take the peers for the ring with --static";
+                let is_vain = self.shared.vnodes.is_some() && !flags.is_static;
+                is_vain.then(|| (ErrorKind::ArgumentConflict, problem.to_owned()))
+            }
             _ if self.shared.recover.is_some() && self.shared.data_dir.is_none() && is_script => {
                 Some((ErrorKind::ArgumentConflict, "--recover needs a directory: give --data-dir too".to_owned()))
             }
@@ -246,6 +264,8 @@ impl Arguments {
             (Some(Action::Simulate(flags)), None) => Task::Simulate(shared.campaign(&flags)),
             #[cfg(feature = "serve")]
             (Some(Action::Node(flags)), None) => Task::Node(Box::new(shared.node(flags))),
+            #[cfg(feature = "serve")]
+            (Some(Action::Client(flags)), None) => Task::Client(Box::new(shared.client(flags))),
             (Some(Action::Completions { shell }), None) => Task::Completions(shell),
             (Some(Action::Man { command }), None) => Task::Man(command),
         }
@@ -255,7 +275,7 @@ impl Arguments {
 impl Shared {
     /// What a session is to be.
     fn options(self, input: Input) -> Options {
-        let seed = self.seed();
+        let (seed, format) = (self.seed(), self.text_or_json());
         let directory = match input {
             _ if self.ephemeral => None,
             Input::Standard => self.data_dir.or_else(|| Some(default_directory())),
@@ -285,7 +305,7 @@ impl Shared {
             vnodes: self.vnodes,
             nodes: self.nodes.map(usize::from),
             directory,
-            format: if self.format == bench::Format::Json { Format::Json } else { Format::Text },
+            format,
             bail: self.bail,
             input,
         }
@@ -313,6 +333,22 @@ impl Shared {
             max_value: self.max_value,
             recover_prefix: self.recover.is_some(),
         }
+    }
+
+    #[cfg(feature = "serve")]
+    fn client(self, flags: client::Flags) -> LiveOptions {
+        let client::Flags { peers, is_static, commands } = flags;
+        let vnodes = self.vnodes.unwrap_or(ClusterConfig::default().vnodes);
+        LiveOptions {
+            settings: client::Settings { peers, is_static, vnodes, level: self.consistency, timeout: self.timeout },
+            format: self.text_or_json(),
+            bail: self.bail,
+            input: commands.map_or(Input::Standard, Input::Text),
+        }
+    }
+
+    fn text_or_json(&self) -> Format {
+        if self.format == bench::Format::Json { Format::Json } else { Format::Text }
     }
 
     fn campaign(&self, flags: &campaign::Flags) -> campaign::Settings {
@@ -346,6 +382,7 @@ fn is_vain(action: &str, flag: &str) -> bool {
         "benchmark" => NOT_FOR_BENCHMARK.contains(&flag),
         "simulate" => !FOR_SIMULATE.contains(&flag),
         "node" => NOT_FOR_NODE.contains(&flag),
+        "client" => !FOR_CLIENT.contains(&flag),
         "completions" | "man" => true,
         // Its clusters are its own, and it is text.
         DEMO => flag != "seed",
@@ -437,6 +474,8 @@ const NOT_FOR_BENCHMARK: &[&str] =
     &["data_dir", "ephemeral", "cache_entries", "timeout", "recover", "max_value", "latency", "bail"];
 /// Shared flags without a meaning for a real process: one node is in it, its time and its network are the machine's.
 const NOT_FOR_NODE: &[&str] = &["nodes", "seed", "latency", "format", "bail"];
+/// Shared flags with a meaning for a client: the nodes have their own.
+const FOR_CLIENT: &[&str] = &["vnodes", "consistency", "timeout", "format", "bail"];
 /// Shared flags with a meaning for a campaign: all else is the seeds' choice.
 const FOR_SIMULATE: &[&str] = &["seed", "nodes", "format"];
 /// Virtual time is played event by event: a request that nobody answers takes as long as this.

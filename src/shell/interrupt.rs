@@ -1,7 +1,8 @@
 //! Ctrl-C while a command runs, or while a script waits for its next line.
 //!
-//! The system's signal sets a flag that the [`Cluster`](crate::cluster::Cluster) looks at between events, and wakes
-//! whoever waits for a line. At the prompt itself the line editor sees Ctrl-C as a key, and no signal comes.
+//! The system's signal sets a flag that the [`Cluster`](crate::cluster::Cluster) looks at between events, and a client of
+//! live nodes while it waits; and it wakes whoever waits for a line. At the prompt itself the line editor sees Ctrl-C as a
+//! key, and no signal comes.
 //!
 //! Caveat: what does not pass through events (a `check`, a long listing) is not stopped. Who presses three times in
 //! one command ends the program where it stands, which the logs survive like any other kill.

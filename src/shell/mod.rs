@@ -1,6 +1,7 @@
 //! The prompt, scripts and pipes: where lines come from and where answers go.
 //!
-//! [`run`] opens a cluster, says on what, runs lines until they end, and closes it. A terminal gets an editor with
+//! [`run`] opens a cluster, says on what, runs lines until they end, and closes it; `run_live` does the same on nodes that
+//! are processes of their own. A terminal gets an editor with
 //! history; everything else is read line by line as it arrives, with line numbers in its errors. Results go to
 //! standard output, the rest (errors, notes, opening and closing lines) to standard error, except at a prompt in
 //! text, which is a conversation. Ctrl-C stops what runs and leaves the cluster sound: a prompt is there again, a
@@ -10,6 +11,8 @@ mod complete;
 mod error;
 mod interrupt;
 mod journal;
+#[cfg(feature = "serve")]
+mod live;
 mod open;
 mod output;
 mod prompt;
@@ -25,6 +28,8 @@ use std::path::PathBuf;
 use std::sync::mpsc::SyncSender;
 
 pub use error::ShellError;
+#[cfg(feature = "serve")]
+pub use live::{LiveOptions, run_live};
 pub use output::{Format, Output, standard_look as look};
 pub use scratch::walkthrough;
 pub use session::{Flow, Session};

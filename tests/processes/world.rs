@@ -1,5 +1,7 @@
 //! Processes, their directories, and the questions put to them.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;

@@ -89,12 +89,13 @@ fn shares(engine: &Engine) -> Vec<(NodeId, f64)> {
 fn members(engine: &Engine) -> Json {
     let topology = engine.topology();
     let view = engine.node.agent().view(engine.steady());
-    let member = |MemberView { node, standing, incarnation, epoch, .. }: MemberView| {
+    let member = |MemberView { node, standing, phi, incarnation, epoch, .. }: MemberView| {
         json!({
             "node": engine.name(node),
             "number": node.0,
             "address": engine.addresses.get(node).map(|known| &known.address),
             "standing": standing_name(standing),
+            "phi": phi,
             "incarnation": incarnation,
             "epoch": epoch.0,
             "in_ring": topology.record().members.iter().any(|member| member.id == node),
