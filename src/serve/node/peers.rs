@@ -5,7 +5,8 @@
 //! waiting: every message may be lost, and whoever needs it says it again.
 //!
 //! # Caveats
-//! A peer that takes a connection and does not answer holds its batch up to [`PATIENCE`]; what waits behind it is dropped.
+//! A peer that takes a connection and does not answer holds its batch up to [`PATIENCE`], or twice that if it does not even
+//! read; what waits behind it is dropped.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -95,9 +96,17 @@ fn carry(waiting: &Receiver<Vec<u8>>, url: &str, cluster: &str) {
 }
 
 /// A client for conversations between nodes, which takes every status for an answer.
+///
+/// Each step has its time. A time for the whole, or for the look-up of a name, would have ureq start a thread for each
+/// request to look up an address that is a number already.
 pub(super) fn http_agent(patience: Duration) -> Agent {
-    let config = Agent::config_builder().timeout_global(Some(patience)).http_status_as_error(false).max_redirects(0);
-    config.build().into()
+    let config = Agent::config_builder()
+        .timeout_connect(Some(patience))
+        .timeout_send_request(Some(patience))
+        .timeout_send_body(Some(patience))
+        .timeout_recv_response(Some(patience))
+        .timeout_recv_body(Some(patience));
+    config.http_status_as_error(false).max_redirects(0).build().into()
 }
 
 /// Where frames are posted.
@@ -108,5 +117,5 @@ const CLUSTER_HEADER: &str = "kvsim-cluster";
 const MOST_WAITING: usize = 4_096;
 /// A batch takes no more frames from here on.
 const BATCH_BYTES: usize = 1 << 20;
-/// How long a peer may take for a batch: as long as an operation has by default.
+/// How long a peer may take for a step of a batch: as long as an operation has by default.
 const PATIENCE: Duration = Duration::from_secs(1);
