@@ -3,11 +3,10 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot run the program must say so")]
 
+#[path = "processes/load.rs"]
+mod load;
 #[path = "processes/world.rs"]
 mod world;
-
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
 
 use world::{Node, World, get, put};
 
@@ -68,58 +67,6 @@ fn nothing_acknowledged_is_lost_when_all_are_killed() {
     nodes.iter().for_each(|node| world.await_ready(*node));
     for key in &acknowledged {
         world.until("it is read again", || get(nodes[0], key).filter(|value| value == "v"));
-    }
-}
-
-#[test]
-fn a_fourth_joins_and_one_leaves_under_load_and_no_operation_fails() {
-    let mut world = World::new();
-    let nodes = world.cluster(3);
-    let (is_over, done) = (AtomicBool::new(false), AtomicU64::new(0));
-    thread::scope(|scope| {
-        let (is_over, done, nodes) = (&is_over, &done, &nodes);
-        let clients: Vec<_> = (0..4)
-            .map(|client| {
-                scope.spawn(move || {
-                    let mut failed = Vec::new();
-                    let mut number = 0;
-                    while !is_over.load(Ordering::Relaxed) {
-                        let (node, key) = (nodes[number % 2], format!("c{client}n{}", number % 50));
-                        let status = put(node, &key, &number.to_string());
-                        let read = get(node, &key);
-                        if status != 200 || read != Some(number.to_string()) {
-                            failed.push(format!("{key} {number}: {status}, then {read:?}"));
-                        }
-                        done.fetch_add(2, Ordering::Relaxed);
-                        number += 1;
-                    }
-                    failed
-                })
-            })
-            .collect();
-        // Also where something fails: the clients are waited for.
-        let _over = Over(is_over);
-        let fourth = world.join(nodes[0]);
-        world.await_members(fourth, 4);
-        let label = nodes[2].port.to_string();
-        world.remove(nodes[0], &label);
-        world.await_exit(nodes[2]);
-        world.await_members(fourth, 3);
-        is_over.store(true, Ordering::Relaxed);
-        for client in clients {
-            let failed = client.join().unwrap();
-            assert!(failed.is_empty(), "{failed:?}");
-        }
-    });
-    assert!(done.load(Ordering::Relaxed) > 100);
-}
-
-/// Its end tells the clients to end.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -182,8 +182,9 @@ impl World {
 
     /// Puts so many keys in turn through these nodes, and gives those that were acknowledged.
     pub(crate) fn put_all(&self, nodes: &[Node], prefix: &str, count: usize) -> Vec<String> {
+        let client = Client::new();
         let keys = (0..count).map(|number| (nodes[number % nodes.len()], format!("{prefix}{number}")));
-        keys.filter(|(node, key)| put(*node, key, "v") == 200).map(|(_, key)| key).collect()
+        keys.filter(|(node, key)| client.put(*node, key, "v") == 200).map(|(_, key)| key).collect()
     }
 
     pub(crate) fn until<T>(&self, what: &str, is_so: impl FnMut() -> Option<T>) -> T {
@@ -207,7 +208,7 @@ fn patiently<T>(what: &str, mut is_so: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = is_so() {
             return value;
         }
-        assert!(started.elapsed() < Duration::from_secs(30), "not in time: {what}");
+        assert!(started.elapsed() < PATIENCE, "not in time: {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -225,22 +226,49 @@ pub(crate) fn free_port() -> u16 {
     ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
-/// Status and body; `None` where nobody answers.
+/// A client that keeps its connections from one request to the next.
+pub(crate) struct Client {
+    agent: ureq::Agent,
+}
+
+impl Client {
+    pub(crate) fn new() -> Client {
+        // A time for the whole would cost ureq a thread for each request.
+        let config = ureq::Agent::config_builder()
+            .timeout_connect(Some(PATIENCE))
+            .timeout_recv_response(Some(PATIENCE))
+            .timeout_recv_body(Some(PATIENCE));
+        Client { agent: config.http_status_as_error(false).build().into() }
+    }
+
+    /// Status and body; `None` where nobody answers.
+    fn ask(&self, node: Node, method: &str, path: &str, body: &[u8]) -> Option<(u16, String)> {
+        let request = ureq::http::Request::builder().method(method).uri(node.url(path)).body(body.to_vec()).ok()?;
+        let mut answer = self.agent.run(request).ok()?;
+        Some((answer.status().as_u16(), answer.body_mut().read_to_string().ok()?))
+    }
+
+    /// The status, or 0.
+    pub(crate) fn put(&self, node: Node, key: &str, value: &str) -> u16 {
+        self.ask(node, "PUT", &format!("/kv/{key}"), value.as_bytes()).map_or(0, |(status, _)| status)
+    }
+
+    pub(crate) fn get(&self, node: Node, key: &str) -> Option<String> {
+        let answer = self.ask(node, "GET", &format!("/kv/{key}"), b"");
+        answer.filter(|(status, _)| *status == 200).map(|(_, value)| value)
+    }
+}
+
 fn ask(node: Node, method: &str, path: &str, body: &[u8]) -> Option<(u16, String)> {
-    let config =
-        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60)));
-    let agent = ureq::Agent::from(config.build());
-    let request = ureq::http::Request::builder().method(method).uri(node.url(path)).body(body.to_vec()).ok()?;
-    let mut answer = agent.run(request).ok()?;
-    Some((answer.status().as_u16(), answer.body_mut().read_to_string().ok()?))
+    Client::new().ask(node, method, path, body)
 }
 
 pub(crate) fn put(node: Node, key: &str, value: &str) -> u16 {
-    ask(node, "PUT", &format!("/kv/{key}"), value.as_bytes()).map_or(0, |(status, _)| status)
+    Client::new().put(node, key, value)
 }
 
 pub(crate) fn get(node: Node, key: &str) -> Option<String> {
-    ask(node, "GET", &format!("/kv/{key}"), b"").filter(|(status, _)| *status == 200).map(|(_, value)| value)
+    Client::new().get(node, key)
 }
 
 pub(crate) fn delete(node: Node, path: &str) -> (u16, String) {
@@ -259,3 +287,6 @@ pub(crate) fn page(node: Node, name: &str) -> Option<Json> {
     let (status, body) = ask(node, "GET", &format!("/{name}"), b"")?;
     if status == 200 { serde_json::from_str(&body).ok() } else { None }
 }
+
+/// How long anything may take: more than two rounds of anti-entropy, which comes once a minute.
+const PATIENCE: Duration = Duration::from_secs(150);
