@@ -17,6 +17,7 @@
 mod backlog;
 mod book;
 mod changes;
+mod courier;
 mod engine;
 mod error;
 mod flags;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use ureq::Agent;
 
+use super::courier::Courier;
 use crate::types::NodeId;
 
 /// The other nodes, as far as their addresses are known.
@@ -44,8 +45,8 @@ impl Peers {
             return;
         }
         let (queue, waiting) = sync_channel(MOST_WAITING);
-        let (url, cluster) = (format!("http://{address}{FRAMES_PATH}"), format!("{:016x}", self.cluster));
-        let thread = thread::spawn(move || carry(&waiting, &url, &cluster));
+        let courier = Courier::new(address, self.cluster, PATIENCE);
+        let thread = thread::spawn(move || carry(&waiting, courier));
         self.links.insert(node, Link { address: address.to_owned(), queue, thread });
     }
 
@@ -77,18 +78,14 @@ impl Peers {
 }
 
 /// Brings what waits to a peer, until nobody sends any more.
-fn carry(waiting: &Receiver<Vec<u8>>, url: &str, cluster: &str) {
-    let agent = http_agent(PATIENCE);
+fn carry(waiting: &Receiver<Vec<u8>>, mut courier: Courier) {
     while let Ok(mut batch) = waiting.recv() {
         while batch.len() < BATCH_BYTES
             && let Ok(more) = waiting.try_recv()
         {
             batch.extend_from_slice(&more);
         }
-        let posted = agent.post(url).header(CLUSTER_HEADER, cluster).send(&batch);
-        // The answer is read to its end, so that the connection is used again.
-        let brought = posted.and_then(|mut answer| answer.body_mut().read_to_vec());
-        if brought.is_err() {
+        if courier.post(&batch).is_err() {
             // What has waited meanwhile would come as late.
             while waiting.try_recv().is_ok() {}
         }
@@ -109,10 +106,6 @@ pub(super) fn http_agent(patience: Duration) -> Agent {
     config.http_status_as_error(false).max_redirects(0).build().into()
 }
 
-/// Where frames are posted.
-const FRAMES_PATH: &str = "/peer/frames";
-/// Names the cluster: what comes from another is refused.
-const CLUSTER_HEADER: &str = "kvsim-cluster";
 /// Frames that wait for a peer.
 const MOST_WAITING: usize = 4_096;
 /// A batch takes no more frames from here on.
