@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -98,8 +99,8 @@ impl Wire {
 
     /// As [`Wire::fill`].
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut chunk = [0; CHUNK];
-        let mut part = ReadBuf::new(&mut chunk);
+        let mut chunk = [MaybeUninit::uninit(); CHUNK];
+        let mut part = ReadBuf::uninit(&mut chunk);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
         self.unread.extend_from_slice(part.filled());
         Poll::Ready(Ok(part.filled().len()))
