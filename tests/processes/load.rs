@@ -24,8 +24,7 @@ fn a_fourth_joins_and_one_leaves_under_load_and_no_operation_fails() {
         let fourth = world.join(nodes[0]);
         world.await_members(fourth, 4);
         let joined = done.load(Relaxed);
-        let removed = world::delete(nodes[0], &format!("/members/{}", nodes[2].port));
-        assert_eq!(removed.0, 200, "{}", removed.1);
+        world.remove(nodes[0], &nodes[2].port.to_string());
         world.await_members(fourth, 3);
         let left = done.load(Relaxed);
         world.await_exit(nodes[2]);
