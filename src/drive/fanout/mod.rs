@@ -19,6 +19,9 @@ mod commit;
 mod control;
 mod coordinator;
 mod keeper;
+/// Between two steps of a merge, of a thousand records each: so it keeps up with the fastest writers, and nobody waits for long.
+const MERGE_EVERY: Time = Time(5_000);
+
 #[cfg(test)]
 mod tests;
 
@@ -169,9 +172,12 @@ impl Fanout {
             self.check_hints(now);
         }
         if self.upkeep_at <= now.steady {
-            self.upkeep_at = Time::NEVER;
+            let store = self.replica.store();
+            let was_merging = store.is_merging();
             // A failure stops the log, and every later request is told so.
-            let _ = self.replica.store().maintain(now.wall);
+            let _ = store.maintain(now.wall);
+            let goes_on = was_merging || store.is_merging();
+            self.upkeep_at = if goes_on { now.steady.plus(MERGE_EVERY) } else { Time::NEVER };
         }
         self.hear_itself(now);
     }

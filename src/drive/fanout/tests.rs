@@ -45,6 +45,9 @@ struct Net {
     ended: Vec<Ended>,
 }
 
+/// Bytes of a segment: few, so that there are several.
+const SEGMENT: u32 = 1 << 17;
+
 /// Where the wall clock stands when the steady one stands at zero.
 const BEGINNING: Time = Time(1_700_000_000_000_000);
 
@@ -91,7 +94,7 @@ impl Net {
     /// Starts a process on its disk.
     fn start(&mut self, id: u32, topology: Arc<Topology>, contact: Option<u32>) {
         let disk = self.disks.entry(NodeId(id)).or_default().clone();
-        let log = LogOptions { sync: SyncPolicy::Interval, ..LogOptions::default() };
+        let log = LogOptions { sync: SyncPolicy::Interval, segment_bytes: SEGMENT, ..LogOptions::default() };
         let options = StoreOptions { log, cache_entries: 10, shards: 4 };
         let label: Arc<str> = format!("node{id}").into();
         let (replica, restored) = Replica::open(Arc::new(disk), NodeId(id), &label, 1, options, topology).unwrap();
@@ -227,6 +230,23 @@ fn any_node_coordinates() {
         assert_eq!(net.get(via, "apple", Level::Quorum).as_deref(), Some("2"));
         assert_eq!(net.get(via, "pear", Level::All), None);
     }
+}
+
+/// Whatever is written in a tenth of a second: the garbage of it is gone in half of one more.
+#[test]
+fn merging_keeps_up_with_writers() {
+    let mut net = Net::of(3, 5);
+    for round in 0..30 {
+        for key in 0..500 {
+            net.begin_put(1 + key % 3, &format!("key{key}"), &format!("{round}"), Level::Quorum).unwrap();
+        }
+        net.advance(Time(3_000));
+    }
+    let bytes = |net: &Net| net.nodes.values().map(|node| node.replica().store().stats().log_bytes).max().unwrap();
+    assert!(bytes(&net) > 6 * u64::from(SEGMENT), "{}", bytes(&net));
+    net.advance(Time(500_000));
+    assert!(bytes(&net) < 3 * u64::from(SEGMENT), "{}", bytes(&net));
+    assert_eq!(net.get(2, "key7", Level::All).as_deref(), Some("29"));
 }
 
 /// A quorum goes on without the dead; what it missed it is given when it is back, and what it had acknowledged it has.

@@ -369,6 +369,11 @@ impl Store {
         self.merge_step()
     }
 
+    /// Whether a merge is under way, which more [steps of upkeep](Store::maintain) bring to its end.
+    pub fn is_merging(&self) -> bool {
+        self.merging.try_lock().is_ok_and(|merging| merging.running.is_some())
+    }
+
     /// Stops the log: see [`Log::stop`].
     pub fn stop(&self, name: &str, error: &std::io::Error) -> StorageError {
         self.log.stop(name, error)
