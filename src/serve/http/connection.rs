@@ -17,8 +17,14 @@ use super::hostile::Hostile;
 use super::refusal::Refusal;
 use super::{Endpoint, Options, head};
 
-/// Serves the client at the other end of `stream`. Once `stopping` is true, no further request is begun.
-pub(super) async fn serve(endpoint: Endpoint, stream: TcpStream, mut stopping: watch::Receiver<bool>) {
+/// Serves the client at the other end of `stream`, which has to be a node if `is_for_nodes`. Once `stopping` is true, no
+/// further request is begun.
+pub(super) async fn serve(
+    endpoint: Endpoint,
+    stream: TcpStream,
+    is_for_nodes: bool,
+    mut stopping: watch::Receiver<bool>,
+) {
     // A refusal only means that small answers wait for others.
     _ = stream.set_nodelay(true);
     let mut wire = Wire::new(stream);
@@ -29,6 +35,10 @@ pub(super) async fn serve(endpoint: Endpoint, stream: TcpStream, mut stopping: w
             _ = stopping.wait_for(|is_stopping| *is_stopping) => return,
         };
         let ending = match head {
+            Ok(Some(length)) if is_for_nodes && !head::is_of_node(wire.unread.get(..length).unwrap_or_default()) => {
+                endpoint.counters.count_refused();
+                return wire.refuse(&too_many(&endpoint.options), endpoint.options.answer).await;
+            }
             Ok(Some(length)) => exchange(&mut wire, length, &endpoint).await,
             Ok(None) => return,
             Err(refusal) => Ending::Refused(refusal),
@@ -48,11 +58,15 @@ pub(super) async fn serve(endpoint: Endpoint, stream: TcpStream, mut stopping: w
 
 /// Tells a client that there are too many of them.
 pub(super) async fn turn_away(stream: TcpStream, options: Options) {
+    Wire::new(stream).refuse(&too_many(&options), options.answer).await;
+}
+
+fn too_many(options: &Options) -> Refusal {
     let most = options.connections;
     let text = format!(
         "KV-E203 busy: {most} connections are open, the most there may be: nothing was changed; try again when some have ended"
     );
-    Wire::new(stream).refuse(&Refusal::unavailable(Some("KV-E203"), text), options.answer).await;
+    Refusal::unavailable(Some("KV-E203"), text)
 }
 
 /// A stream, and what came from it before anybody wanted it.

@@ -23,6 +23,11 @@ pub(super) fn length(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
     Ok(end)
 }
 
+/// Whether this head, which has passed, is of a request that only nodes make.
+pub(super) fn is_of_node(head: &[u8]) -> bool {
+    head.starts_with(b"POST /peer/")
+}
+
 /// Whether `host`, of a `Host` field or a URI, is this machine: by name or by number, with a port or without.
 pub(super) fn is_local(host: &str) -> bool {
     let name = match host.rsplit_once(':') {

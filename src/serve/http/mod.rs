@@ -9,6 +9,8 @@
 //! | `GET /healthz` | 200 `ok`, or 503 |
 //! | `GET /metrics` | 200, for Prometheus |
 //! | `DELETE /members/NODE?force=true`, `POST /members/NODE/remove?force=true` | 200 with JSON |
+//! | `GET /keys?after=KEY&limit=N` | 200 with JSON: a page of the node's own table |
+//! | `POST /repair`, `POST /clear` | 200 with JSON |
 //! | `POST /peer/frames`, `POST /peer/join` | 204, 200: from nodes alone |
 //!
 //! A key is all that stands behind `/kv/`, slashes too, with `%XX` for any byte. Every error is the JSON of the prompt
@@ -62,7 +64,7 @@ pub use hostile::Hostile;
 pub struct Options {
     /// The largest value, in bytes.
     pub max_value: usize,
-    /// Connections at once. Those beyond are told 503 and closed.
+    /// Connections at once. Those beyond are told 503 and closed, except that [`PLACES_FOR_NODES`] more may come from nodes.
     pub connections: usize,
     /// From the first byte of a head to its last.
     pub head: Duration,
@@ -130,8 +132,9 @@ impl Endpoint {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) if clients.len() < self.options.connections => {
-                    clients.spawn(connection::serve(self.clone(), stream, watching.clone()));
+                Ok((stream, _)) if clients.len() < self.options.connections + PLACES_FOR_NODES => {
+                    let is_for_nodes = clients.len() >= self.options.connections;
+                    clients.spawn(connection::serve(self.clone(), stream, is_for_nodes, watching.clone()));
                 }
                 Ok((stream, _)) => self.turn_away(stream, &mut turned_away),
                 // Out of file descriptors, or the client is gone already. At once it would be the same again.
@@ -179,6 +182,9 @@ pub const MAX_HEADERS: usize = 64;
 
 /// The longest body of a request between nodes, in bytes: a batch of frames of 8 MiB, and one more of the longest.
 pub const MAX_PEER_BODY: usize = (8 << 20) + MAX_CONTENT_BYTES;
+
+/// Connections beyond those of clients, in which only nodes may ask something: clients do not keep them from each other.
+pub const PLACES_FOR_NODES: usize = 64;
 
 /// Connections that are told at one time that there are too many. More are closed without a word.
 const MAX_TURNED_AWAY: usize = 64;

@@ -338,12 +338,20 @@ fn too_many_connections_are_turned_away() {
     }
     for round in 1..=3 {
         let mut late = server.connect();
-        let reply = late.reply(false).unwrap();
+        let reply = late.ask("GET", "/healthz", "", "");
         assert_eq!((reply.status, reply.field("connection")), (503, "close"));
         assert_eq!(reply.code().as_deref(), Some("KV-E203"));
         assert!(late.is_closed());
         assert_eq!(server.counters.connections_refused(), round);
     }
+    let frames = "Kvsim-Cluster: 0000000000000abc\r\n";
+    let mut nodes = [(); PLACES_FOR_NODES].map(|()| server.connect());
+    for node in &mut nodes {
+        assert_eq!(node.ask("POST", "/peer/frames", frames, "").status, 204, "clients do not keep nodes out");
+    }
+    let told = server.connect().reply(false).unwrap();
+    assert_eq!(told.code().as_deref(), Some("KV-E203"), "without a word when there are too many of all");
+    drop(nodes);
     let [first, second, third] = &mut clients;
     assert_eq!(first.ask("GET", "/healthz", "", "").status, 200);
     assert_eq!(second.ask("GET", "/healthz", "Connection: close\r\n", "").status, 200);
