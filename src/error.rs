@@ -43,6 +43,14 @@ pub enum Error {
         /// The node.
         label: String,
     },
+    /// E136: whether a node that is to leave is alive is in question. Nothing was changed.
+    #[error(
+        "KV-E136 node '{label}' does not answer, and is not taken for dead yet: nothing was changed; try again in a few seconds"
+    )]
+    LeaverSuspect {
+        /// The node.
+        label: String,
+    },
     /// E136: one of several nodes that are to leave by force is up. Nothing was changed.
     #[error(
         "KV-E136 node '{label}' is up: nothing was changed; only nodes that are down leave together, remove it by itself (removenode {label})"
@@ -273,6 +281,7 @@ impl Error {
             Error::NoNodes => "KV-E135",
             Error::NodeDown { .. }
             | Error::LeaverDown { .. }
+            | Error::LeaverSuspect { .. }
             | Error::LeaverUp { .. }
             | Error::NodeUp { .. }
             | Error::NodePaused { .. }

@@ -25,6 +25,7 @@ fn every_text_is_pinned() {
         Error::NoQuorum { needed: 1, reachable: 0, missing: Vec::new() },
         Error::WriteTimeout { needed: 2, acks: acks(), missing: missing() },
         Error::ReadTimeout { needed: 2, acks: acks(), missing: missing() },
+        Error::LeaverSuspect { label: "node2".into() },
         Error::NotServing { why: "it is stopping" },
         Error::Busy { in_flight: 4_096 },
         Error::ClientsAtWork { clients: 50 },

@@ -1,4 +1,4 @@
-//! How many bytes wait for a node: its queue is bounded by them, since a few of its inputs can be as large as many others.
+//! How many bytes wait in a queue: it is bounded by them too, since a few of what waits can be as large as many others.
 
 use crate::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +29,7 @@ impl Drop for Place {
     }
 }
 
-/// Bytes of keys, values and frames that wait for a node.
+/// Bytes of keys, values and frames that wait in one queue.
 const MOST_BYTES: usize = 64 << 20;
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::engine::{Answered, Asked, Engine, Reply, Wanted};
 use super::words::{Admission, Wish};
 use crate::error::Error;
 use crate::protocol::agent::ChangeId;
+use crate::protocol::membership::Standing;
 use crate::protocol::ring_change::{Change, Compared, Ended, Moved, PairMoved, RingChange};
 use crate::ring::Member;
 use crate::sync::Arc;
@@ -147,7 +148,11 @@ impl Engine {
             return Err(Error::LastCopy { label, keys: self.node.replica().store().stats().keys });
         }
         self.check_somebody_votes(member.id)?;
-        match (self.node.agent().membership().is_up(member.id), force) {
+        let (membership, now) = (self.node.agent().membership(), self.now().steady);
+        if membership.standings(now).any(|(node, _, standing)| node == member.id && standing == Standing::Suspect) {
+            return Err(Error::LeaverSuspect { label });
+        }
+        match (membership.is_up(member.id), force) {
             (true, _) => self.begin(Change::Remove(member.id)),
             (false, true) => self
                 .check_nobody_waits_for(member.id)

@@ -8,7 +8,7 @@
 //! # Caveats
 //! The thread waits for the disk, and for nothing else. While it does, what arrives waits in a queue of bounded length.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use super::book::Addresses;
 use super::home::is_member;
 use super::look;
 use super::operations::{Ask, Operations, Told};
-use super::peers::Peers;
+use super::peers::{BATCH_BYTES, Peers};
 use super::words::Wish;
 use crate::drive::clock::{ProcessClock, SteadyClock};
 use crate::drive::fanout::{Fanout, Moment, Outbox};
@@ -241,7 +241,7 @@ impl Engine {
         let others = self.addresses.iter().map(|listing| listing.node).filter(|node| *node != self.me());
         for to in others {
             let body = Body::Agent(agent::Message::Fetch);
-            self.send(&Envelope { from: self.me(), to, about: About::Agent, body });
+            self.send_all(&[Envelope { from: self.me(), to, about: About::Agent, body }]);
         }
     }
 
@@ -357,16 +357,24 @@ impl Engine {
     /// Hands on what came of all that was taken in.
     fn hand_on(&mut self) {
         let Outbox { envelopes, answers, events } = self.node.take();
-        envelopes.iter().for_each(|envelope| self.send(envelope));
+        self.send_all(&envelopes);
         answers.into_iter().for_each(|answer| self.on_answer(answer));
         events.into_iter().for_each(|event| self.on_event(event));
     }
 
-    fn send(&self, envelope: &Envelope) {
-        let mut frame = Vec::new();
-        // What cannot be a frame, a page that is too long, is lost: its deadline is told.
-        if envelope.encode(&mut frame).is_ok() {
-            self.peers.send(envelope.to, frame);
+    /// Sends what came of one commit: to each node at once, or in parts.
+    fn send_all(&self, envelopes: &[Envelope]) {
+        let mut batches: BTreeMap<NodeId, Vec<u8>> = BTreeMap::new();
+        for envelope in envelopes {
+            let batch = batches.entry(envelope.to).or_default();
+            // What cannot be a frame, a page that is too long, is lost: its deadline is told.
+            let _ = envelope.encode(batch);
+            if batch.len() >= BATCH_BYTES {
+                self.peers.send(envelope.to, std::mem::take(batch));
+            }
+        }
+        for (to, batch) in batches {
+            self.peers.send(to, batch);
         }
     }
 

@@ -44,12 +44,21 @@ impl Handle {
     }
 
     async fn ask(&self, key: Key, ask: Ask, level: Option<Level>) -> Result<(Told, Votes), Error> {
+        let is_write = !matches!(ask, Ask::Get);
         let value = if let Ask::Put { value, .. } = &ask { value.len() } else { 0 };
         let Some(place) = self.backlog.enter(key.bytes().len() + value) else {
             return Err(overloaded());
         };
-        let told = self.question(|reply| Input::Ask { key, ask, level, reply, place }).await;
-        told.unwrap_or(Err(overloaded()))
+        let (reply, told) = oneshot::channel();
+        if self.inputs.try_send(Input::Ask { key, ask, level, reply, place }).is_err() {
+            return Err(overloaded());
+        }
+        // It ends without a word only where the node has broken down, and nobody knows what of it.
+        let lost = || match is_write {
+            true => Error::WriteTimeout { needed: 1, acks: Vec::new(), missing: Vec::new() },
+            false => Error::ReadTimeout { needed: 1, acks: Vec::new(), missing: Vec::new() },
+        };
+        told.await.unwrap_or_else(|_| Err(lost()))
     }
 
     async fn write(&self, key: Key, ask: Ask, level: Option<Level>) -> Result<(Stamp, Votes), Error> {

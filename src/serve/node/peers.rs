@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use ureq::Agent;
 
+use super::backlog::{Backlog, Place};
 use super::courier::Courier;
 use crate::types::NodeId;
 
@@ -29,7 +30,8 @@ pub(super) struct Peers {
 struct Link {
     address: String,
     /// Its end ends the thread, once what waits is brought.
-    queue: SyncSender<Vec<u8>>,
+    queue: SyncSender<(Vec<u8>, Place)>,
+    backlog: Backlog,
     thread: JoinHandle<()>,
 }
 
@@ -47,7 +49,7 @@ impl Peers {
         let (queue, waiting) = sync_channel(MOST_WAITING);
         let courier = Courier::new(address, self.cluster, PATIENCE);
         let thread = thread::spawn(move || carry(&waiting, courier));
-        self.links.insert(node, Link { address: address.to_owned(), queue, thread });
+        self.links.insert(node, Link { address: address.to_owned(), queue, backlog: Backlog::default(), thread });
     }
 
     /// Nobody is sent anything any more who `is_gone`.
@@ -55,10 +57,13 @@ impl Peers {
         self.links.retain(|node, _| !is_gone(*node));
     }
 
-    /// Sends a frame to a node. Lost where nobody knows where that is, or where too much waits.
-    pub(super) fn send(&self, to: NodeId, frame: Vec<u8>) {
-        if let Some(link) = self.links.get(&to) {
-            let _ = link.queue.try_send(frame);
+    /// Sends frames to a node. Lost where nobody knows where that is, or where too much waits.
+    pub(super) fn send(&self, to: NodeId, frames: Vec<u8>) {
+        let link = self.links.get(&to).filter(|_| !frames.is_empty());
+        if let Some(link) = link
+            && let Some(place) = link.backlog.enter(frames.len())
+        {
+            let _ = link.queue.try_send((frames, place));
         }
     }
 
@@ -78,10 +83,10 @@ impl Peers {
 }
 
 /// Brings what waits to a peer, until nobody sends any more.
-fn carry(waiting: &Receiver<Vec<u8>>, mut courier: Courier) {
-    while let Ok(mut batch) = waiting.recv() {
+fn carry(waiting: &Receiver<(Vec<u8>, Place)>, mut courier: Courier) {
+    while let Ok((mut batch, _)) = waiting.recv() {
         while batch.len() < BATCH_BYTES
-            && let Ok(more) = waiting.try_recv()
+            && let Ok((more, _)) = waiting.try_recv()
         {
             batch.extend_from_slice(&more);
         }
@@ -106,9 +111,9 @@ pub(super) fn http_agent(patience: Duration) -> Agent {
     config.http_status_as_error(false).max_redirects(0).build().into()
 }
 
-/// Frames that wait for a peer.
+/// Batches that wait for a peer.
 const MOST_WAITING: usize = 4_096;
 /// A batch takes no more frames from here on.
-const BATCH_BYTES: usize = 1 << 20;
+pub(super) const BATCH_BYTES: usize = 1 << 20;
 /// How long a peer may take for a step of a batch: as long as an operation has by default.
 const PATIENCE: Duration = Duration::from_secs(1);
