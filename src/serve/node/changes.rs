@@ -12,7 +12,7 @@ use crate::protocol::ring_change::{Change, Compared, Ended, Moved, PairMoved, Ri
 use crate::ring::Member;
 use crate::sync::Arc;
 use crate::topology::Topology;
-use crate::types::{MAX_NODES, NodeId, check_label};
+use crate::types::{MAX_NODES, NodeId, Time, check_label};
 use crate::wire::Listing;
 
 impl Engine {
@@ -61,33 +61,42 @@ impl Engine {
     }
 
     pub(super) fn on_call(&mut self, wish: Wish, reply: Reply<Result<Answered, Error>>) {
+        let until = self.now().steady.plus(TURN_PATIENCE);
+        self.take_call(Caller { wish, reply, until });
+    }
+
+    fn take_call(&mut self, call: Caller) {
         let agent = self.node.agent();
-        match wish {
+        if !matches!(call.wish, Wish::Peers) && !agent.election().is_leader() {
+            let leader = agent.leader().and_then(|leader| self.addresses.get(leader));
+            let elsewhere = leader.map(|leader| Answered::Elsewhere(leader.address.clone()));
+            let _ = call.reply.send(elsewhere.ok_or_else(no_leader));
+            return;
+        }
+        let begun = match &call.wish {
             Wish::Peers => {
-                let _ = reply.send(Ok(Answered::Done(json!(self.addresses.book().0))));
+                let _ = call.reply.send(Ok(Answered::Done(json!(self.addresses.book().0))));
+                return;
             }
-            _ if !agent.election().is_leader() => {
-                let leader = agent.leader().and_then(|leader| self.addresses.get(leader));
-                let elsewhere = leader.map(|leader| Answered::Elsewhere(leader.address.clone()));
-                let _ = reply.send(elsewhere.ok_or_else(no_leader));
+            Wish::Join { label, address } => self.begin_join(label, address),
+            Wish::Change(wish) => self.begin_wanted(wish).map(|change| (change, Wanted::Operator(wish.clone()))),
+        };
+        match begun {
+            // There is one change at a time, so nobody else waits.
+            Ok((change, wish)) => self.asked = Some(Asked { change, wish, reply: call.reply }),
+            // The leader sees to something of its own accord: that is over soon, and nobody's concern.
+            Err(Error::ChangeInProgress { .. })
+                if self.asked.is_none() && self.calls.len() < MOST_CALLS && self.now().steady < call.until =>
+            {
+                self.calls.push_back(call);
             }
-            Wish::Join { label, address } => {
-                let begun = self.begin_join(&label, &address);
-                self.wait_for(begun, reply);
-            }
-            Wish::Change(wish) => {
-                let begun = self.begin_wanted(&wish).map(|change| (change, Wanted::Operator(wish)));
-                self.wait_for(begun, reply);
-            }
+            Err(error) => drop(call.reply.send(Err(error))),
         }
     }
 
-    fn wait_for(&mut self, begun: Result<(ChangeId, Wanted), Error>, reply: Reply<Result<Answered, Error>>) {
-        match begun {
-            // There is one change at a time, so nobody else waits.
-            Ok((change, wish)) => self.asked = Some(Asked { change, wish, reply }),
-            Err(error) => drop(reply.send(Err(error))),
-        }
+    /// Those who wait for their turn ask again.
+    pub(super) fn retry_calls(&mut self) {
+        std::mem::take(&mut self.calls).into_iter().for_each(|call| self.take_call(call));
     }
 
     /// As the leader: begins to take a process into the ring. One that asks again, because it has heard no answer or has
@@ -209,6 +218,19 @@ impl Engine {
         });
     }
 }
+
+/// Somebody's wish that waits until the leader has nothing else in hand.
+#[derive(Debug)]
+pub(super) struct Caller {
+    wish: Wish,
+    reply: Reply<Result<Answered, Error>>,
+    until: Time,
+}
+
+/// How long a wish waits for its turn.
+const TURN_PATIENCE: Time = Time(10_000_000);
+/// Wishes that wait at once.
+const MOST_CALLS: usize = 16;
 
 fn no_leader() -> Error {
     let why = "nobody is elected, as far as this node knows".to_owned();

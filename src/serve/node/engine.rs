@@ -8,7 +8,7 @@
 //! # Caveats
 //! The thread waits for the disk, and for nothing else. While it does, what arrives waits in a queue of bounded length.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use super::super::service::{self, Listed, Page, Votes};
 use super::Settings;
 use super::backlog::Place;
 use super::book::Addresses;
+use super::changes::Caller;
 use super::home::is_member;
 use super::look;
 use super::operations::{Ask, Operations, Told};
@@ -108,6 +109,8 @@ pub(super) struct Engine {
     inputs: Receiver<Input>,
     /// The change that somebody waits for.
     pub(super) asked: Option<Asked>,
+    /// Wishes that wait for their turn.
+    pub(super) calls: VecDeque<Caller>,
     /// When the others are told again where this node is.
     announce_at: Time,
     /// Who was seen to be out of the ring when that was done last.
@@ -142,6 +145,7 @@ impl Engine {
             steady,
             inputs,
             asked: None,
+            calls: VecDeque::new(),
             announce_at: Time(0),
             gone: BTreeSet::new(),
             is_stopping: false,
@@ -189,6 +193,7 @@ impl Engine {
                 self.note_membership();
             }
             self.hand_on();
+            self.retry_calls();
             self.announce(now);
             if let Some(ending) = self.ending(now) {
                 return self.close().map(|()| ending);
@@ -248,7 +253,8 @@ impl Engine {
     /// Waits for what comes next, until the node has something to do, and takes in all that is there.
     fn take_in(&mut self) {
         let wait = self.node.wake_at().min(self.announce_at).since(self.now().steady);
-        match self.inputs.recv_timeout(Duration::from_micros(wait.0.min(LONGEST_WAIT.0))) {
+        let longest = if self.calls.is_empty() { LONGEST_WAIT } else { TURN_CHECK };
+        match self.inputs.recv_timeout(Duration::from_micros(wait.0.min(longest.0))) {
             Ok(input) => self.on_input(input),
             Err(RecvTimeoutError::Timeout) => return,
             Err(RecvTimeoutError::Disconnected) => return self.stop(),
@@ -410,5 +416,7 @@ const ANNOUNCED_EVERY: Time = Time(5_000_000);
 const FAREWELL: Time = Time(2_000_000);
 /// How long it does at most, while it leads the change that takes it out.
 const LONGEST_FAREWELL: Time = Time(15_000_000);
+/// Looks this often at least whether those who wait for their turn may begin.
+const TURN_CHECK: Time = Time(20_000);
 /// Looks for a stop this often at least.
 const LONGEST_WAIT: Time = Time(1_000_000);
