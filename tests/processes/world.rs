@@ -61,6 +61,22 @@ impl World {
         all
     }
 
+    /// Nodes of these names, which join in this order.
+    pub(crate) fn cluster_of(&mut self, labels: &[&str]) -> Vec<Node> {
+        let mut all: Vec<Node> = Vec::new();
+        for label in labels {
+            let node = Node { port: free_port() };
+            match all.first().map(|first| first.address()) {
+                None => self.start(node, &["--id", label]),
+                Some(contact) => self.start(node, &["--id", label, "--join", &contact]),
+            }
+            self.await_ready(node);
+            all.push(node);
+        }
+        all.iter().for_each(|node| self.await_members(*node, labels.len()));
+        all
+    }
+
     pub(crate) fn join(&mut self, contact: Node) -> Node {
         let node = self.begin_join(contact);
         self.await_ready(node);
