@@ -21,7 +21,9 @@ pub enum Error {
         known: Vec<String>,
     },
     /// E134. Nothing was changed.
-    #[error("KV-E134 node '{label}' exists (names differ in more than case): nothing was changed; choose another name")]
+    #[error(
+        "KV-E134 node '{label}' exists, and names that differ in case alone are one: nothing was changed; choose another name"
+    )]
     NodeExists {
         /// The name that is taken, as it is spelled.
         label: String,

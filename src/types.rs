@@ -326,7 +326,7 @@ pub enum LimitError {
     },
     /// E132.
     #[error(
-        "KV-E132 '{label}' cannot name a node: nothing was changed; use 1 to 63 of A-Z a-z 0-9 . _ -, the first a letter or digit, and not LOCK or FORMAT"
+        "KV-E132 '{label}' cannot name a node: nothing was changed; use 1 to 63 of A-Z a-z 0-9 . _ -, the first a letter or digit, and not LOCK, FORMAT or PEERS"
     )]
     Label {
         /// The refused name.

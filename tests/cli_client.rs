@@ -366,3 +366,26 @@ fn a_prompt_on_live_nodes_is_the_prompt() {
     talk("EXIT\r", &[]);
     terminal.expect(Eof).expect("the end");
 }
+
+/// What cannot be done to all of them is done to none: a removal of several, and `clear` of peers that do not know each other.
+#[test]
+fn what_cannot_be_done_to_all_is_done_to_none() {
+    let mut world = World::new();
+    let nodes = world.cluster(3);
+    let labels: Vec<String> = nodes.iter().map(|node| node.port.to_string()).collect();
+    for (leavers, code) in [([&*labels[1], &*labels[2]], "KV-E136"), ([&*labels[1], "nobody"], "KV-E133")] {
+        let refused = run(&nodes, &format!("removenode {} --force", leavers.join(" ")), &[]);
+        assert!(String::from_utf8_lossy(&refused.stderr).contains(code), "{refused:?}");
+        world.await_members(nodes[0], 3);
+    }
+    let mut alone = World::new();
+    let peers: Vec<Node> = (0..3).map(|_| alone.cluster(1)[0]).collect();
+    let keys: Vec<String> = (0..20).map(|number| format!("put k{number} v")).collect();
+    assert!(run(&peers, &keys.join("; "), &["--static"]).status.success());
+    alone.kill(peers[1]);
+    let left = |peers: &[Node]| json(peers, "count", &["--static"])[0]["count"].clone();
+    let before = left(&peers);
+    let refused = run(&peers, "clear --data --yes", &["--static"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("KV-E145"), "{refused:?}");
+    assert_eq!(left(&peers), before);
+}

@@ -93,6 +93,8 @@ fn what_cannot_start_says_why_and_changes_nothing() {
     let in_use = world.refused(nodes[0].port, &[]);
     assert!(in_use.contains("KV-E144"), "{in_use}");
     let free = world::free_port();
+    let itself = world.refused(free, &["--join", &format!("127.0.0.1:{free}")]);
+    assert!(itself.contains("KV-E145"), "{itself}");
     let nobody = world.refused(free, &["--join", &format!("127.0.0.1:{}", world::free_port())]);
     assert!(nobody.contains("KV-E145"), "{nobody}");
     assert!(!world.directory(free).exists());

@@ -8,7 +8,7 @@ use super::Contact;
 #[derive(clap::Args, Clone, Debug)]
 pub struct Flags {
     /// Nodes to begin with; the others are found through them
-    #[arg(long, value_name = "HOST:PORT,..", value_delimiter = ',', value_parser = peer, default_values = DEFAULT_PEERS)]
+    #[arg(long, value_name = "HOST:PORT,..", value_delimiter = ',', value_parser = peer, default_value = DEFAULT_PEERS)]
     pub peers: Vec<Contact>,
 
     /// The peers are the whole ring, one copy of each key: the nodes need not have joined each other
@@ -51,7 +51,7 @@ fn is_host(host: &str) -> bool {
 }
 
 /// The nodes of the README.
-const DEFAULT_PEERS: [&str; 3] = ["127.0.0.1:8081", "127.0.0.1:8082", "127.0.0.1:8083"];
+const DEFAULT_PEERS: &str = "127.0.0.1:8081,127.0.0.1:8082,127.0.0.1:8083";
 
 #[cfg(test)]
 mod tests {

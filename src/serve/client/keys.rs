@@ -134,7 +134,8 @@ impl Client {
 
     /// Whom to ask for a key, in order: of a ring of one copy the owner alone.
     fn route(&self, key: &Key, via: Option<&str>) -> Result<Vec<Contact>, Error> {
-        if let Some(label) = via {
+        // What is stored at another is not found again.
+        if let Some(label) = via.filter(|_| !self.settings.is_static) {
             return Ok(vec![self.find(label)?]);
         }
         let owners = self.chart.owners(key).into_iter();

@@ -14,18 +14,32 @@ use crate::protocol::ring_change::Compared;
 use crate::types::Time;
 
 impl Client {
-    /// Takes nodes out of the ring, one after the other.
+    /// Takes nodes out of the ring, one after the other; several only when all are down.
     pub(super) fn remove(&mut self, ids: Vec<String>, force: bool) -> Result<Response, Error> {
         let started = self.courier.now();
-        let mut pairs = Vec::new();
+        self.check_leavers(&ids)?;
+        let (mut pairs, mut gone) = (Vec::new(), Vec::new());
         for label in &ids {
-            self.find(label)?;
             let path = format!("/members/{}/remove?force={force}", percent_encoded(label.as_bytes()));
-            let done = self.have_done(&path, Some(label))?;
+            let done = self.have_done(&path, Some(label)).map_err(|error| behind(&gone, error))?;
             self.is_stale = true;
+            gone.push(label.as_str());
             pairs.extend(pairs_of(&done));
         }
         Ok(Response::Removed { nodes: ids, pairs, took: self.courier.now().since(started) })
+    }
+
+    fn check_leavers(&mut self, ids: &[String]) -> Result<(), Error> {
+        ids.iter().try_for_each(|label| self.find(label).map(drop))?;
+        if ids.len() == 1 {
+            return Ok(());
+        }
+        let pages = self.all_pages("/status")?;
+        let is_leaver_up = |(node, page): &&(Contact, Option<Json>)| page.is_some() && ids.contains(&node.label);
+        match pages.iter().find(is_leaver_up) {
+            Some((node, _)) => Err(Error::LeaverUp { label: node.label.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// Has the replicas of every range compared and made equal.
@@ -54,12 +68,21 @@ impl Client {
             self.have_done("/clear", None)?;
             return Ok(count);
         }
-        for peer in self.chart.contacts() {
-            let answer = self.courier.ask(&peer, Question::post("/clear"), LONGEST);
-            let answer = answer.map_err(|silence| unanswered(&peer, &silence))?;
-            if !answer.is_done() {
-                return Err(answer.error());
+        // All or nothing, as far as that can be known.
+        for (peer, page) in self.all_pages("/status")? {
+            if page.is_none() {
+                let asked = format!("{} does not answer", peer.told());
+                return Err(Error::Unanswered { asked, remedy: "start it again".to_owned() });
             }
+        }
+        let mut cleared = Vec::new();
+        let peers = self.chart.contacts();
+        for peer in &peers {
+            let answer = self.courier.ask(peer, Question::post("/clear"), LONGEST);
+            let answer = answer.map_err(|silence| unanswered(peer, &silence));
+            let done = answer.and_then(|answer| if answer.is_done() { Ok(()) } else { Err(answer.error()) });
+            done.map_err(|error| behind(&cleared, error))?;
+            cleared.push(peer.label.as_str());
         }
         Ok(count)
     }
@@ -76,6 +99,14 @@ impl Client {
         let answer = self.courier.ask(node, Question::post(path), LONGEST);
         let answer = answer.map_err(|silence| unanswered(node, &silence))?;
         if answer.is_done() { Ok(answer.json()) } else { Err(answer.error()) }
+    }
+}
+
+/// An error behind what was done before it.
+fn behind(done: &[&str], error: Error) -> Error {
+    match done {
+        [] => error,
+        done => Error::Relayed { text: format!("{error} (before it, {} was done)", done.join(" and ")) },
     }
 }
 

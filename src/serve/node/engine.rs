@@ -89,8 +89,10 @@ pub(super) enum Wanted {
 /// How a node has ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Ending {
-    /// It was told to, or has left the ring.
+    /// It was told to.
     Stopped,
+    /// It is in the ring no more.
+    Left,
     /// It was to join, and the ring has gone on without it.
     CalledOff,
 }
@@ -220,7 +222,7 @@ impl Engine {
             let left_at = *self.left_at.get_or_insert(now.steady);
             let is_needed = self.node.agent().change().is_some() && now.steady < left_at.plus(LONGEST_FAREWELL);
             let is_done = now.steady >= left_at.plus(FAREWELL) && self.node.in_flight() == 0 && !is_needed;
-            return is_done.then_some(Ending::Stopped);
+            return is_done.then_some(Ending::Left);
         }
         (self.is_stopping && self.node.in_flight() == 0).then_some(Ending::Stopped)
     }

@@ -104,12 +104,22 @@ pub fn run(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(), NodeErr
         told.is_to_end.store(true, Ordering::SeqCst);
     });
     let mut is_called_off = false;
-    while serve(settings, &runtime, (&process, is_called_off), say)? == Ending::CalledOff {
-        is_called_off = true;
+    loop {
+        match serve(settings, &runtime, (&process, is_called_off), say)? {
+            Ending::CalledOff => is_called_off = true,
+            Ending::Left => {
+                let place = settings.place();
+                say(&format!("the node has left its cluster and ends; remove {place} to use it for a new one"));
+                return Ok(());
+            }
+            Ending::Stopped => {
+                say(&format!("the log is synced in {}", settings.place()));
+                return Ok(());
+            }
+        }
         process.serves.store(false, Ordering::SeqCst);
         say("the join was called off: somebody did not answer in time; asking again");
     }
-    Ok(())
 }
 
 /// What this process is about, and was told.
@@ -128,6 +138,10 @@ fn serve(
 ) -> Result<Ending, NodeError> {
     let port = settings.port;
     let refused = |error| refused(port, &error);
+    // It listens by then, and would wait for its own answer.
+    if let Some(address) = settings.join.clone().filter(|join| join.ends_with(&format!(":{port}"))) {
+        return Err(NodeError::NoContact { address, why: "that is this node itself".to_owned() });
+    }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?.to_string();
     let (home, number, founds) = find_home(settings, &address, is_called_off, say)?;
