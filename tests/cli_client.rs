@@ -389,3 +389,16 @@ fn what_cannot_be_done_to_all_is_done_to_none() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("KV-E145"), "{refused:?}");
     assert_eq!(left(&peers), before);
 }
+
+#[test]
+fn the_time_that_the_client_gives_holds_at_the_nodes() {
+    let mut world = World::new();
+    let nodes = world.cluster(3);
+    nodes[1..].iter().for_each(|node| world.signal(*node, "STOP"));
+    // The nodes themselves would wait for ten seconds.
+    let put = format!("put k v --via {}", nodes[0].port);
+    let refused = run(&nodes[..1], &put, &["--timeout", "300ms"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let node_says = said.contains("KV-E202") || said.contains("KV-E201");
+    assert!(node_says && !said.contains(&format!("node {} ", nodes[0].port)), "{said}");
+}

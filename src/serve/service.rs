@@ -11,7 +11,7 @@ use crate::types::{Key, Level, Stamp, Time, Value};
 /// A running node. Cheap to clone; every call may come from any task, and is answered at its deadline at the latest.
 pub trait Service: Clone + Send + Sync + 'static {
     /// The newest version of `key`; `None` where there is no value.
-    fn get(&self, key: Key, level: Option<Level>) -> impl Future<Output = Result<(Option<Read>, Votes), Error>> + Send;
+    fn get(&self, key: Key, terms: Terms) -> impl Future<Output = Result<(Option<Read>, Votes), Error>> + Send;
 
     /// Stores a value, for `ttl` if that is given.
     fn put(
@@ -19,11 +19,11 @@ pub trait Service: Clone + Send + Sync + 'static {
         key: Key,
         value: Value,
         ttl: Option<Time>,
-        level: Option<Level>,
+        terms: Terms,
     ) -> impl Future<Output = Result<(Stamp, Votes), Error>> + Send;
 
     /// Deletes `key`, whether it is there or not.
-    fn delete(&self, key: Key, level: Option<Level>) -> impl Future<Output = Result<(Stamp, Votes), Error>> + Send;
+    fn delete(&self, key: Key, terms: Terms) -> impl Future<Output = Result<(Stamp, Votes), Error>> + Send;
 
     /// What there is to see of the node and the cluster.
     fn page(&self, page: Page) -> impl Future<Output = serde_json::Value> + Send;
@@ -46,6 +46,15 @@ pub trait Service: Clone + Send + Sync + 'static {
 
     /// A process wants to join: what it is to know, or why it cannot. Both in the words of the nodes.
     fn admit(&self, joiner: Vec<u8>) -> impl Future<Output = Result<Vec<u8>, Error>> + Send;
+}
+
+/// What a client says of one operation beside its key; otherwise it is as the node was started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Terms {
+    /// How many replicas have to answer.
+    pub level: Option<Level>,
+    /// The time it has.
+    pub timeout: Option<Time>,
 }
 
 /// A value that was read.

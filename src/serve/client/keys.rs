@@ -102,7 +102,8 @@ impl Client {
     ) -> Result<Heard, Error> {
         let level = options.level.unwrap_or(self.settings.level);
         let ttl = options.ttl.map_or(String::new(), |ttl| format!("&ttl={}us", ttl.0));
-        let path = format!("/kv/{}?consistency={}{ttl}", percent_encoded(key.bytes()), level.name());
+        let (key_text, timeout) = (percent_encoded(key.bytes()), self.settings.timeout.0);
+        let path = format!("/kv/{key_text}?consistency={}&timeout={timeout}us{ttl}", level.name());
         let question = Question::new(method, path, body);
         let started = self.courier.now();
         let deadline = started.plus(Time(self.settings.timeout.0.saturating_mul(5) / 2));

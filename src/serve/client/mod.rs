@@ -15,8 +15,7 @@
 //!   the same value. One that comes between is hidden by it.
 //! - What is asked of every key (`keys`, `count`, `stats`) lists the tables of all nodes that answer, and takes memory for
 //!   every key; meanwhile others may write.
-//! - A node counts as silent after its patience, a quarter more than `--timeout`: it answers at its own timeout itself, so
-//!   give the client what the nodes have.
+//! - A node counts as silent after its patience, a quarter more than `--timeout`: it is told that one, and answers by then.
 
 mod chart;
 mod courier;

@@ -140,8 +140,8 @@ fn a_key_is_asked_of_its_primary_with_level_and_lifetime() {
     assert_eq!((written.report.replicas, written.report.needed), (vec!["b".to_owned(), "a".to_owned()], 1));
     assert_eq!(written.report.version.to_string(), "7.1.2");
     let path = format!("/kv/{}?consistency=", keys::percent_encoded(&key));
-    assert_eq!(b.asked("PUT"), [format!("PUT {path}all&ttl=5000us")]);
-    assert_eq!(b.asked("GET /kv"), [format!("GET {path}quorum")]);
+    assert_eq!(b.asked("PUT"), [format!("PUT {path}all&timeout=400000us&ttl=5000us")]);
+    assert_eq!(b.asked("GET /kv"), [format!("GET {path}quorum&timeout=400000us")]);
     assert!(a.asked("GET /kv").is_empty());
     assert!(client.take_notes().is_empty());
 }

@@ -2,9 +2,9 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET`, `HEAD /kv/KEY?consistency=quorum` | 200 with the bytes of the value and its version as `ETag`; 304; 404 |
-//! | `PUT`, `POST /kv/KEY?ttl=5s&consistency=all` | 200 `{"version":..}`: the body is stored as it is |
-//! | `DELETE /kv/KEY?consistency=one` | 200 `{"version":..}` |
+//! | `GET`, `HEAD /kv/KEY?consistency=quorum&timeout=1s` | 200 with the bytes of the value and its version as `ETag`; 304; 404 |
+//! | `PUT`, `POST /kv/KEY?ttl=5s&consistency=all&timeout=1s` | 200 `{"version":..}`: the body is stored as it is |
+//! | `DELETE /kv/KEY?consistency=one&timeout=1s` | 200 `{"version":..}` |
 //! | `GET /status`, `/ring`, `/members` | 200 with JSON |
 //! | `GET /healthz` | 200 `ok`, or 503 |
 //! | `GET /metrics` | 200, for Prometheus |

@@ -14,7 +14,8 @@ use super::hostile::Hostile;
 use super::refusal::Refusal;
 use crate::command::grammar::{self, Kind};
 use crate::command::{escape, units};
-use crate::types::{Key, Level, Time};
+use crate::serve::service::Terms;
+use crate::types::{Key, Time};
 
 /// Refuses what only a page of another site sends: see the module's documentation.
 pub(super) fn guard(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -64,7 +65,7 @@ pub(super) fn label(part: &str) -> Result<String, Refusal> {
 /// What can stand behind the `?`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Parameters {
-    pub(super) level: Option<Level>,
+    pub(super) terms: Terms,
     pub(super) ttl: Option<Time>,
     pub(super) force: bool,
     pub(super) after: Option<Key>,
@@ -95,8 +96,12 @@ impl Parameters {
         let text = std::str::from_utf8(value).unwrap_or_default();
         let expected = match name {
             "consistency" => {
-                self.level = grammar::level(text);
-                self.level.is_none().then_some(Kind::Level.form())
+                self.terms.level = grammar::level(text);
+                self.terms.level.is_none().then_some(Kind::Level.form())
+            }
+            "timeout" => {
+                self.terms.timeout = units::duration(text).filter(|time| (Time(1)..=MAX_TIMEOUT).contains(time));
+                self.terms.timeout.is_none().then_some("a duration above zero, at most 1h (10ms, 5s, 2m, 500us, 1.5h)")
             }
             "ttl" => {
                 self.ttl = units::duration(text).filter(|ttl| *ttl > Time(0));
@@ -120,6 +125,8 @@ impl Parameters {
     }
 }
 
+/// The longest time that an operation can be given: as of the flag.
+const MAX_TIMEOUT: Time = Time(3_600_000_000);
 /// The most keys of a page.
 const MAX_KEYS: usize = 10_000;
 

@@ -55,9 +55,9 @@ pub(super) fn router<S: Service>(service: S, options: Options, counters: Arc<Cou
 }
 
 async fn read<S: Service>(desk: State<Desk<S>>, uri: Uri, headers: HeaderMap) -> Result<Response, Refusal> {
-    let asked = Parameters::of(&uri, &["consistency"])?;
+    let asked = Parameters::of(&uri, &["consistency", "timeout"])?;
     let key = request::key(&uri)?;
-    let (read, votes) = desk.service.get(key.clone(), asked.level).await?;
+    let (read, votes) = desk.service.get(key.clone(), asked.terms).await?;
     let votes = voted(&votes);
     let Some(read) = read else {
         let what = format!("there is no value under the key {}", escape::shown(key.bytes()));
@@ -72,18 +72,18 @@ async fn read<S: Service>(desk: State<Desk<S>>, uri: Uri, headers: HeaderMap) ->
 }
 
 async fn write<S: Service>(desk: State<Desk<S>>, uri: Uri, body: Body) -> Result<Response, Refusal> {
-    let asked = Parameters::of(&uri, &["consistency", "ttl"])?;
+    let asked = Parameters::of(&uri, &["consistency", "ttl", "timeout"])?;
     let key = request::key(&uri)?;
     let max = desk.options.max_value;
     let too_large = |len| Refusal::from(Error::Limit(LimitError::Value { len, max })).of_kind(super::Hostile::TooLarge);
     let value = request::body(body, max, desk.options.body, too_large).await?;
-    let (version, votes) = desk.service.put(key, Value::from(value), asked.ttl, asked.level).await?;
+    let (version, votes) = desk.service.put(key, Value::from(value), asked.ttl, asked.terms).await?;
     Ok(written(version, &votes))
 }
 
 async fn erase<S: Service>(desk: State<Desk<S>>, uri: Uri) -> Result<Response, Refusal> {
-    let asked = Parameters::of(&uri, &["consistency"])?;
-    let (version, votes) = desk.service.delete(request::key(&uri)?, asked.level).await?;
+    let asked = Parameters::of(&uri, &["consistency", "timeout"])?;
+    let (version, votes) = desk.service.delete(request::key(&uri)?, asked.terms).await?;
     Ok(written(version, &votes))
 }
 

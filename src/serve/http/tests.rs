@@ -95,6 +95,7 @@ fn parameters_reach_the_node_and_others_are_refused() {
     for (method, target, call) in [
         ("GET", "/kv/k?consistency=one", "get Some(One)"),
         ("GET", "/kv/k?", "get None"),
+        ("GET", "/kv/k?timeout=2s", "get None Time(2000000)"),
         ("PUT", "/kv/k?ttl=1.5s&consistency=ALL", "put Some(Time(1500000)) Some(All)"),
         ("PUT", "/kv/k?ttl=%31%30ms", "put Some(Time(10000)) None"),
         ("DELETE", "/kv/k?consistency=quorum", "delete Some(Quorum)"),
@@ -115,6 +116,8 @@ fn parameters_reach_the_node_and_others_are_refused() {
         ("GET", "/kv/k?consistency"),
         ("GET", "/kv/k?consistency=%ff"),
         ("GET", "/kv/k?ttl=5s"),
+        ("GET", "/kv/k?timeout=0s"),
+        ("GET", "/kv/k?timeout=61m"),
         ("GET", "/kv/k?consistency=one&consistency=one"),
         ("PUT", "/kv/k?ttl=0s"),
         ("PUT", "/kv/k?ttl=soon"),

@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use tokio::sync::oneshot;
 
-use super::super::service::{self, Listed, Page, Votes};
+use super::super::service::{self, Listed, Page, Terms, Votes};
 use super::Settings;
 use super::backlog::Place;
 use super::book::Addresses;
@@ -33,7 +33,7 @@ use crate::protocol::envelope::{About, Body};
 use crate::storage::directory::Directory;
 use crate::sync::Arc;
 use crate::topology::Topology;
-use crate::types::{Key, Level, NodeId, Time, TokenRange};
+use crate::types::{Key, NodeId, Time, TokenRange};
 use crate::wire::{Book, Envelope, Frame, Listing};
 
 /// Where an answer goes. Nobody may be there any more.
@@ -45,7 +45,7 @@ pub(super) enum Input {
     /// From other nodes.
     Frames(Vec<Frame>, Place),
     /// From a client.
-    Ask { key: Key, ask: Ask, level: Option<Level>, reply: Reply<Result<(Told, Votes), Error>>, place: Place },
+    Ask { key: Key, ask: Ask, terms: Terms, reply: Reply<Result<(Told, Votes), Error>>, place: Place },
     /// From whoever wants to know what is in this node's table.
     Keys { after: Option<Key>, limit: usize, reply: Reply<(Vec<Listed>, bool)> },
     /// From whoever looks.
@@ -273,9 +273,9 @@ impl Engine {
                 drop(place);
                 frames.into_iter().for_each(|frame| self.on_frame(frame));
             }
-            Input::Ask { key, ask, level, reply, place } => {
+            Input::Ask { key, ask, terms, reply, place } => {
                 drop(place);
-                self.on_ask(key, ask, level, reply);
+                self.on_ask(key, ask, terms, reply);
             }
             Input::Keys { after, limit, reply } => {
                 let store = self.node.replica().store();

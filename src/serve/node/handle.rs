@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use tokio::sync::oneshot;
 
-use super::super::service::{Change, Listed, Page, Read, Service, Votes};
+use super::super::service::{Change, Listed, Page, Read, Service, Terms, Votes};
 use super::backlog::Backlog;
 use super::engine::{Answered, Input, Reply};
 use super::operations::{Ask, Told};
 use super::peers::http_agent;
 use super::words::{Call, Wish};
 use crate::error::Error;
-use crate::types::{Key, Level, Stamp, Time, Value};
+use crate::types::{Key, Stamp, Time, Value};
 use crate::wire::Frames;
 
 /// See the module's page.
@@ -43,14 +43,14 @@ impl Handle {
         answer.await.ok()
     }
 
-    async fn ask(&self, key: Key, ask: Ask, level: Option<Level>) -> Result<(Told, Votes), Error> {
+    async fn ask(&self, key: Key, ask: Ask, terms: Terms) -> Result<(Told, Votes), Error> {
         let is_write = !matches!(ask, Ask::Get);
         let value = if let Ask::Put { value, .. } = &ask { value.len() } else { 0 };
         let Some(place) = self.backlog.enter(key.bytes().len() + value) else {
             return Err(overloaded());
         };
         let (reply, told) = oneshot::channel();
-        if self.inputs.try_send(Input::Ask { key, ask, level, reply, place }).is_err() {
+        if self.inputs.try_send(Input::Ask { key, ask, terms, reply, place }).is_err() {
             return Err(overloaded());
         }
         // It ends without a word only where the node has broken down, and nobody knows what of it.
@@ -61,8 +61,8 @@ impl Handle {
         told.await.unwrap_or_else(|_| Err(lost()))
     }
 
-    async fn write(&self, key: Key, ask: Ask, level: Option<Level>) -> Result<(Stamp, Votes), Error> {
-        match self.ask(key, ask, level).await? {
+    async fn write(&self, key: Key, ask: Ask, terms: Terms) -> Result<(Stamp, Votes), Error> {
+        match self.ask(key, ask, terms).await? {
             (Told::Stored(stamp), votes) => Ok((stamp, votes)),
             (Told::Read(_), _) => Err(overloaded()),
         }
@@ -84,25 +84,19 @@ impl Handle {
 }
 
 impl Service for Handle {
-    async fn get(&self, key: Key, level: Option<Level>) -> Result<(Option<Read>, Votes), Error> {
-        match self.ask(key, Ask::Get, level).await? {
+    async fn get(&self, key: Key, terms: Terms) -> Result<(Option<Read>, Votes), Error> {
+        match self.ask(key, Ask::Get, terms).await? {
             (Told::Read(read), votes) => Ok((read, votes)),
             (Told::Stored(_), votes) => Ok((None, votes)),
         }
     }
 
-    async fn put(
-        &self,
-        key: Key,
-        value: Value,
-        ttl: Option<Time>,
-        level: Option<Level>,
-    ) -> Result<(Stamp, Votes), Error> {
-        self.write(key, Ask::Put { value, ttl }, level).await
+    async fn put(&self, key: Key, value: Value, ttl: Option<Time>, terms: Terms) -> Result<(Stamp, Votes), Error> {
+        self.write(key, Ask::Put { value, ttl }, terms).await
     }
 
-    async fn delete(&self, key: Key, level: Option<Level>) -> Result<(Stamp, Votes), Error> {
-        self.write(key, Ask::Delete, level).await
+    async fn delete(&self, key: Key, terms: Terms) -> Result<(Stamp, Votes), Error> {
+        self.write(key, Ask::Delete, terms).await
     }
 
     async fn page(&self, page: Page) -> Json {

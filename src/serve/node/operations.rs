@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use super::super::service::{Read, Votes};
+use super::super::service::{Read, Terms, Votes};
 use super::engine::{Engine, Reply};
 use super::told;
 use crate::drive::fanout::Answer;
 use crate::error::Error;
 use crate::protocol::envelope::OperationId;
 use crate::protocol::operation::{NodeList, Outcome};
-use crate::types::{Entry, Key, Level, NodeId, Stamp, Time, Value};
+use crate::types::{Entry, Key, NodeId, Stamp, Time, Value};
 
 /// What a client wants of a key.
 #[derive(Debug)]
@@ -50,13 +50,7 @@ struct Pending {
 }
 
 impl Engine {
-    pub(super) fn on_ask(
-        &mut self,
-        key: Key,
-        ask: Ask,
-        level: Option<Level>,
-        reply: Reply<Result<(Told, Votes), Error>>,
-    ) {
+    pub(super) fn on_ask(&mut self, key: Key, ask: Ask, terms: Terms, reply: Reply<Result<(Told, Votes), Error>>) {
         let in_flight = self.operations.waiting.len();
         if self.is_stopping || !self.is_member {
             let why = if self.is_stopping { "it is stopping" } else { "it is not in the ring yet" };
@@ -69,8 +63,8 @@ impl Engine {
         }
         let operation = OperationId(self.operations.next);
         self.operations.next += 1;
-        let (now, level) = (self.now(), level.unwrap_or(self.settings.level));
-        let deadline = now.steady.plus(self.settings.timeout);
+        let (now, level) = (self.now(), terms.level.unwrap_or(self.settings.level));
+        let deadline = now.steady.plus(terms.timeout.unwrap_or(self.settings.timeout));
         let is_write = !matches!(ask, Ask::Get);
         // Before it starts: a machine may answer at once.
         self.operations.waiting.insert(operation, Pending { is_write, reply });

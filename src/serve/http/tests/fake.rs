@@ -11,8 +11,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::super::*;
 use crate::error::Error;
-use crate::serve::service::{Change, Listed, Page, Read, Votes};
-use crate::types::{Epoch, Key, Level, NodeId, Stamp, Time, Value};
+use crate::serve::service::{Change, Listed, Page, Read, Terms, Votes};
+use crate::types::{Epoch, Key, NodeId, Stamp, Time, Value};
 
 /// A node of which everything is known.
 #[derive(Clone)]
@@ -51,6 +51,11 @@ impl Fake {
     }
 }
 
+fn told(Terms { level, timeout }: Terms) -> String {
+    let timeout = timeout.map_or(String::new(), |timeout| format!(" {timeout:?}"));
+    format!("{level:?}{timeout}")
+}
+
 fn votes() -> Votes {
     Votes { replicas: vec!["a".to_owned(), "b".to_owned()], acks: vec!["b".to_owned()], needed: 1 }
 }
@@ -60,8 +65,8 @@ fn stamp(time: u64) -> Stamp {
 }
 
 impl Service for Fake {
-    async fn get(&self, key: Key, level: Option<Level>) -> Result<(Option<Read>, Votes), Error> {
-        self.note(format!("get {level:?}"));
+    async fn get(&self, key: Key, terms: Terms) -> Result<(Option<Read>, Votes), Error> {
+        self.note(format!("get {}", told(terms)));
         match key.bytes() {
             b"wait" => _ = self.open.subscribe().wait_for(|is_open| *is_open).await,
             b"no quorum" => return Err(Error::NoQuorum { needed: 2, reachable: 1, missing: Vec::new() }),
@@ -71,21 +76,15 @@ impl Service for Fake {
         Ok((self.held.lock().unwrap().get(&key).cloned(), votes()))
     }
 
-    async fn put(
-        &self,
-        key: Key,
-        value: Value,
-        ttl: Option<Time>,
-        level: Option<Level>,
-    ) -> Result<(Stamp, Votes), Error> {
-        let version = self.note(format!("put {ttl:?} {level:?}"));
+    async fn put(&self, key: Key, value: Value, ttl: Option<Time>, terms: Terms) -> Result<(Stamp, Votes), Error> {
+        let version = self.note(format!("put {ttl:?} {}", told(terms)));
         self.held.lock().unwrap().insert(key, Read { value, version, expires: None });
         Ok((version, votes()))
     }
 
-    async fn delete(&self, key: Key, level: Option<Level>) -> Result<(Stamp, Votes), Error> {
+    async fn delete(&self, key: Key, terms: Terms) -> Result<(Stamp, Votes), Error> {
         self.held.lock().unwrap().remove(&key);
-        Ok((self.note(format!("delete {level:?}")), votes()))
+        Ok((self.note(format!("delete {}", told(terms))), votes()))
     }
 
     async fn page(&self, page: Page) -> serde_json::Value {
