@@ -186,10 +186,8 @@ fn a_node_that_is_alone_goes_on_with_what_is_left_of_its_log() {
     let mut world = World::new();
     let node = world.cluster(1)[0];
     assert_eq!(world.put_all(&[node], "key", 20).len(), 20);
-    // The next record tells that those before it were synced: then damage is no torn end.
-    world::pause(300);
-    assert_eq!(put(node, "end", "v"), 200);
-    world.kill(node);
+    world.terminate(node);
+    world.await_exit(node);
     world.damage(node, b"key15");
     let refused = world.refused(node.port, &[]);
     assert!(refused.contains("KV-E101"), "{refused}");

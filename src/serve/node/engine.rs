@@ -401,9 +401,11 @@ impl Engine {
     /// Says in the log that all is well with it, and closes it.
     fn close(self) -> Result<(), Error> {
         let store = self.node.replica().store();
-        // A log that has failed says so when it is synced.
-        let _ = store.note_boot(None);
+        // A log that has failed says so when it is synced. The clock's record tells that those before it were: then damage
+        // there is no torn end.
+        let _ = store.sync();
         let _ = store.note_clock(self.now().wall);
+        let _ = store.note_boot(None);
         store.sync()?;
         self.peers.finish();
         Ok(())
