@@ -27,6 +27,9 @@
 //! - What is read takes less than a hundred times the memory of its frame; short keys and ranges come near that. A topology
 //!   takes what its rings do, and the time to compute them, each time that it is read.
 
+#[cfg(feature = "serve")]
+pub mod resp;
+
 mod codec;
 mod content;
 mod frame;

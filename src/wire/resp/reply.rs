@@ -1,0 +1,91 @@
+//! Replies, as bytes.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// The version of the protocol that a client speaks: what [`Reply`]s look like to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Protocol {
+    /// Until it says otherwise.
+    #[default]
+    Resp2,
+    /// After `HELLO 3`.
+    Resp3,
+}
+
+/// What a server answers.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Reply {
+    /// `+OK`.
+    Simple(&'static str),
+    /// `-ERR ..`, in Redis's words. Line ends in it become spaces.
+    Error(String),
+    /// A number.
+    Integer(i64),
+    /// Bytes.
+    Bulk(Bytes),
+    /// Text for people: of RESP3 a verbatim string, else bytes.
+    Text(String),
+    /// There is no value.
+    Nil,
+    /// There is no list: `EXEC` was called off.
+    NilArray,
+    /// A list.
+    Array(Vec<Reply>),
+    /// Names with their values: of RESP3 a map, else a list of both in turn.
+    Map(Vec<(Reply, Reply)>),
+}
+
+impl Reply {
+    /// Bytes.
+    pub fn bulk(bytes: impl Into<Bytes>) -> Reply {
+        Reply::Bulk(bytes.into())
+    }
+
+    /// Appends it.
+    pub fn encode(&self, protocol: Protocol, into: &mut BytesMut) {
+        let is_third = protocol == Protocol::Resp3;
+        match self {
+            Reply::Simple(text) => line(b'+', text, into),
+            Reply::Error(text) => line(b'-', &text.replace(['\r', '\n'], " "), into),
+            Reply::Integer(number) => line(b':', &number.to_string(), into),
+            Reply::Bulk(bytes) => bulk(b'$', &[bytes], into),
+            Reply::Text(text) if is_third => bulk(b'=', &[b"txt:", text.as_bytes()], into),
+            Reply::Text(text) => bulk(b'$', &[text.as_bytes()], into),
+            Reply::Nil | Reply::NilArray if is_third => into.extend_from_slice(b"_\r\n"),
+            Reply::Nil => into.extend_from_slice(b"$-1\r\n"),
+            Reply::NilArray => into.extend_from_slice(b"*-1\r\n"),
+            Reply::Array(items) => {
+                length(b'*', items.len(), into);
+                items.iter().for_each(|item| item.encode(protocol, into));
+            }
+            Reply::Map(pairs) => {
+                if is_third {
+                    length(b'%', pairs.len(), into)
+                } else {
+                    length(b'*', 2 * pairs.len(), into)
+                }
+                for (name, value) in pairs {
+                    name.encode(protocol, into);
+                    value.encode(protocol, into);
+                }
+            }
+        }
+    }
+}
+
+fn line(kind: u8, text: &str, into: &mut BytesMut) {
+    into.reserve(text.len() + 3);
+    into.put_u8(kind);
+    into.extend_from_slice(text.as_bytes());
+    into.extend_from_slice(b"\r\n");
+}
+
+fn length(kind: u8, length: usize, into: &mut BytesMut) {
+    line(kind, &length.to_string(), into);
+}
+
+fn bulk(kind: u8, parts: &[&[u8]], into: &mut BytesMut) {
+    length(kind, parts.iter().map(|part| part.len()).sum(), into);
+    parts.iter().for_each(|part| into.extend_from_slice(part));
+    into.extend_from_slice(b"\r\n");
+}
