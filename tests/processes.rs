@@ -201,3 +201,16 @@ fn a_node_that_is_alone_goes_on_with_what_is_left_of_its_log() {
     assert_eq!(put(second, "key17", "again"), 200);
     assert_eq!(get(node, "key17").as_deref(), Some("again"));
 }
+
+#[test]
+fn a_log_that_has_lost_the_ring_is_not_that_of_who_has_left() {
+    let mut world = World::new();
+    let node = world.cluster(1)[0];
+    assert_eq!(put(node, "key", "v"), 200);
+    world.terminate(node);
+    world.await_exit(node);
+    // Its name stands first in the first topology.
+    world.damage(node, node.port.to_string().as_bytes());
+    let refused = world.refused(node.port, &["--recover", "prefix"]);
+    assert!(refused.contains("KV-E102"), "{refused}");
+}

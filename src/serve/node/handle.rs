@@ -146,7 +146,7 @@ pub(super) fn call_node(address: &str, call: &Call) -> Result<Json, Error> {
 
 /// What was said: the words, or the text of an error.
 pub(super) fn post(address: &str, call: &Call) -> Result<Result<Json, String>, ureq::Error> {
-    let agent = http_agent(CALL_PATIENCE);
+    let agent = http_agent(patience(&call.wish));
     let mut answer = agent.post(format!("http://{address}{CALL_PATH}")).send(serde_json::json!(call).to_string())?;
     let is_done = answer.status().is_success();
     let bytes = answer.body_mut().read_to_vec()?;
@@ -173,7 +173,14 @@ fn relayed(why: &str) -> Error {
 
 /// Where nodes ask each other.
 const CALL_PATH: &str = "/peer/join";
-/// How long a change of the ring may take.
-const CALL_PATIENCE: Duration = Duration::from_secs(120);
+/// How long an answer is waited for: as long as what is asked for may take, and has to wait for its turn.
+fn patience(wish: &Wish) -> Duration {
+    Duration::from_secs(match wish {
+        Wish::Peers => 2,
+        Wish::Join { .. } => 20,
+        Wish::Change(_) => 120,
+    })
+}
+
 /// Inputs that wait for a node.
 pub(super) const INPUTS: usize = 65_536;

@@ -113,7 +113,10 @@ impl Home {
         self.note = recovered.note(&self.label);
         let topology = last.and_then(|encoded| Topology::decode(&encoded));
         self.member = topology.as_ref().and_then(|topology| topology.find(&self.label).cloned());
-        if self.member.is_none() && self.directory.has_nodes() {
+        if topology.is_none_or(|topology| topology.epoch() == Epoch(0)) {
+            // What is left of the log tells of no ring: it was never in one, or that was lost.
+            self.directory.expect_none()?;
+        } else if self.member.is_none() && self.directory.has_nodes() {
             let (label, directory) = (self.label.to_string(), settings.place());
             return Err(NodeError::HasLeft { label, directory });
         }

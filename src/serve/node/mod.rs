@@ -186,8 +186,8 @@ fn find_home(
         // It has yet to join: through whom it is told to, or whom it knew.
         let known = home.addresses()?;
         let label = home.label.to_string();
-        let contacts = settings.join.iter().cloned().chain(known.iter().map(|listing| listing.address.clone()));
-        let contacts: Vec<String> = contacts.collect();
+        let others = known.iter().map(|listing| &listing.address).filter(|known| *known != address);
+        let contacts: Vec<String> = settings.join.iter().chain(others).cloned().collect();
         if home.is_new() && contacts.is_empty() {
             return found(home, address);
         }
