@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::courier::{Answer, Question, Silence};
+use super::http::{Answer, Question, Silence};
 use super::{Client, Contact, of_a_ring};
 use crate::cluster::{ReadReport, RequestOptions, WriteReport};
 use crate::command::Keyspace;
@@ -60,7 +60,7 @@ impl Keyspace for Client {
     }
 
     fn is_interrupted(&self) -> bool {
-        self.courier.is_interrupted()
+        self.http.is_interrupted()
     }
 }
 
@@ -105,15 +105,15 @@ impl Client {
         let (key_text, timeout) = (percent_encoded(key.bytes()), self.settings.timeout.0);
         let path = format!("/kv/{key_text}?consistency={}&timeout={timeout}us{ttl}", level.name());
         let question = Question::new(method, path, body);
-        let started = self.courier.now();
+        let started = self.http.now();
         let deadline = started.plus(Time(self.settings.timeout.0.saturating_mul(5) / 2));
         let mut unheard: Vec<(Contact, Silence, bool)> = Vec::new();
         for node in self.route(key, options.via.as_deref())? {
-            let left = deadline.since(self.courier.now());
-            if left == Time(0) || self.courier.is_interrupted() {
+            let left = deadline.since(self.http.now());
+            if left == Time(0) || self.http.is_interrupted() {
                 break;
             }
-            match self.courier.ask(&node, question.clone(), self.patience_with(&node).min(left)) {
+            match self.http.ask(&node, question.clone(), self.patience_with(&node).min(left)) {
                 // It is about to stop, or has yet to join: nothing was changed.
                 Ok(answer) if is_of_no_use(&answer) => {
                     let why = answer.error().to_string();
@@ -122,7 +122,7 @@ impl Client {
                 Ok(answer) => {
                     self.silent.remove(&node.address);
                     self.note_detour(&unheard, &node);
-                    return Ok(Heard { took: self.courier.now().since(started), node, answer });
+                    return Ok(Heard { took: self.http.now().since(started), node, answer });
                 }
                 Err(silence) => {
                     let is_news = self.fell_silent(&node, &silence);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
-use super::courier::{Question, Silence};
+use super::http::{Question, Silence};
 use super::keys::{percent_encoded, stamp};
 use super::{Client, Contact};
 use crate::error::Error;
@@ -53,7 +53,7 @@ impl Client {
         let mut readers: Vec<Reader> = nodes.iter().map(|node| Reader { node: node.clone(), after: None }).collect();
         while !readers.is_empty() {
             let question = |reader: &Reader| (reader.node.clone(), reader.question(), self.patience_with(&reader.node));
-            let answers = self.courier.ask_all(readers.iter().map(question).collect());
+            let answers = self.http.ask_all(readers.iter().map(question).collect());
             let mut next = Vec::new();
             for (mut reader, answer) in std::iter::zip(readers, answers) {
                 match answer {
@@ -68,7 +68,7 @@ impl Client {
             }
             readers = next;
         }
-        if self.courier.is_interrupted() || unheard.len() == nodes.len() {
+        if self.http.is_interrupted() || unheard.len() == nodes.len() {
             let each: Vec<String> =
                 unheard.iter().map(|(node, why)| format!("{} does not answer: {}", node.told(), why.why())).collect();
             let remedy = "start it again (kvsim node PORT)".to_owned();

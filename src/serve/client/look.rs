@@ -183,7 +183,7 @@ impl Client {
         };
         for ((node, view), (_, status)) in std::iter::zip(views, statuses) {
             let (Some(view), Some(status)) = (view, status) else {
-                if seen_by.is_some() || self.courier.is_interrupted() {
+                if seen_by.is_some() || self.http.is_interrupted() {
                     return Err(Error::NodeDown { label: node.label });
                 }
                 report.notes.push(format!("{} does not answer", node.told()));
@@ -238,7 +238,7 @@ impl Client {
     pub(super) fn all_pages(&mut self, path: &str) -> Result<Vec<(Contact, Option<Json>)>, Error> {
         let nodes = self.chart.contacts();
         let pages = self.pages(&nodes, path);
-        if pages.iter().any(|(_, page)| page.is_some()) && !self.courier.is_interrupted() {
+        if pages.iter().any(|(_, page)| page.is_some()) && !self.http.is_interrupted() {
             return Ok(pages);
         }
         let asked = format!("no node answers ({})", super::addresses(&nodes));

@@ -18,8 +18,8 @@
 //! - A node counts as silent after its patience, a quarter more than `--timeout`: it is told that one, and answers by then.
 
 mod chart;
-mod courier;
 mod flags;
+mod http;
 mod keys;
 mod listing;
 mod look;
@@ -34,8 +34,8 @@ use std::sync::atomic::AtomicBool;
 use serde_json::Value as Json;
 
 use self::chart::Chart;
-use self::courier::{Answer, Courier, Question, Silence};
 pub use self::flags::Flags;
+use self::http::{Answer, Http, Question, Silence};
 use crate::command::error::lines_are;
 use crate::command::render::counted;
 use crate::command::{Command, CommandError, Progress, Response, UsageError, aside, live, on_keys};
@@ -76,7 +76,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Client {
     settings: Settings,
-    courier: Courier,
+    http: Http,
     chart: Chart,
     /// When the ring was asked for last.
     fetched: Time,
@@ -92,7 +92,7 @@ impl Client {
     pub fn connect(settings: Settings) -> Result<(Client, String), Error> {
         let chart = Chart::of_peers(&settings.peers, settings.vnodes);
         let mut client = Client {
-            courier: Courier::new(),
+            http: Http::new(),
             chart,
             fetched: Time(0),
             is_stale: false,
@@ -106,7 +106,7 @@ impl Client {
 
     /// Once this is set, what runs ends.
     pub fn set_interrupt(&mut self, interrupt: Arc<AtomicBool>) {
-        self.courier.set_interrupt(interrupt);
+        self.http.set_interrupt(interrupt);
     }
 
     /// The names of the nodes.
@@ -142,7 +142,7 @@ impl Client {
             // The session looks at these.
             Ok(answer @ (Response::Exit | Response::Timing { .. })) => Ok(answer),
             Ok(answer) => Ok(Response::Live(Box::new(answer))),
-            Err(error) if self.courier.is_interrupted() => Err(stopped(name, error)),
+            Err(error) if self.http.is_interrupted() => Err(stopped(name, error)),
             Err(error) => Err(error),
         }
     }
@@ -224,7 +224,7 @@ impl Client {
                 remedy: "wait until they have joined, or name others with --peers".to_owned(),
             })?;
         }
-        self.fetched = self.courier.now();
+        self.fetched = self.http.now();
         for peer in unheard {
             self.notes.push(format!("{} does not answer", self.name_of(peer).told()));
         }
@@ -267,7 +267,7 @@ impl Client {
     /// Asks each of some nodes, at once, and takes note of who answers.
     fn ask_each(&mut self, nodes: &[Contact], path: &str) -> Vec<Option<Answer>> {
         let question = |node: &Contact| (node.clone(), Question::get(path), self.patience_with(node));
-        let answers = self.courier.ask_all(nodes.iter().map(question).collect());
+        let answers = self.http.ask_all(nodes.iter().map(question).collect());
         let mut heard = Vec::new();
         for (node, answer) in std::iter::zip(nodes, answers) {
             match &answer {
@@ -288,7 +288,7 @@ impl Client {
 
     /// Asks for the ring, if it is time for that. Nobody is waited for long: the old ring still leads to nodes.
     fn refresh(&mut self) {
-        let is_due = self.is_stale || self.courier.now().since(self.fetched) >= REFRESHED_EVERY;
+        let is_due = self.is_stale || self.http.now().since(self.fetched) >= REFRESHED_EVERY;
         if self.settings.is_static || !is_due {
             return;
         }
@@ -298,14 +298,14 @@ impl Client {
         all.extend(others);
         all.sort_by_key(|node| self.silent.contains_key(&node.address));
         for node in all.iter().take(MOST_ASKED) {
-            let Ok(answer) = self.courier.ask(node, Question::get("/ring"), SHORT_PATIENCE) else { continue };
+            let Ok(answer) = self.http.ask(node, Question::get("/ring"), SHORT_PATIENCE) else { continue };
             if let Some(chart) = Chart::read(&answer.json()).filter(|chart| chart.epoch >= self.chart.epoch) {
                 self.chart = chart;
                 break;
             }
         }
         self.is_stale = false;
-        self.fetched = self.courier.now();
+        self.fetched = self.http.now();
     }
 
     /// The node of that name.
@@ -322,7 +322,7 @@ impl Client {
 
     /// Whether the node is to be asked last.
     fn is_silent(&self, node: &Contact) -> bool {
-        self.silent.get(&node.address).is_some_and(|until| self.courier.now() < *until)
+        self.silent.get(&node.address).is_some_and(|until| self.http.now() < *until)
     }
 
     /// Takes note that a node did not answer, unless Ctrl-C is why. True for one that did before.
@@ -331,7 +331,7 @@ impl Client {
             return false;
         }
         self.is_stale = true;
-        self.silent.insert(node.address.clone(), self.courier.now().plus(SILENT_FOR)).is_none()
+        self.silent.insert(node.address.clone(), self.http.now().plus(SILENT_FOR)).is_none()
     }
 }
 

@@ -4,7 +4,7 @@
 
 use serde_json::Value as Json;
 
-use super::courier::{Question, Silence};
+use super::http::{Question, Silence};
 use super::keys::percent_encoded;
 use super::{Client, Contact};
 use crate::cluster::{PairReport, RepairReport};
@@ -16,7 +16,7 @@ use crate::types::Time;
 impl Client {
     /// Takes nodes out of the ring, one after the other; several only when all are down.
     pub(super) fn remove(&mut self, ids: Vec<String>, force: bool) -> Result<Response, Error> {
-        let started = self.courier.now();
+        let started = self.http.now();
         self.check_leavers(&ids)?;
         let (mut pairs, mut gone) = (Vec::new(), Vec::new());
         for label in &ids {
@@ -26,7 +26,7 @@ impl Client {
             gone.push(label.as_str());
             pairs.extend(pairs_of(&done));
         }
-        Ok(Response::Removed { nodes: ids, pairs, took: self.courier.now().since(started) })
+        Ok(Response::Removed { nodes: ids, pairs, took: self.http.now().since(started) })
     }
 
     fn check_leavers(&mut self, ids: &[String]) -> Result<(), Error> {
@@ -44,7 +44,7 @@ impl Client {
 
     /// Has the replicas of every range compared and made equal.
     pub(super) fn repair(&mut self) -> Result<RepairReport, Error> {
-        let started = self.courier.now();
+        let started = self.http.now();
         let done = self.have_done("/repair", None)?;
         let number = |name: &str| done[name].as_u64().unwrap_or_default();
         let left_out = done["left_out"].as_array().into_iter().flatten();
@@ -57,7 +57,7 @@ impl Client {
                 tombstones: number("tombstones"),
                 dropped: number("dropped"),
             },
-            took: self.courier.now().since(started),
+            took: self.http.now().since(started),
         })
     }
 
@@ -78,7 +78,7 @@ impl Client {
         let mut cleared = Vec::new();
         let peers = self.chart.contacts();
         for peer in &peers {
-            let answer = self.courier.ask(peer, Question::post("/clear"), LONGEST);
+            let answer = self.http.ask(peer, Question::post("/clear"), LONGEST);
             let answer = answer.map_err(|silence| unanswered(peer, &silence));
             let done = answer.and_then(|answer| if answer.is_done() { Ok(()) } else { Err(answer.error()) });
             done.map_err(|error| behind(&cleared, error))?;
@@ -96,7 +96,7 @@ impl Client {
         let Some(node) = able.first() else {
             return Err(Error::NoNodes);
         };
-        let answer = self.courier.ask(node, Question::post(path), LONGEST);
+        let answer = self.http.ask(node, Question::post(path), LONGEST);
         let answer = answer.map_err(|silence| unanswered(node, &silence))?;
         if answer.is_done() { Ok(answer.json()) } else { Err(answer.error()) }
     }

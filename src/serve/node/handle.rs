@@ -1,16 +1,15 @@
 //! A running node as its endpoint sees it: questions are put into the node's queue, and wait for their answers.
 
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::time::Duration;
 
 use serde_json::Value as Json;
 use tokio::sync::oneshot;
 
 use super::super::service::{Change, Listed, Page, Read, Service, Terms, Votes};
+use super::asking::{call_node, relayed};
 use super::backlog::Backlog;
 use super::engine::{Answered, Input, Reply};
 use super::operations::{Ask, Told};
-use super::peers::http_agent;
 use super::words::{Call, Wish};
 use crate::error::Error;
 use crate::types::{Key, Stamp, Time, Value};
@@ -138,48 +137,8 @@ impl Service for Handle {
     }
 }
 
-/// Asks the node at `address`, and waits for what it says.
-pub(super) fn call_node(address: &str, call: &Call) -> Result<Json, Error> {
-    let said = post(address, call).map_err(|why| relayed(&format!("{address} does not answer: {why}")))?;
-    said.map_err(|text| Error::Relayed { text })
-}
-
-/// What was said: the words, or the text of an error.
-pub(super) fn post(address: &str, call: &Call) -> Result<Result<Json, String>, ureq::Error> {
-    let agent = http_agent(patience(&call.wish));
-    let mut answer = agent.post(format!("http://{address}{CALL_PATH}")).send(serde_json::json!(call).to_string())?;
-    let is_done = answer.status().is_success();
-    let bytes = answer.body_mut().read_to_vec()?;
-    let words: Json = serde_json::from_slice(&bytes).unwrap_or_default();
-    if is_done {
-        return Ok(Ok(words));
-    }
-    let field = |name: &str| words.get(name).and_then(Json::as_str).unwrap_or_default();
-    let text = match (field("code"), field("message")) {
-        ("", _) => String::from_utf8_lossy(&bytes).trim().to_owned(),
-        (code, message) => format!("{code} {message}"),
-    };
-    Ok(Err(text))
-}
-
 fn overloaded() -> Error {
     Error::NotServing { why: "it has as much waiting as it takes, or is stopping" }
-}
-
-fn relayed(why: &str) -> Error {
-    let remedy = "try again in a few seconds".to_owned();
-    Error::NoLeader { why: why.to_owned(), remedy }
-}
-
-/// Where nodes ask each other.
-const CALL_PATH: &str = "/peer/join";
-/// How long an answer is waited for: as long as what is asked for may take, and has to wait for its turn.
-fn patience(wish: &Wish) -> Duration {
-    Duration::from_secs(match wish {
-        Wish::Peers => 2,
-        Wish::Join { .. } => 20,
-        Wish::Change(_) => 120,
-    })
 }
 
 /// Inputs that wait for a node.

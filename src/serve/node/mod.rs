@@ -14,6 +14,7 @@
 //! - Loopback only, without encryption or names of users: whoever may use this machine's loopback may use the cluster.
 //! - All clocks are this machine's. A node whose log was lost to `--recover prefix` while it was alone votes no more.
 
+mod asking;
 mod backlog;
 mod book;
 mod changes;
@@ -38,11 +39,12 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+use self::asking::post;
 use self::book::Addresses;
 use self::engine::{Ending, Engine};
 pub use self::error::NodeError;
 pub use self::flags::Flags;
-use self::handle::{Handle, INPUTS, post};
+use self::handle::{Handle, INPUTS};
 use self::home::{Home, Opened};
 use self::words::{Admission, Call, Wish};
 use super::http;

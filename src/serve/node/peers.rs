@@ -13,8 +13,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use ureq::Agent;
-
 use super::backlog::{Backlog, Place};
 use super::courier::Courier;
 use crate::types::NodeId;
@@ -95,20 +93,6 @@ fn carry(waiting: &Receiver<(Vec<u8>, Place)>, mut courier: Courier) {
             while waiting.try_recv().is_ok() {}
         }
     }
-}
-
-/// A client for conversations between nodes, which takes every status for an answer.
-///
-/// Each step has its time. A time for the whole, or for the look-up of a name, would have ureq start a thread for each
-/// request to look up an address that is a number already.
-pub(super) fn http_agent(patience: Duration) -> Agent {
-    let config = Agent::config_builder()
-        .timeout_connect(Some(patience))
-        .timeout_send_request(Some(patience))
-        .timeout_send_body(Some(patience))
-        .timeout_recv_response(Some(patience))
-        .timeout_recv_body(Some(patience));
-    config.http_status_as_error(false).max_redirects(0).build().into()
 }
 
 /// Batches that wait for a peer.

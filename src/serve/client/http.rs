@@ -104,15 +104,15 @@ impl Silence {
 
 /// Asks, and waits.
 #[derive(Debug)]
-pub(super) struct Courier {
+pub(super) struct Http {
     agent: Agent,
     clock: SteadyClock,
     interrupt: Arc<AtomicBool>,
 }
 
-impl Courier {
-    pub(super) fn new() -> Courier {
-        Courier { agent: agent(), clock: SteadyClock::start(), interrupt: Arc::default() }
+impl Http {
+    pub(super) fn new() -> Http {
+        Http { agent: agent(), clock: SteadyClock::start(), interrupt: Arc::default() }
     }
 
     pub(super) fn set_interrupt(&mut self, interrupt: Arc<AtomicBool>) {
