@@ -29,6 +29,8 @@ fn main() -> ExitCode {
         #[cfg(feature = "serve")]
         Ok(Task::Node(settings)) => node(&settings),
         #[cfg(feature = "serve")]
+        Ok(Task::Serve(settings)) => serve(&settings),
+        #[cfg(feature = "serve")]
         Ok(Task::Client(options)) => ended(shell::run_live(&options), options.format),
         Ok(Task::Completions(shell)) => print(&arguments::completions(shell)),
         Ok(Task::Man(command)) => match arguments::man(command.as_deref()) {
@@ -83,11 +85,24 @@ fn simulate(settings: &campaign::Settings) -> ExitCode {
 
 #[cfg(feature = "serve")]
 fn node(settings: &kvsim::serve::node::Settings) -> ExitCode {
-    let mut tell = |line: &str| drop(writeln!(io::stdout(), "{}", escape::escaped(line.as_bytes())));
     match kvsim::serve::node::run(settings, &mut tell) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.into(), Format::Text),
     }
+}
+
+#[cfg(feature = "serve")]
+fn serve(settings: &kvsim::serve::redis::Settings) -> ExitCode {
+    match kvsim::serve::redis::run(settings, &mut tell) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.into(), Format::Text),
+    }
+}
+
+/// A line on standard output, escaped.
+#[cfg(feature = "serve")]
+fn tell(line: &str) {
+    let _ = writeln!(io::stdout(), "{}", escape::escaped(line.as_bytes()));
 }
 
 /// Prints the error that ended the session, and gives the exit code.

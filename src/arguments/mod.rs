@@ -21,7 +21,7 @@ use crate::campaign;
 use crate::cluster::ClusterConfig;
 use crate::command::{self, CommandError, UsageError, grammar, units};
 #[cfg(feature = "serve")]
-use crate::serve::{client, node};
+use crate::serve::{client, node, redis};
 #[cfg(feature = "serve")]
 use crate::shell::LiveOptions;
 use crate::shell::{Format, Input, Options};
@@ -48,6 +48,9 @@ pub enum Task {
     /// A node of a cluster.
     #[cfg(feature = "serve")]
     Node(Box<node::Settings>),
+    /// A cluster behind the Redis protocol.
+    #[cfg(feature = "serve")]
+    Serve(Box<redis::Settings>),
     /// A prompt or a script on live nodes.
     #[cfg(feature = "serve")]
     Client(Box<LiveOptions>),
@@ -117,6 +120,9 @@ enum Action {
     /// One node of a cluster as a real process, over HTTP on this machine; its files are in ./kvsim-node-PORT
     #[cfg(feature = "serve")]
     Node(node::Flags),
+    /// A cluster behind the Redis protocol on this machine, in memory unless --data-dir is given
+    #[cfg(feature = "serve")]
+    Serve(redis::Flags),
     /// The prompt on live nodes, or what is piped into it; each request goes to the key's primary
     #[cfg(feature = "serve")]
     Client(client::Flags),
@@ -144,7 +150,7 @@ struct Shared {
     #[arg(long, global = true, conflicts_with = "data_dir")]
     ephemeral: bool,
 
-    /// Nodes of a new cluster, node1 and so on; 0 for none [default: 3; 5 for benchmark]
+    /// Nodes of a new cluster, node1 and so on; 0 for none [default: 3; 5 for serve and benchmark]
     #[arg(long, value_name = "N", global = true, value_parser = value_parser!(u16).range(0..=MAX_NODES as i64))]
     nodes: Option<u16>,
 
@@ -265,6 +271,8 @@ impl Arguments {
             #[cfg(feature = "serve")]
             (Some(Action::Node(flags)), None) => Task::Node(Box::new(shared.node(flags))),
             #[cfg(feature = "serve")]
+            (Some(Action::Serve(flags)), None) => Task::Serve(Box::new(shared.serve(&flags))),
+            #[cfg(feature = "serve")]
             (Some(Action::Client(flags)), None) => Task::Client(Box::new(shared.client(flags))),
             (Some(Action::Completions { shell }), None) => Task::Completions(shell),
             (Some(Action::Man { command }), None) => Task::Man(command),
@@ -330,6 +338,23 @@ impl Shared {
             sync: self.sync,
             level: self.consistency,
             timeout: self.timeout,
+            max_value: self.max_value,
+            recover_prefix: self.recover.is_some(),
+        }
+    }
+
+    #[cfg(feature = "serve")]
+    fn serve(self, flags: &redis::Flags) -> redis::Settings {
+        redis::Settings {
+            redis: flags.redis,
+            max_clients: usize::try_from(flags.max_clients).unwrap_or(usize::MAX),
+            data_dir: self.data_dir.filter(|_| !self.ephemeral),
+            nodes: self.nodes.map_or(SERVED_NODES, usize::from),
+            copies: self.replicas,
+            vnodes: self.vnodes,
+            cache_entries: usize::try_from(self.cache_entries).unwrap_or(usize::MAX),
+            sync: self.sync,
+            level: self.consistency,
             max_value: self.max_value,
             recover_prefix: self.recover.is_some(),
         }
@@ -466,6 +491,9 @@ At the prompt, help lists the commands.";
 const DEMO: &str = "--demo";
 /// The data directory of the prompt.
 const DEFAULT_DIRECTORY: &str = "./kvsim-data";
+/// Nodes of a new cluster that is served.
+#[cfg(feature = "serve")]
+const SERVED_NODES: usize = 5;
 /// Cached values a node: more would take gigabytes for the bookkeeping alone.
 const MAX_CACHE_ENTRIES: i64 = 10_000_000;
 

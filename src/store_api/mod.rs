@@ -20,6 +20,8 @@ mod servers;
 mod shared;
 mod stats;
 mod stripes;
+#[cfg(feature = "serve")]
+mod turn;
 mod upkeep;
 
 use std::fmt;
@@ -31,6 +33,8 @@ use crate::types::{Key, Time, Value};
 
 pub use builder::Builder;
 pub use stats::{ServerStats, Stats};
+#[cfg(feature = "serve")]
+pub(crate) use turn::TurnWrite;
 
 use shared::Shared;
 use upkeep::Upkeep;

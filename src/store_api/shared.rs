@@ -155,8 +155,13 @@ impl Shared {
     pub(super) fn read(&self, outcome: Result<Outcome, NoPlan>) -> Result<Option<Value>, Error> {
         // Few values expire, and to ask for the time takes as long as a good part of a cached read.
         let is_visible = |entry: &Entry| entry.expires.is_none() || entry.visible(self.inline.clock().now()).is_some();
+        Ok(self.found(outcome)?.filter(is_visible).and_then(|entry| entry.value))
+    }
+
+    /// How a get ended: with the newest version, whatever it is.
+    pub(super) fn found(&self, outcome: Result<Outcome, NoPlan>) -> Result<Option<Entry>, Error> {
         match outcome {
-            Ok(Outcome::Found { entry, .. }) => Ok(entry.filter(is_visible).and_then(|entry| entry.value)),
+            Ok(Outcome::Found { entry, .. }) => Ok(entry),
             other => Err(failure::error(other, Attempt::Read, &self.inline.topology())),
         }
     }

@@ -47,7 +47,7 @@ pub use self::flags::Flags;
 use self::handle::{Handle, INPUTS};
 use self::home::{Home, Opened};
 use self::words::{Admission, Call, Wish};
-use super::http;
+use super::{http, terminated};
 use crate::drive::clock::SteadyClock;
 use crate::drive::fanout::Fanout;
 use crate::error::Error;
@@ -328,25 +328,6 @@ async fn ended(engine: &JoinHandle<Result<Ending, Error>>, handle: &Handle, is_t
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-#[cfg(unix)]
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let interrupted = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = interrupted => {}
-            _ = terminate.recv() => {}
-        },
-        Err(_) => drop(interrupted.await),
-    }
-}
-
-#[cfg(not(unix))]
-async fn terminated() {
-    // Without a handler the system ends the process.
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 /// What a process that is told to end before it serves returns: 128 and the number of SIGINT.

@@ -2,6 +2,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::types::Value;
+
 /// The version of the protocol that a client speaks: what [`Reply`]s look like to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Protocol {
@@ -23,6 +25,8 @@ pub enum Reply {
     Integer(i64),
     /// Bytes.
     Bulk(Bytes),
+    /// The bytes of a stored value.
+    Value(Value),
     /// Text for people: of RESP3 a verbatim string, else bytes.
     Text(String),
     /// There is no value.
@@ -49,6 +53,7 @@ impl Reply {
             Reply::Error(text) => line(b'-', &text.replace(['\r', '\n'], " "), into),
             Reply::Integer(number) => line(b':', &number.to_string(), into),
             Reply::Bulk(bytes) => bulk(b'$', &[bytes], into),
+            Reply::Value(value) => bulk(b'$', &[value], into),
             Reply::Text(text) if is_third => bulk(b'=', &[b"txt:", text.as_bytes()], into),
             Reply::Text(text) => bulk(b'$', &[text.as_bytes()], into),
             Reply::Nil | Reply::NilArray if is_third => into.extend_from_slice(b"_\r\n"),

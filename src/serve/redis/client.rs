@@ -1,0 +1,166 @@
+//! One connection: what it sent and has not been looked at, what it is owed and has not taken.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+
+use bytes::{Buf, BytesMut};
+use mio::net::TcpStream;
+
+use super::session::Session;
+use crate::wire::resp::{Protocol, Reply, Requests};
+
+/// See the module's page.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) stream: TcpStream,
+    pub(super) session: Session,
+    pub(super) requests: Requests,
+    output: BytesMut,
+    /// Requests that were taken, and are not written to `output` yet.
+    owed: VecDeque<Owed>,
+    /// The number of the first of these.
+    first: u64,
+    /// There may be more to read.
+    pub(super) is_readable: bool,
+    /// It sends no more, and may wait for answers.
+    pub(super) has_said_all: bool,
+    /// Not all that it sent was looked at.
+    pub(super) has_more: bool,
+    /// A request that has to be answered before the next is looked at.
+    pub(super) stalled: Option<u64>,
+    /// It is not read from any more, and closed once it has all its answers.
+    pub(super) is_ending: bool,
+    /// The other side is gone.
+    pub(super) is_gone: bool,
+    /// There is something to write, or to look whether there is.
+    pub(super) is_marked: bool,
+}
+
+/// A request's place in the order of answers.
+#[derive(Debug)]
+struct Owed {
+    protocol: Protocol,
+    reply: Option<Reply>,
+}
+
+impl Client {
+    pub(super) fn new(stream: TcpStream, session: Session) -> Client {
+        Client {
+            stream,
+            session,
+            requests: Requests::default(),
+            output: BytesMut::new(),
+            owed: VecDeque::new(),
+            first: 0,
+            is_readable: true,
+            has_said_all: false,
+            has_more: false,
+            stalled: None,
+            is_ending: false,
+            is_gone: false,
+            is_marked: false,
+        }
+    }
+
+    /// Takes what has arrived, at most as much as `scratch` holds. How many bytes.
+    pub(super) fn receive(&mut self, scratch: &mut [u8]) -> usize {
+        loop {
+            match self.stream.read(scratch) {
+                Ok(0) => (self.has_said_all, self.has_more) = (true, true),
+                Ok(length) => {
+                    // Elsewhere than on Unix only an attempt that would block asks to be told of more.
+                    self.has_more = true;
+                    self.is_readable = length == scratch.len() || cfg!(not(unix));
+                    self.requests.received().extend_from_slice(scratch.get(..length).unwrap_or_default());
+                    return length;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => self.is_gone = true,
+            }
+            self.is_readable = false;
+            return 0;
+        }
+    }
+
+    /// Keeps a place for the answer to the next request. Its number.
+    pub(super) fn owe(&mut self) -> u64 {
+        self.owed.push_back(Owed { protocol: self.session.protocol, reply: None });
+        self.first + self.owed.len() as u64 - 1
+    }
+
+    /// Answers a request.
+    pub(super) fn answer(&mut self, request: u64, reply: Reply) {
+        self.stalled.take_if(|stalled| *stalled == request);
+        let place = usize::try_from(request.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        match self.owed.get_mut(place) {
+            Some(owed) if place == 0 => {
+                reply.encode(owed.protocol, &mut self.output);
+                self.owed.pop_front();
+                self.first += 1;
+                self.write_out_answered();
+            }
+            Some(owed) => owed.reply = Some(reply),
+            None => {}
+        }
+    }
+
+    fn write_out_answered(&mut self) {
+        while let Some(Owed { protocol, reply: Some(reply) }) = self.owed.front() {
+            reply.encode(*protocol, &mut self.output);
+            self.owed.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// Answers without having been asked.
+    pub(super) fn tell(&mut self, reply: &Reply) {
+        reply.encode(self.session.protocol, &mut self.output);
+    }
+
+    /// Requests that were taken and wait for their answers.
+    pub(super) fn waiting(&self) -> usize {
+        self.owed.len()
+    }
+
+    /// Bytes that it has not taken.
+    pub(super) fn unsent(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Sends what it takes. How many bytes.
+    pub(super) fn send(&mut self) -> usize {
+        let mut sent = 0;
+        while !self.output.is_empty() {
+            match self.stream.write(&self.output) {
+                Ok(length) => {
+                    self.output.advance(length);
+                    sent += length;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return sent,
+                Err(_) => {
+                    self.is_gone = true;
+                    return sent;
+                }
+            }
+        }
+        if self.output.capacity() > MOST_KEPT {
+            self.output = BytesMut::new();
+        }
+        sent
+    }
+
+    /// Whether nothing more can come of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_gone || (self.is_ending && self.owed.is_empty() && self.output.is_empty())
+    }
+
+    /// Tells the other side that nothing more comes.
+    pub(super) fn close(&self) -> io::Result<()> {
+        self.stream.shutdown(std::net::Shutdown::Both)
+    }
+}
+
+/// The memory of answers that is kept for the next ones, in bytes.
+const MOST_KEPT: usize = 256 << 10;

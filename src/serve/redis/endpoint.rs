@@ -1,0 +1,272 @@
+//! The event loop: one thread that turns. In a turn it takes what has arrived from all clients, has the engine work on it, and
+//! sends the answers.
+//!
+//! # Limits
+//! A turn takes at most [`MOST_REQUESTS`](super::intake) requests of a client and [`SCRATCH_BYTES`] of its bytes, so that none
+//! waits for another's flood. Clients beyond the most that are served at once are told so and closed, as by Redis.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use super::client::Client;
+use super::engine::{Answer, Engine, Ticket};
+use super::error::ServeError;
+use super::server::{Figures, Server};
+use super::session::Session;
+use crate::drive::clock::SteadyClock;
+use crate::wire::resp::Reply;
+
+/// See the module's page.
+pub(super) struct Endpoint {
+    poll: Poll,
+    listener: TcpListener,
+    pub(super) engine: Box<dyn Engine>,
+    pub(super) clients: Vec<Option<Client>>,
+    free: Vec<usize>,
+    /// Places of clients that something has happened to in this turn, or that were not done with in the last.
+    marked: Vec<usize>,
+    pub(super) server: Server,
+    clock: SteadyClock,
+    next_client: u64,
+    scratch: Box<[u8]>,
+}
+
+/// How others stop the loop, or have it turn.
+#[derive(Clone)]
+pub(super) struct Bell {
+    waker: Arc<Waker>,
+    is_to_end: Arc<AtomicBool>,
+}
+
+impl Bell {
+    /// There is something to look at.
+    pub(super) fn ring(&self) {
+        // It fails only where the loop is gone.
+        let _ = self.waker.wake();
+    }
+
+    /// It is to end.
+    pub(super) fn end(&self) {
+        self.is_to_end.store(true, Ordering::SeqCst);
+        self.ring();
+    }
+}
+
+/// The loop's place for clients, before it has an engine.
+pub(super) struct Place {
+    poll: Poll,
+    listener: TcpListener,
+    bell: Bell,
+}
+
+impl Place {
+    /// Listens. Nobody is answered yet.
+    pub(super) fn listen(address: SocketAddr) -> Result<Place, ServeError> {
+        let refused = |error: io::Error| ServeError::Address { address, why: error.to_string() };
+        let poll = Poll::new().map_err(refused)?;
+        let mut listener = TcpListener::bind(address).map_err(refused)?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(refused)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(refused)?);
+        Ok(Place { poll, listener, bell: Bell { waker, is_to_end: Arc::new(AtomicBool::new(false)) } })
+    }
+
+    pub(super) fn bell(&self) -> Bell {
+        self.bell.clone()
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> Result<SocketAddr, ServeError> {
+        self.listener.local_addr().map_err(ServeError::Events)
+    }
+
+    /// Serves until it is told to end. Gives back the engine, which has done all that was answered.
+    pub(super) fn serve(
+        self,
+        engine: Box<dyn Engine>,
+        max_clients: usize,
+        max_value: usize,
+    ) -> Result<Box<dyn Engine>, ServeError> {
+        let address = self.address()?;
+        let Place { poll, listener, bell } = self;
+        let facts = engine.facts();
+        let clock = SteadyClock::start();
+        let (now, figures) = (clock.now(), Figures::default());
+        let server = Server { address, max_clients, max_value, now, clients: 0, figures, facts };
+        let mut endpoint = Endpoint {
+            poll,
+            listener,
+            engine,
+            clients: Vec::new(),
+            free: Vec::new(),
+            marked: Vec::new(),
+            server,
+            clock,
+            next_client: 1,
+            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+        };
+        let mut events = Events::with_capacity(EVENTS);
+        while !bell.is_to_end.load(Ordering::SeqCst) {
+            endpoint.turn(&mut events)?;
+        }
+        Ok(endpoint.engine)
+    }
+}
+
+impl Endpoint {
+    fn turn(&mut self, events: &mut Events) -> Result<(), ServeError> {
+        let wait = if self.marked.is_empty() { self.engine.idles() } else { Some(Duration::ZERO) };
+        match self.poll.poll(events, wait) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            polled => polled.map_err(ServeError::Events)?,
+        }
+        self.server.now = self.clock.now();
+        for event in &*events {
+            match event.token() {
+                LISTENER => self.accept(),
+                WAKER => {}
+                Token(number) => {
+                    let place = number - FIRST_CLIENT;
+                    if let Some(client) = self.clients.get_mut(place).and_then(Option::as_mut) {
+                        client.is_readable |= event.is_readable();
+                        self.mark(place);
+                    }
+                }
+            }
+        }
+        let at_work = std::mem::take(&mut self.marked);
+        for place in &at_work {
+            self.take_requests(*place);
+        }
+        self.work();
+        // Those answered in this turn were marked, besides those that asked in it.
+        for place in at_work {
+            self.mark_again(place);
+        }
+        self.send_answers();
+        Ok(())
+    }
+
+    fn mark(&mut self, place: usize) {
+        if let Some(client) = self.clients.get_mut(place).and_then(Option::as_mut).filter(|client| !client.is_marked) {
+            client.is_marked = true;
+            self.marked.push(place);
+        }
+    }
+
+    fn mark_again(&mut self, place: usize) {
+        if let Some(client) = self.clients.get_mut(place).and_then(Option::as_mut) {
+            client.is_marked = false;
+        }
+        self.mark(place);
+    }
+
+    fn work(&mut self) {
+        let Endpoint { engine, clients, marked, server, .. } = self;
+        engine.work(&mut |ticket: Ticket, answer: Answer| {
+            let client = clients.get_mut(ticket.place).and_then(Option::as_mut);
+            // One that left is not there, or another is in its place.
+            let Some(client) = client.filter(|client| client.session.id == ticket.client) else { return };
+            let reply = match answer {
+                Answer::Reply(reply) => reply,
+                Answer::Watched(watched) => {
+                    client.session.watched.extend(watched);
+                    Reply::Simple("OK")
+                }
+            };
+            server.figures.errors += u64::from(matches!(reply, Reply::Error(_)));
+            client.answer(ticket.request, reply);
+            if !client.is_marked {
+                client.is_marked = true;
+                marked.push(ticket.place);
+            }
+        });
+    }
+
+    /// Sends what there is, and closes what is over. Who has something left to be looked at stays marked.
+    fn send_answers(&mut self) {
+        let mut marked = std::mem::take(&mut self.marked);
+        marked.retain(|place| {
+            let Some(client) = self.clients.get_mut(*place).and_then(Option::as_mut) else { return false };
+            self.server.figures.sent_bytes += client.send() as u64;
+            if client.is_over() {
+                self.remove(*place);
+                return false;
+            }
+            client.is_marked = client.wants_a_turn();
+            client.is_marked
+        });
+        self.marked = marked;
+    }
+
+    fn accept(&mut self) {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, address)) => self.welcome(stream, address),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // What the system refuses now, for want of file descriptors say, it gives the next who comes.
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn welcome(&mut self, mut stream: TcpStream, address: SocketAddr) {
+        self.server.figures.connections += 1;
+        // Without it a small answer waits for the acknowledgement of the one before.
+        let _ = stream.set_nodelay(true);
+        let session = Session::new(self.next_client, address, self.server.now);
+        if self.server.clients >= self.server.max_clients {
+            self.server.figures.rejected += 1;
+            let mut client = Client::new(stream, session);
+            client.tell(&Reply::Error("ERR max number of clients reached".to_owned()));
+            client.send();
+            return;
+        }
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.clients.push(None);
+            self.clients.len() - 1
+        });
+        let interests = Interest::READABLE | Interest::WRITABLE;
+        if self.poll.registry().register(&mut stream, Token(place + FIRST_CLIENT), interests).is_err() {
+            self.free.push(place);
+            return;
+        }
+        self.next_client += 1;
+        self.server.clients += 1;
+        if let Some(free) = self.clients.get_mut(place) {
+            *free = Some(Client::new(stream, session));
+        }
+        self.mark(place);
+    }
+
+    fn remove(&mut self, place: usize) {
+        let Some(mut client) = self.clients.get_mut(place).and_then(Option::take) else { return };
+        // It is closed when it is dropped, whatever these two say.
+        let _ = self.poll.registry().deregister(&mut client.stream);
+        let _ = client.close();
+        self.server.clients -= 1;
+        self.free.push(place);
+    }
+
+    /// Reads what a client has sent.
+    pub(super) fn receive(&mut self, place: usize) {
+        let Some(client) = self.clients.get_mut(place).and_then(Option::as_mut) else { return };
+        if client.is_readable && client.may_send() {
+            self.server.figures.received_bytes += client.receive(&mut self.scratch) as u64;
+        }
+    }
+}
+
+const LISTENER: Token = Token(0);
+const WAKER: Token = Token(1);
+/// The token of the client in the first place.
+const FIRST_CLIENT: usize = 2;
+/// Looked at in one turn.
+const EVENTS: usize = 1_024;
+/// Read of a client in one turn, in bytes: four times what Redis reads, because a turn costs a write to each log.
+const SCRATCH_BYTES: usize = 64 << 10;

@@ -1,0 +1,113 @@
+//! What does a cluster's work for the endpoint: jobs in, answers out.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::commands::{Run, Spec, StoreCall};
+use super::error::ServeError;
+use super::view::Version;
+use crate::types::Key;
+use crate::wire::resp::Reply;
+
+/// A cluster at work. The endpoint's thread calls it, and waits for nothing else: no call takes long.
+pub(super) trait Engine {
+    /// Takes a job. Those of one client are answered in any order, but have their effect in the order in which they came.
+    fn begin(&mut self, job: Job);
+
+    /// Works on what was begun, and gives the answers that are there.
+    fn work(&mut self, answer: &mut dyn FnMut(Ticket, Answer));
+
+    /// After what time it has to work again though nothing was begun. `None`: it waits for jobs, or wakes the endpoint itself.
+    fn idles(&mut self) -> Option<Duration>;
+
+    /// What it can tell of itself at once, for `INFO`.
+    fn facts(&self) -> Facts;
+
+    /// Ends it in good order: what was acknowledged is synced. A last line for people.
+    fn end(self: Box<Self>) -> Result<String, ServeError>;
+}
+
+/// Who has asked, and which of its requests it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Ticket {
+    /// Where the endpoint finds the client.
+    pub(super) place: usize,
+    /// The client's number, which no other had or will have.
+    pub(super) client: u64,
+    /// Counted from 0 for each client.
+    pub(super) request: u64,
+}
+
+/// What a client wants done.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) ticket: Ticket,
+    pub(super) work: Work,
+}
+
+#[derive(Debug)]
+pub(super) enum Work {
+    /// One command. Answered by its reply.
+    One(Call),
+    /// `EXEC`: nobody else's command runs between these. Answered by one list, or by none if a watched key has changed.
+    Transaction { watched: Vec<Watched>, steps: Vec<Step> },
+    /// `WATCH`. Answered by what is watched.
+    Watch(Vec<Key>),
+}
+
+/// A command of a transaction.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// It has nothing to do with keys, and was answered.
+    Ready(Reply),
+    Call(Call),
+}
+
+/// A command on keys, or on all of them, with as many words as it takes.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) spec: &'static Spec,
+    /// Its name too.
+    pub(super) words: Vec<Bytes>,
+    /// Of a command on the whole store.
+    pub(super) store: Option<StoreCall>,
+}
+
+impl Call {
+    /// A command and as many words as it takes. An error is in Redis's words.
+    pub(super) fn new(spec: &'static Spec, words: Vec<Bytes>) -> Result<Call, String> {
+        let store = match &spec.run {
+            Run::Store(read) => Some(read(&words)?),
+            _ => None,
+        };
+        Ok(Call { spec, words, store })
+    }
+}
+
+/// A key, and what it was when `WATCH` looked at it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Watched {
+    pub(super) key: Key,
+    pub(super) version: Version,
+}
+
+#[derive(Debug)]
+pub(super) enum Answer {
+    Reply(Reply),
+    Watched(Vec<Watched>),
+}
+
+/// Figures of an engine that cost nothing to know.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    /// `fast` or `realtime`.
+    pub(super) mode: &'static str,
+    pub(super) nodes: usize,
+    pub(super) nodes_up: usize,
+    pub(super) copies: u8,
+    /// Keys with a value, as far as that is known without counting: held copies by the copies of each.
+    pub(super) keys: u64,
+    /// Bytes of all logs.
+    pub(super) log_bytes: u64,
+}

@@ -1,0 +1,169 @@
+//! From bytes to jobs: what a client sent is cut into requests, looked up, and answered at once where it concerns the
+//! connection or the server alone; the rest is the engine's.
+//!
+//! A client that does not take its answers is not read from beyond [`MOST_UNSENT`] bytes of them, or [`MOST_WAITING`]
+//! requests that are not answered. What is no request is answered with what is wrong with it, and ends the connection, as with
+//! Redis; one that speaks HTTP, which a page of the web can make a browser do, is closed at once.
+
+use bytes::Bytes;
+
+use super::client::Client;
+use super::commands::{self, Run, StoreCall};
+use super::endpoint::Endpoint;
+use super::engine::{Call, Job, Step, Ticket, Work};
+use super::session::Effect;
+use crate::wire::resp::Reply;
+
+impl Endpoint {
+    /// Reads from a client, and takes its requests.
+    pub(super) fn take_requests(&mut self, place: usize) {
+        self.receive(place);
+        for _ in 0..MOST_REQUESTS {
+            let Some(client) = self.clients.get_mut(place).and_then(Option::as_mut) else { return };
+            if !client.may_ask() {
+                return;
+            }
+            match client.requests.next_request() {
+                Ok(Some(words)) => self.take_request(place, words),
+                Ok(None) => {
+                    client.has_more = false;
+                    client.is_ending |= client.has_said_all;
+                    return;
+                }
+                Err(malformed) => {
+                    self.server.figures.malformed += 1;
+                    let number = client.owe();
+                    client.answer(number, Reply::Error(format!("ERR {malformed}")));
+                    client.is_ending = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take_request(&mut self, place: usize, words: Vec<Bytes>) {
+        self.server.figures.commands += 1;
+        let Some(client) = self.clients.get_mut(place).and_then(Option::as_mut) else { return };
+        if is_http(&words) {
+            self.server.figures.malformed += 1;
+            self.server.figures.http += 1;
+            client.is_gone = true;
+            return;
+        }
+        client.session.asked = self.server.now;
+        let number = client.owe();
+        let ticket = Ticket { place, client: client.session.id, request: number };
+        match commands::look_up(&words).and_then(|spec| Call::new(spec, words)) {
+            Ok(call) => self.take_call(ticket, call),
+            Err(error) => {
+                client.session.transaction.iter_mut().for_each(|transaction| transaction.is_broken = true);
+                self.refuse(ticket, error);
+            }
+        }
+    }
+
+    fn take_call(&mut self, ticket: Ticket, call: Call) {
+        let Some(client) = self.clients.get_mut(ticket.place).and_then(Option::as_mut) else { return };
+        client.session.last = call.spec.name;
+        let is_queued = client.session.transaction.is_some();
+        match &call.spec.run {
+            Run::Session { in_transaction: false, .. } if is_queued => {
+                client.session.transaction.iter_mut().for_each(|transaction| transaction.is_broken = true);
+                self.refuse(ticket, "ERR Command not allowed inside a transaction".to_owned());
+            }
+            Run::Session { run, .. } => {
+                let effect = run(&call.words, &mut client.session, &self.server);
+                self.take_effect(ticket, effect);
+            }
+            _ if is_queued => {
+                let reply = client.session.transaction.as_mut().map_or(Reply::Nil, |queue| queue.add(call));
+                self.answer(ticket, reply);
+            }
+            Run::Server(run) => {
+                self.server.facts = self.engine.facts();
+                let reply = run(&call.words, &self.server);
+                self.answer(ticket, reply);
+            }
+            Run::Keys { .. } | Run::Store(_) => {
+                // What an operator does may take long, and what follows is to see it.
+                client.stalled = matches!(call.store, Some(StoreCall::Prompt { .. })).then_some(ticket.request);
+                self.engine.begin(Job { ticket, work: Work::One(call) });
+            }
+        }
+    }
+
+    fn take_effect(&mut self, ticket: Ticket, effect: Effect) {
+        match effect {
+            Effect::Reply(reply) => self.answer(ticket, reply),
+            Effect::Close(reply) => {
+                self.answer(ticket, reply);
+                if let Some(client) = self.client(ticket) {
+                    client.is_ending = true;
+                }
+            }
+            Effect::Watch(keys) => {
+                // `EXEC` needs to know what they were.
+                if let Some(client) = self.client(ticket) {
+                    client.stalled = Some(ticket.request);
+                }
+                self.engine.begin(Job { ticket, work: Work::Watch(keys) });
+            }
+            Effect::Execute { watched, calls } => {
+                self.server.facts = self.engine.facts();
+                let step = |call: Call| match &call.spec.run {
+                    Run::Server(run) => Step::Ready(run(&call.words, &self.server)),
+                    _ => Step::Call(call),
+                };
+                let steps = calls.into_iter().map(step).collect();
+                self.engine.begin(Job { ticket, work: Work::Transaction { watched, steps } });
+            }
+        }
+    }
+
+    fn client(&mut self, ticket: Ticket) -> Option<&mut Client> {
+        self.clients.get_mut(ticket.place).and_then(Option::as_mut)
+    }
+
+    fn answer(&mut self, ticket: Ticket, reply: Reply) {
+        if let Some(client) = self.client(ticket) {
+            client.answer(ticket.request, reply);
+        }
+    }
+
+    fn refuse(&mut self, ticket: Ticket, error: String) {
+        self.server.figures.errors += 1;
+        self.answer(ticket, Reply::Error(error));
+    }
+}
+
+impl Client {
+    /// Whether more is read of what it sends.
+    pub(super) fn may_send(&self) -> bool {
+        !self.has_more && self.may_ask()
+    }
+
+    /// Whether another request of it is looked at.
+    pub(super) fn may_ask(&self) -> bool {
+        let takes_answers = self.unsent() < MOST_UNSENT && self.waiting() < MOST_WAITING;
+        takes_answers && self.stalled.is_none() && !self.is_ending && !self.is_gone
+    }
+
+    /// Whether it has something left that can be gone on with at once.
+    pub(super) fn wants_a_turn(&self) -> bool {
+        self.may_ask() && (self.has_more || self.is_readable)
+    }
+}
+
+/// What a browser says first, or next: a request line, or a header.
+fn is_http(words: &[Bytes]) -> bool {
+    let first = words.first().map(Bytes::as_ref).unwrap_or_default();
+    let is_request_line = words.len() == 3 && words.last().is_some_and(|last| last.starts_with(b"HTTP/1."));
+    is_request_line || first.eq_ignore_ascii_case(b"host:") || (first.eq_ignore_ascii_case(b"post") && words.len() > 1)
+}
+
+/// Requests of one client in one turn.
+const MOST_REQUESTS: usize = 1_024;
+/// Bytes of answers that a client has not taken.
+const MOST_UNSENT: usize = 4 << 20;
+/// Requests of one client that are not answered yet.
+const MOST_WAITING: usize = 10_000;

@@ -1,0 +1,118 @@
+//! `kvsim serve`: a whole cluster behind the Redis protocol, in one process, for applications that are to meet its faults.
+//!
+//! # Promise
+//! What a Redis client sends is answered as Redis answers it, for the commands of [`commands`]. A write that was acknowledged
+//! is on a quorum of its replicas; each key is linearizable, for this process is the only entrance: a mutation has its key to
+//! itself while it reads, decides and writes. Between `MULTI` and `EXEC` no other client's command runs. `KVSIM` and any
+//! command of the prompt is the operator's way in, from any client: `KVSIM kill node2`.
+//!
+//! # How it works
+//! One thread turns: it takes what has arrived from all clients, hands it to the [engine](engine::Engine) as jobs, and sends
+//! the answers. With `--fast` the engine does all of a turn's jobs in the turn, and each touched log is committed once for
+//! all of them. With `--realtime` the jobs are operations of the simulated cluster, whose time is paced by the wall clock.
+//!
+//! # Caveats
+//! - Loopback only, without passwords: whoever may use this machine's loopback may use the cluster.
+//! - Strings only, and one database.
+//! - A transaction is isolated, and not atomic across a crash: some of its writes may be there, others not.
+
+mod client;
+mod commands;
+mod endpoint;
+mod engine;
+mod error;
+mod fast;
+mod flags;
+mod intake;
+mod server;
+mod session;
+mod stretch;
+mod view;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::thread;
+
+use self::endpoint::Place;
+pub use self::error::ServeError;
+use self::fast::Fast;
+pub use self::flags::Flags;
+use super::terminated;
+use crate::storage::log::SyncPolicy;
+use crate::store_api::KeyValueStore;
+use crate::types::Level;
+
+/// What a cluster behind the Redis protocol is started with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where it listens for Redis clients.
+    pub redis: SocketAddr,
+    /// Clients at once.
+    pub max_clients: usize,
+    /// Where its files are; `None` for memory.
+    pub data_dir: Option<PathBuf>,
+    /// Nodes of a new cluster.
+    pub nodes: usize,
+    /// Copies of each key, where it was said.
+    pub copies: Option<u8>,
+    /// Tokens of a node, where it was said.
+    pub vnodes: Option<u16>,
+    /// Values in each node's cache.
+    pub cache_entries: usize,
+    /// When logs are synced.
+    pub sync: SyncPolicy,
+    /// Level of reads and writes.
+    pub level: Level,
+    /// The largest value, in bytes.
+    pub max_value: usize,
+    /// Keep the good prefix of a damaged log.
+    pub recover_prefix: bool,
+}
+
+/// Serves until the process is told to end. `say` hears what there is to tell, a line each.
+pub fn run(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(), ServeError> {
+    let place = Place::listen(settings.redis)?;
+    let store = open(settings)?;
+    store.recovery_notes().iter().for_each(|note| say(note));
+    let bell = place.bell();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Events)?;
+    thread::spawn(move || {
+        runtime.block_on(terminated());
+        bell.end();
+    });
+    let place_of = settings.data_dir.as_ref().map_or_else(|| "memory".to_owned(), |path| path.display().to_string());
+    say(&format!(
+        "{} nodes, {} copies, in {place_of}; redis://{}",
+        store.server_count(),
+        settings.copies.unwrap_or(COPIES),
+        place.address()?
+    ));
+    let engine = Box::new(Fast::new(store, settings.max_value));
+    let engine = place.serve(engine, settings.max_clients, settings.max_value)?;
+    say(&engine.end()?);
+    Ok(())
+}
+
+/// The embedded store, with its nodes.
+fn open(settings: &Settings) -> Result<KeyValueStore, ServeError> {
+    let mut builder = KeyValueStore::builder()
+        .cache_entries(settings.cache_entries)
+        .sync(settings.sync)
+        .read_level(settings.level)
+        .write_level(settings.level)
+        .max_value(settings.max_value)
+        .recover_prefix(settings.recover_prefix);
+    builder = settings.data_dir.iter().fold(builder, |builder, path| builder.directory(path));
+    builder = settings.copies.iter().fold(builder, |builder, copies| builder.copies(*copies));
+    builder = builder.tokens(settings.vnodes.unwrap_or(VNODES));
+    let store = builder.build()?;
+    if store.server_count() == 0 {
+        for number in 1..=settings.nodes {
+            store.add_server(&format!("node{number}"))?;
+        }
+    }
+    Ok(store)
+}
+
+const COPIES: u8 = 3;
+const VNODES: u16 = 128;

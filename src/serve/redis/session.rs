@@ -1,0 +1,92 @@
+//! What a connection is and has said of itself.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::engine::{Call, Watched};
+use crate::types::{Key, Time};
+use crate::wire::resp::{MAX_REQUEST_BYTES, Protocol, Reply};
+
+/// See the module's page.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// The client's number.
+    pub(super) id: u64,
+    pub(super) address: SocketAddr,
+    pub(super) protocol: Protocol,
+    /// `CLIENT SETNAME`.
+    pub(super) name: String,
+    /// `CLIENT SETINFO`: the library's name and version.
+    pub(super) library: (String, String),
+    /// When it connected, and when it last asked, by the endpoint's clock.
+    pub(super) connected: Time,
+    pub(super) asked: Time,
+    /// The command that it asked last, for `CLIENT LIST`.
+    pub(super) last: &'static str,
+    /// What `MULTI` has begun.
+    pub(super) transaction: Option<Transaction>,
+    pub(super) watched: Vec<Watched>,
+}
+
+/// Commands that wait for `EXEC`.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    pub(super) calls: Vec<Call>,
+    /// Words queued, as bytes: there is a limit.
+    pub(super) bytes: usize,
+    /// One of them was refused: `EXEC` will be, too.
+    pub(super) is_broken: bool,
+}
+
+/// What a command on the connection comes to.
+#[derive(Debug)]
+pub(super) enum Effect {
+    Reply(Reply),
+    /// The connection ends behind the reply.
+    Close(Reply),
+    /// `EXEC`.
+    Execute {
+        watched: Vec<Watched>,
+        calls: Vec<Call>,
+    },
+    /// `WATCH`.
+    Watch(Vec<Key>),
+}
+
+impl Session {
+    /// A client that has just connected.
+    pub(super) fn new(id: u64, address: SocketAddr, now: Time) -> Session {
+        Session {
+            id,
+            address,
+            protocol: Protocol::default(),
+            name: String::new(),
+            library: (String::new(), String::new()),
+            connected: now,
+            asked: now,
+            last: "NULL",
+            transaction: None,
+            watched: Vec::new(),
+        }
+    }
+}
+
+impl Transaction {
+    /// Queues a command.
+    pub(super) fn add(&mut self, call: Call) -> Reply {
+        self.bytes += call.words.iter().map(|word| word.len() + WORD_COST).sum::<usize>();
+        if self.bytes > MAX_REQUEST_BYTES {
+            self.is_broken = true;
+            self.calls.clear();
+            return Reply::Error("ERR the transaction is too large".to_owned());
+        }
+        // What it waits with is not to keep alive all that arrived with it.
+        let words = call.words.iter().map(|word| Bytes::copy_from_slice(word)).collect();
+        self.calls.push(Call { words, ..call });
+        Reply::Simple("QUEUED")
+    }
+}
+
+/// What a queued word takes besides its bytes, about.
+const WORD_COST: usize = 64;
