@@ -117,7 +117,43 @@ impl Inline {
 
     /// Runs all flights to their end. They share the commits: one a round on each log they touched.
     pub fn run(&self, flights: &mut [Flight]) {
+        self.settle(flights, Round::new(self.nodes.load()));
+    }
+
+    /// Starts flights and runs them as [`Inline::run`] does, where they are so many that not all fit into the processor's
+    /// caches: what has been fetched for one is used before it is pushed out. From the first on that has no plan, none is run.
+    pub fn start_and_run(&self, starts: impl Iterator<Item = Result<Flight, NoPlan>>) -> Vec<Result<Outcome, NoPlan>> {
+        let mut starts = starts.fuse();
         let mut round = Round::new(self.nodes.load());
+        let mut flights: Vec<Flight> = Vec::with_capacity(starts.size_hint().0);
+        let mut unplanned = None;
+        while unplanned.is_none() {
+            let begun = flights.len();
+            for start in starts.by_ref().take(WINDOW) {
+                match start {
+                    Ok(flight) => flights.push(flight),
+                    Err(no_plan) => unplanned = Some(no_plan),
+                }
+                if unplanned.is_some() {
+                    break;
+                }
+            }
+            if flights.len() == begun {
+                break;
+            }
+            for (index, flight) in flights.iter_mut().enumerate().skip(begun) {
+                self.advance(index, flight, &mut round);
+            }
+        }
+        self.settle(&mut flights, round);
+        let ran = flights.into_iter().map(Flight::land);
+        let others =
+            unplanned.into_iter().flat_map(|no_plan| iter::repeat_n(Err(no_plan), 1 + starts.by_ref().count()));
+        ran.chain(others).collect()
+    }
+
+    /// Goes on with flights until all are over, whatever replies `round` holds back for them.
+    fn settle(&self, flights: &mut [Flight], mut round: Round<usize>) {
         loop {
             for (index, flight) in flights.iter_mut().enumerate() {
                 self.advance(index, flight, &mut round);
@@ -297,6 +333,8 @@ impl Nodes {
     }
 }
 
+/// Flights for which memory is fetched at once: their lines fit into the first cache.
+const WINDOW: usize = 32;
 /// Replicas in one process answer at once, so a change that waited so often without an answer but refusals waits for
 /// logs that have failed. Beyond ten times its patience with a silent node.
 const MOST_FRUITLESS_WAITS: u32 = 100;

@@ -14,12 +14,6 @@ pub(super) struct Stripes {
     locks: Box<[RwLock<()>]>,
 }
 
-/// Stripes that a turn holds, until it is dropped.
-pub(super) struct Holding<'a> {
-    _owned: Vec<RwLockWriteGuard<'a, ()>>,
-    _shared: Vec<RwLockReadGuard<'a, ()>>,
-}
-
 impl Stripes {
     /// Nobody holds anything.
     pub(super) fn new() -> Stripes {
@@ -41,35 +35,14 @@ impl Stripes {
 
     /// For a read-modify-write of the key at `token`.
     pub(super) fn own(&self, token: Token) -> RwLockWriteGuard<'_, ()> {
-        self.own_stripe(stripe(token))
-    }
-
-    /// For the mutations of a turn: a token with `true` for a read-modify-write, else for a write.
-    pub(super) fn hold(&self, wanted: impl Iterator<Item = (Token, bool)>) -> Holding<'_> {
-        // Of one stripe the owner comes first, and is the one that stays.
-        let mut stripes: Vec<(usize, bool)> = wanted.map(|(token, is_alone)| (stripe(token), !is_alone)).collect();
-        stripes.sort_unstable();
-        stripes.dedup_by_key(|(stripe, _)| *stripe);
-        let mut holding = Holding { _owned: Vec::new(), _shared: Vec::new() };
-        for (stripe, is_shared) in stripes {
-            if is_shared {
-                holding._shared.push(self.share_stripe(stripe));
-            } else {
-                holding._owned.push(self.own_stripe(stripe));
-            }
-        }
-        holding
+        // The locks guard no data, so a thread that panicked while it held one left nothing half-done.
+        self.locks[stripe(token)].write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Against every write there is: when it returns those that had begun are over, and others wait until it is
     /// dropped. In ascending order, as a batch does.
     pub(super) fn own_all(&self) -> Vec<RwLockWriteGuard<'_, ()>> {
         self.locks.iter().map(|lock| lock.write().unwrap_or_else(PoisonError::into_inner)).collect()
-    }
-
-    fn own_stripe(&self, stripe: usize) -> RwLockWriteGuard<'_, ()> {
-        // The locks guard no data, so a thread that panicked while it held one left nothing half-done.
-        self.locks[stripe].write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn share_stripe(&self, stripe: usize) -> RwLockReadGuard<'_, ()> {

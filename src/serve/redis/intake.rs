@@ -15,30 +15,31 @@ use super::session::Effect;
 use crate::wire::resp::Reply;
 
 impl Endpoint {
-    /// Reads from a client, and takes its requests.
-    pub(super) fn take_requests(&mut self, place: usize) {
+    /// Reads from a client, and takes its requests. How many.
+    pub(super) fn take_requests(&mut self, place: usize) -> usize {
         self.receive(place);
-        for _ in 0..MOST_REQUESTS {
-            let Some(client) = self.clients.get_mut(place).and_then(Option::as_mut) else { return };
+        for taken in 0..MOST_REQUESTS {
+            let Some(client) = self.clients.get_mut(place).and_then(Option::as_mut) else { return taken };
             if !client.may_ask() {
-                return;
+                return taken;
             }
             match client.requests.next_request() {
                 Ok(Some(words)) => self.take_request(place, words),
                 Ok(None) => {
                     client.has_more = false;
                     client.is_ending |= client.has_said_all;
-                    return;
+                    return taken;
                 }
                 Err(malformed) => {
                     self.server.figures.malformed += 1;
                     let number = client.owe();
                     client.answer(number, Reply::Error(format!("ERR {malformed}")));
                     client.is_ending = true;
-                    return;
+                    return taken;
                 }
             }
         }
+        MOST_REQUESTS
     }
 
     fn take_request(&mut self, place: usize, words: Vec<Bytes>) {

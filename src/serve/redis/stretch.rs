@@ -6,7 +6,7 @@ use std::mem::take;
 use super::commands::Run;
 use super::engine::{Answer, Call, Job, Step, Ticket, Watched, Work};
 use super::view::{View, Write};
-use crate::types::{Entry, Key, Time, Token};
+use crate::types::{Entry, Key, Time};
 use crate::wire::resp::Reply;
 
 /// See the module's page. Used again and again: it keeps its memory.
@@ -50,17 +50,6 @@ impl Stretch {
         }
         self.jobs = jobs;
         keys
-    }
-
-    /// The keys that will be written, as tokens; whether they are read before, too.
-    pub(super) fn written(&self) -> Vec<(Token, bool)> {
-        let mut written = Vec::new();
-        let calls = self.jobs.iter().flat_map(Job::calls).filter(|call| call.spec.is_write());
-        for call in calls {
-            let is_read = call.spec.reads(&call.words);
-            written.extend(call.keys().map(|key| (key.token(), is_read)));
-        }
-        written
     }
 
     /// What was read of one of the keys. An error is in Redis's words.

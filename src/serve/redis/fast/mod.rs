@@ -30,7 +30,7 @@ impl Fast {
         let now = self.store.now();
         let stretch = &mut self.stretch;
         let keys = stretch.begin(jobs, now, now);
-        let turn = self.store.turn(stretch.written().into_iter());
+        let turn = self.store.turn();
         for (key, entry) in keys.iter().zip(turn.read(&keys)) {
             stretch.note(key, entry.map_err(|error| in_redis_words(&error)));
         }
