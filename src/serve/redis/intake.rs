@@ -158,7 +158,7 @@ impl Client {
 /// What a browser says first, or next: a request line, or a header.
 fn is_http(words: &[Bytes]) -> bool {
     let first = words.first().map(Bytes::as_ref).unwrap_or_default();
-    let is_request_line = words.len() == 3 && words.last().is_some_and(|last| last.starts_with(b"HTTP/1."));
+    let is_request_line = words.len() == 3 && words.last().is_some_and(|last| last.starts_with(b"HTTP/"));
     is_request_line || first.eq_ignore_ascii_case(b"host:") || (first.eq_ignore_ascii_case(b"post") && words.len() > 1)
 }
 

@@ -18,6 +18,7 @@
 
 mod client;
 mod commands;
+mod descriptors;
 mod endpoint;
 mod engine;
 mod error;
@@ -27,6 +28,8 @@ mod intake;
 mod server;
 mod session;
 mod stretch;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::net::SocketAddr;
@@ -87,8 +90,12 @@ pub fn run(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(), ServeEr
         settings.copies.unwrap_or(COPIES),
         place.address()?
     ));
+    let max_clients = descriptors::room_for(settings.max_clients);
+    if max_clients < settings.max_clients {
+        say(&format!("note: the system has file descriptors for {max_clients} clients (see ulimit -n)"));
+    }
     let engine = Box::new(Fast::new(store, settings.max_value));
-    let engine = place.serve(engine, settings.max_clients, settings.max_value)?;
+    let engine = place.serve(engine, max_clients, settings.max_value)?;
     say(&engine.end()?);
     Ok(())
 }

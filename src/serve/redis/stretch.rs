@@ -87,15 +87,20 @@ impl Stretch {
     /// Write number `nth` did not succeed. An error is in Redis's words.
     pub(super) fn fail(&mut self, nth: usize, error: &str) {
         let Some(Write { command, key, .. }) = self.view.writes().get(nth) else { return };
-        // What came behind it in the same stretch has read a value that may not be there.
         let ran = self.jobs.iter().zip(&self.endings).filter(|(_, ending)| !matches!(ending, Ending::Ready(_)));
-        let calls = ran.flat_map(|(job, _)| job.calls()).enumerate();
-        for (number, call) in calls.skip(*command) {
-            let is_behind = call.spec.reads(&call.words) && call.keys().any(|of| of == *key);
-            if number == *command || is_behind {
-                if let Some(reply) = self.replies.get_mut(number) {
-                    *reply = Reply::Error(error.to_owned());
-                }
+        let calls = ran.flat_map(|(job, _)| job.calls()).enumerate().skip(command + 1);
+        // What came behind it in the same stretch has read a value that may not be there, and perhaps written what it made
+        // of it: then it is there all the same.
+        let behind = calls.filter(|(_, call)| call.spec.reads(&call.words) && call.keys().any(|of| of == *key));
+        let behind: Vec<(usize, bool)> = behind.map(|(number, call)| (number, call.spec.is_write())).collect();
+        let error = if behind.iter().any(|(_, is_write)| *is_write) {
+            format!("KV-E202 a write of this key did not succeed, and another that followed from it may have: {error}")
+        } else {
+            error.to_owned()
+        };
+        for number in behind.into_iter().map(|(number, _)| number).chain([*command]) {
+            if let Some(reply) = self.replies.get_mut(number) {
+                *reply = Reply::Error(error.clone());
             }
         }
     }

@@ -1,0 +1,182 @@
+//! Real sockets on the loopback, and every byte of a request by hand.
+
+mod hostile;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use super::endpoint::{Bell, Place};
+use super::fast::Fast;
+use crate::store_api::KeyValueStore;
+
+/// A cluster behind an endpoint, in this process. It ends with the test.
+struct Served {
+    address: SocketAddr,
+    bell: Bell,
+    ended: Receiver<String>,
+}
+
+impl Served {
+    fn start(max_clients: usize) -> Served {
+        let place = Place::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let (address, bell) = (place.address().unwrap(), place.bell());
+        let (tell, ended) = mpsc::channel();
+        thread::spawn(move || {
+            let store = KeyValueStore::new();
+            for number in 1..=3 {
+                store.add_server(&format!("node{number}")).unwrap();
+            }
+            let max_value = 1 << 20;
+            let engine = place.serve(Box::new(Fast::new(store, max_value)), max_clients, max_value).unwrap();
+            tell.send(engine.end().unwrap()).unwrap();
+        });
+        Served { address, bell, ended }
+    }
+
+    fn client(&self) -> Client {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Client { stream, received: Vec::new() }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.bell.end();
+        // A loop that is stuck fails the test.
+        let ended = self.ended.recv_timeout(PATIENCE);
+        assert!(thread::panicking() || ended.is_ok(), "the endpoint does not end");
+    }
+}
+
+/// A client that speaks bytes.
+struct Client {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Client {
+    fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Waits for these bytes, the next ones.
+    #[track_caller]
+    fn expect(&mut self, bytes: &str) {
+        let mut scratch = [0; 4096];
+        while self.received.len() < bytes.len() && bytes.as_bytes().starts_with(&self.received) {
+            match self.stream.read(&mut scratch).unwrap() {
+                0 => break,
+                length => self.received.extend_from_slice(&scratch[..length]),
+            }
+        }
+        let shown = String::from_utf8_lossy(&self.received).into_owned();
+        assert!(self.received.starts_with(bytes.as_bytes()), "expected {bytes:?}, got {shown:?}");
+        self.received.drain(..bytes.len());
+    }
+
+    #[track_caller]
+    fn ask(&mut self, request: &str, reply: &str) {
+        self.send(format!("{request}\r\n"));
+        self.expect(reply);
+    }
+
+    /// All that comes until the other side closes.
+    fn rest(&mut self) -> Vec<u8> {
+        let mut scratch = [0; 4096];
+        loop {
+            match self.stream.read(&mut scratch) {
+                Ok(0) => return std::mem::take(&mut self.received),
+                Ok(length) => self.received.extend_from_slice(&scratch[..length]),
+                // Closed while there was more of ours that nobody read.
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return std::mem::take(&mut self.received),
+                Err(error) => panic!("not closed: {error}"),
+            }
+        }
+    }
+}
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[test]
+fn a_pipeline_is_answered_in_order_however_it_is_cut() {
+    let served = Served::start(10);
+    let mut client = served.client();
+    let request = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n*2\r\n$3\r\nGET\r\n$1\r\na\r\nGET b\r\nPING\r\nGET\r\n";
+    let reply = "+OK\r\n$1\r\n1\r\n$-1\r\n+PONG\r\n-ERR wrong number of arguments for 'get' command\r\n";
+    client.send(request);
+    client.expect(reply);
+    for byte in request {
+        client.send([*byte]);
+    }
+    client.expect(reply);
+}
+
+#[test]
+fn one_client_more_than_the_most_is_refused_without_harm() {
+    let served = Served::start(MANY);
+    let mut clients: Vec<Client> = (0..MANY).map(|_| served.client()).collect();
+    for client in &mut clients {
+        client.ask("PING", "+PONG\r\n");
+    }
+    let mut late = served.client();
+    assert_eq!(late.rest(), b"-ERR max number of clients reached\r\n");
+    for client in &mut clients {
+        client.ask("PING", "+PONG\r\n");
+    }
+    // Who leaves makes room.
+    clients.pop();
+    loop {
+        let mut next = served.client();
+        next.send("PING\r\n");
+        let mut first = [0; 1];
+        if next.stream.read(&mut first).is_ok_and(|length| length == 1) && first == *b"+" {
+            break;
+        }
+    }
+}
+
+/// Each end of a connection is in this process.
+const MANY: usize = 300;
+
+#[test]
+fn who_does_not_take_its_answers_is_not_read_from() {
+    let served = Served::start(10);
+    let mut greedy = served.client();
+    let text = "x".repeat(50_000);
+    let (request, reply) = (format!("*2\r\n$4\r\nPING\r\n$50000\r\n{text}\r\n"), format!("$50000\r\n{text}\r\n"));
+    greedy.stream.set_nonblocking(true).unwrap();
+    let (mut sent, mut waited) = (0, Duration::ZERO);
+    // More than the buffers of both sides hold, unless the other side goes on reading.
+    while waited < Duration::from_secs(2) {
+        match greedy.stream.write(&request.as_bytes()[sent % request.len()..]) {
+            Ok(length) => (sent, waited) = (sent + length, Duration::ZERO),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                thread::sleep(Duration::from_millis(10));
+                waited += Duration::from_millis(10);
+            }
+            Err(error) => panic!("{error}"),
+        }
+        assert!(sent < 1 << 30, "it is read from for ever");
+    }
+    // Nobody else is held up, and once it reads it has all its answers.
+    served.client().ask("PING", "+PONG\r\n");
+    greedy.stream.set_nonblocking(false).unwrap();
+    for _ in 0..sent / request.len() {
+        greedy.expect(&reply);
+    }
+}
+
+#[test]
+fn who_says_all_at_once_and_leaves_still_gets_its_answers() {
+    let served = Served::start(10);
+    let mut client = served.client();
+    client.send("SET a 1\r\nGET a\r\n");
+    client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(client.rest(), b"+OK\r\n$1\r\n1\r\n");
+}
