@@ -35,6 +35,8 @@ pub(super) struct Endpoint {
     clock: SteadyClock,
     next_client: u64,
     scratch: Box<[u8]>,
+    /// The system had no room for a client who came, and who waits.
+    is_refused: bool,
 }
 
 /// How others stop the loop, or have it turn.
@@ -109,6 +111,7 @@ impl Place {
             clock,
             next_client: 1,
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            is_refused: false,
         };
         let mut events = Events::with_capacity(EVENTS);
         while !bell.is_to_end.load(Ordering::SeqCst) {
@@ -120,12 +123,18 @@ impl Place {
 
 impl Endpoint {
     fn turn(&mut self, events: &mut Events) -> Result<(), ServeError> {
-        let wait = if self.marked.is_empty() { self.engine.idles() } else { Some(Duration::ZERO) };
+        let mut wait = if self.marked.is_empty() { self.engine.idles() } else { Some(Duration::ZERO) };
+        if self.is_refused {
+            wait = Some(wait.map_or(ACCEPT_PAUSE, |wait| wait.min(ACCEPT_PAUSE)));
+        }
         match self.poll.poll(events, wait) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             polled => polled.map_err(ServeError::Events)?,
         }
         self.server.now = self.clock.now();
+        if self.is_refused {
+            self.accept();
+        }
         for event in &*events {
             match event.token() {
                 LISTENER => self.accept(),
@@ -217,8 +226,11 @@ impl Endpoint {
             match self.listener.accept() {
                 Ok((stream, address)) => self.welcome(stream, address),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // What the system refuses now, for want of file descriptors say, it gives the next who comes.
-                Err(_) => return,
+                Err(error) => {
+                    // What the system refuses, for want of file descriptors say, it tells nobody when it has it again.
+                    self.is_refused = error.kind() != ErrorKind::WouldBlock;
+                    return;
+                }
             }
         }
     }
@@ -276,6 +288,8 @@ const WAKER: Token = Token(1);
 const FIRST_CLIENT: usize = 2;
 /// Looked at in one turn.
 const EVENTS: usize = 1_024;
+/// After the system had no room for a client it is asked again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Requests after which a turn takes no other client's: more make it no cheaper, and those whose answers are there wait for them.
 const ENOUGH_REQUESTS: usize = 512;
 /// Read of a client in one turn, in bytes: four times what Redis reads, because a turn costs a write to each log.
