@@ -5,6 +5,7 @@
 //! `Key` are reference-counted, so the three copies of a value inside one process share its bytes.
 
 mod key;
+mod partition;
 mod token_hash;
 mod whole;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use key::Key;
+pub use partition::Partition;
 pub use token_hash::{ByToken, TokenHasher};
 
 /// A node's number: given once by the topology, never reused, never shown. People see the node's label.

@@ -32,7 +32,7 @@ use crate::error::Error;
 use crate::sim::latency::Latency;
 use crate::sim::trace::TraceEvent;
 use crate::storage::disk::SyncFault;
-use crate::types::Time;
+use crate::types::{Partition, Time};
 use doom::Doom;
 use pause::Waiting;
 
@@ -57,22 +57,6 @@ pub(super) struct Faults {
     pub(super) slow_until: Time,
     /// When a process last began or ended, or voters were appointed.
     pub(super) upheaval: Time,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Partition {
-    sides: Vec<BTreeSet<NodeId>>,
-    is_one_way: bool,
-}
-
-impl Partition {
-    /// Who does not reach whom.
-    fn cuts(&self) -> impl Iterator<Item = (NodeId, NodeId)> {
-        let sides = || self.sides.iter().enumerate();
-        let pairs = sides().flat_map(move |from| sides().map(move |to| (from, to)));
-        let cut = pairs.filter(|((from, _), (to, _))| if self.is_one_way { from < to } else { from != to });
-        cut.flat_map(|((_, from), (_, to))| from.iter().flat_map(move |from| to.iter().map(move |to| (*from, *to))))
-    }
 }
 
 impl Faults {

@@ -8,16 +8,21 @@
 //! No thread waits for another but for the locks of a replica. The topology and the table of nodes are swapped as
 //! wholes; a flight that planned with an old topology is refused by the replicas and plans again. Replicas answer at
 //! once, so a flight that waits with nothing under way waits for time alone, and is told that it has passed.
+//!
+//! Nodes can be made silent, and parted from each other, by [`Switches`]. They travel with the table of nodes, so that
+//! where nothing is broken they cost a look at a pointer.
 
 mod flight;
+mod nodes;
 mod round;
+mod switches;
 
 use std::iter;
 
 use crate::drive::clock::ProcessClock;
 use crate::node::{Replica, Staged};
-use crate::protocol::message::{Refusal, Request};
-use crate::protocol::operation::{Outcome, Step};
+use crate::protocol::message::{Refusal, Reply, Request};
+use crate::protocol::operation::Step;
 use crate::protocol::ring_change::{ChangeStep, Ended, RingChange};
 use crate::sync::{Arc, ArcSwap, Guard};
 use crate::topology::{Need, NoPlan, Topology};
@@ -25,7 +30,10 @@ use crate::types::{Entry, Key, Level, NodeId, Time};
 
 pub use flight::Flight;
 use flight::{is_cleared, stamp_above};
+pub use nodes::Nodes;
 use round::Round;
+use switches::Passage;
+pub use switches::Switches;
 
 /// The nodes of one process under one topology. Thread-safe; see the module's page.
 #[derive(Debug)]
@@ -71,48 +79,34 @@ impl Inline {
         before.get(node).cloned()
     }
 
-    /// Writes one version at `level`. Its stamp is of this driver's clock.
-    pub fn put(&self, key: Key, entry: Entry, level: Level) -> Result<Outcome, NoPlan> {
-        let mut flight = self.start_put(key, entry, level)?;
-        self.run(std::slice::from_mut(&mut flight));
-        flight.take_outcome()
+    /// Breaks something, or puts it right. Who is on its way may not have noticed when this returns.
+    pub fn switch(&self, change: impl Fn(&mut Switches)) {
+        self.nodes.rcu(|nodes| nodes.switched(&change));
     }
 
-    /// Reads the newest version at `level`.
-    pub fn get(&self, key: Key, level: Level) -> Result<Outcome, NoPlan> {
-        let mut flight = self.start_get(key, level)?;
-        self.run(std::slice::from_mut(&mut flight));
-        flight.take_outcome()
-    }
-
-    /// A put that has a plan and waits for [`Inline::run`]. Its stamp is of this driver's clock; it takes another one
-    /// when all data is cleared meanwhile.
+    /// A put at `level` that has a plan and waits for [`Inline::run`]. Its stamp is of this driver's clock; it takes
+    /// another one when all data is cleared meanwhile. Its coordinator is the node `via`, if one is named.
     #[inline]
-    pub fn start_put(&self, key: Key, mut entry: Entry, level: Level) -> Result<Flight, NoPlan> {
+    pub fn start_put(&self, key: Key, mut entry: Entry, level: Level, via: Option<NodeId>) -> Result<Flight, NoPlan> {
         let topology = self.topology.load();
         let plan = topology.write_plan(key.token(), level)?;
-        self.prefetch(&key, &plan.current, plan.current.replicas.len());
+        let nodes = self.nodes.load();
+        prefetch(&nodes, &key, &plan.current, plan.current.replicas.len());
         if is_cleared(entry.stamp, &topology) {
             entry.stamp = stamp_above(&topology, &self.clock);
         }
-        Ok(Flight::put(plan, key, entry, level))
+        let outlook = nodes.outlook(via, &plan.current, plan.next.as_ref());
+        Ok(Flight::put(plan, key, entry, level, outlook))
     }
 
-    /// A get that has a plan and waits for [`Inline::run`].
+    /// A get likewise.
     #[inline]
-    pub fn start_get(&self, key: Key, level: Level) -> Result<Flight, NoPlan> {
+    pub fn start_get(&self, key: Key, level: Level, via: Option<NodeId>) -> Result<Flight, NoPlan> {
         let plans = self.topology.load().read_and_repair_plans(key.token(), level)?;
-        self.prefetch(&key, &plans.0.current, usize::from(plans.0.current.need));
-        Ok(Flight::get(plans, key, level))
-    }
-
-    /// The first `asked` replicas will look the key up, one after the other: what they wait for comes to all at once.
-    #[inline]
-    fn prefetch(&self, key: &Key, need: &Need, asked: usize) {
         let nodes = self.nodes.load();
-        for node in need.replicas.as_slice().iter().take(asked) {
-            nodes.get(*node).inspect(|replica| replica.store().prefetch(key));
-        }
+        prefetch(&nodes, &key, &plans.0.current, usize::from(plans.0.current.need));
+        let outlook = nodes.outlook(via, &plans.0.current, plans.0.next.as_ref());
+        Ok(Flight::get(plans, key, level, outlook))
     }
 
     /// Runs all flights to their end. They share the commits: one a round on each log they touched.
@@ -122,7 +116,12 @@ impl Inline {
 
     /// Starts flights and runs them as [`Inline::run`] does, where they are so many that not all fit into the processor's
     /// caches: what has been fetched for one is used before it is pushed out. From the first on that has no plan, none is run.
-    pub fn start_and_run(&self, starts: impl Iterator<Item = Result<Flight, NoPlan>>) -> Vec<Result<Outcome, NoPlan>> {
+    /// Gives what `land` makes of each.
+    pub fn start_and_run<T>(
+        &self,
+        starts: impl Iterator<Item = Result<Flight, NoPlan>>,
+        land: impl Fn(Result<&mut Flight, NoPlan>) -> T,
+    ) -> Vec<T> {
         let mut starts = starts.fuse();
         let mut round = Round::new(self.nodes.load());
         let mut flights: Vec<Flight> = Vec::with_capacity(starts.size_hint().0);
@@ -146,10 +145,8 @@ impl Inline {
             }
         }
         self.settle(&mut flights, round);
-        let ran = flights.into_iter().map(Flight::land);
-        let others =
-            unplanned.into_iter().flat_map(|no_plan| iter::repeat_n(Err(no_plan), 1 + starts.by_ref().count()));
-        ran.chain(others).collect()
+        let others = unplanned.into_iter().flat_map(|no_plan| iter::repeat_n(no_plan, 1 + starts.by_ref().count()));
+        flights.iter_mut().map(Ok).chain(others.map(Err)).map(land).collect()
     }
 
     /// Goes on with flights until all are over, whatever replies `round` holds back for them.
@@ -173,8 +170,8 @@ impl Inline {
     /// Runs a ring change to its end. `on_progress` sees it after each stage that is published and each round of
     /// answers. A node that joins must have been inserted.
     ///
-    /// An error is a node without which the change can neither end nor be aborted, because its log has failed. The
-    /// change then stays under way, and is gone on with when the nodes are opened again.
+    /// An error is a node without which the change can neither end nor be aborted, because its log has failed, or because
+    /// it is silent. The change then stays under way: a later one has to go on with it first.
     pub fn change(&self, mut change: RingChange, mut on_progress: impl FnMut(&RingChange)) -> Result<Ended, NodeId> {
         let mut round = Round::new(self.nodes.load());
         let mut fruitless = 0;
@@ -187,15 +184,19 @@ impl Inline {
                     on_progress(&change);
                 }
                 ChangeStep::Send { to, id, request } => {
-                    let staged = self.stage(to, self.clock.now(), &request, &mut round);
-                    if let Some(reply) = round.hold(id, to, staged) {
-                        fruitless = 0;
-                        change.on_reply(to, id, Ok(reply));
+                    match self.ask(id, leader(&round), to, self.clock.now(), &request, &mut round) {
+                        Asked::Answered(reply) => {
+                            fruitless = 0;
+                            change.on_reply(to, id, Ok(reply));
+                        }
+                        Asked::Held => {}
+                        Asked::InVain => silent = Some(to),
                     }
                 }
                 ChangeStep::Wait if round.is_empty() => {
                     fruitless += 1;
                     change.on_time(change.wake_at());
+                    round.see(self.nodes.load());
                 }
                 ChangeStep::Wait => {
                     round.settle(|id, from, answer| {
@@ -205,6 +206,7 @@ impl Inline {
                         }
                         change.on_reply(from, id, answer);
                     });
+                    round.see(self.nodes.load());
                     on_progress(&change);
                 }
                 ChangeStep::Done(ended) => return Ok(ended),
@@ -223,7 +225,10 @@ impl Inline {
         let mut round = Round::new(self.nodes.load());
         let mut behind = None;
         for replica in self.nodes.load().iter() {
-            round.hold((), replica.id(), replica.stage(self.clock.now(), &request));
+            let node = replica.id();
+            if let Asked::InVain = self.ask((), leader(&round), node, self.clock.now(), &request, &mut round) {
+                behind.get_or_insert(node);
+            }
         }
         round.settle(|(), node, answer| {
             if answer.is_err() {
@@ -238,12 +243,12 @@ impl Inline {
         while !flight.is_over() {
             // Read anew: a put that takes a new stamp must not be judged by the time of the old one.
             let now = flight.begun();
-            let awaiting = flight.is_awaiting();
-            let (to, staged) = match flight.poll() {
-                Step::Send { to, request } => (to, self.stage(to, now, request, round)),
+            let (awaiting, from) = (flight.is_awaiting(), flight.coordinator());
+            let (to, asked) = match flight.poll() {
+                Step::Send { to, request } => (to, self.ask(index, from, to, now, request, round)),
                 Step::Teach { to } => {
                     let request = Request::Fence { topology: self.topology.load_full() };
-                    (to, self.stage(to, now, &request, round))
+                    (to, self.ask(index, from, to, now, &request, round))
                 }
                 Step::Replan(topology) => {
                     self.adopt(topology);
@@ -255,7 +260,7 @@ impl Inline {
                     flight.restamp(self.clock.stamp());
                     continue;
                 }
-                // In one process a replica that cannot be reached has a failed log: it comes back with the process.
+                // A replica that cannot be reached is made equal to the others when it is back.
                 Step::Hint { .. } => continue,
                 Step::Answer(outcome) => {
                     flight.end(outcome);
@@ -271,11 +276,34 @@ impl Inline {
                     continue;
                 }
             };
-            match round.hold(index, to, staged) {
-                Some(reply) => flight.on_immediate_reply(to, Ok(reply)),
-                None => flight.expect_reply(),
+            match asked {
+                Asked::Answered(reply) => flight.on_immediate_reply(to, Ok(reply)),
+                Asked::Held => flight.expect_reply(),
+                Asked::InVain => {}
             }
         }
+    }
+
+    /// Asks `to` for `from`. An answer that has to wait for a log is held back in `round`, for whom it is.
+    #[inline]
+    fn ask<T>(&self, whose: T, from: NodeId, to: NodeId, now: Time, request: &Request, round: &mut Round<T>) -> Asked {
+        if let Some(switches) = round.nodes().switches() {
+            match switches.passage(from, to, request) {
+                Passage::Open => {}
+                Passage::Cut => return Asked::InVain,
+                Passage::Mute => {
+                    let staged = self.stage(to, now, request, round);
+                    round.touch(to, staged);
+                    return Asked::InVain;
+                }
+                Passage::Refused(refusal) => {
+                    round.hold(whose, to, Err(refusal));
+                    return Asked::Held;
+                }
+            }
+        }
+        let staged = self.stage(to, now, request, round);
+        round.hold(whose, to, staged).map_or(Asked::Held, Asked::Answered)
     }
 
     fn stage<T>(&self, to: NodeId, now: Time, request: &Request, round: &mut Round<T>) -> Result<Staged, Refusal> {
@@ -305,43 +333,34 @@ impl Inline {
     }
 }
 
-/// The replicas by node number. Numbers are never reused, so the places of nodes that left stay empty.
-#[derive(Clone, Debug, Default)]
-pub struct Nodes {
-    replicas: Vec<Option<Arc<Replica>>>,
+/// What came of a request.
+enum Asked {
+    /// The answer.
+    Answered(Reply),
+    /// One that is held back.
+    Held,
+    /// No answer will come.
+    InVain,
 }
 
-impl Nodes {
-    /// The replica of `node`.
-    pub fn get(&self, node: NodeId) -> Option<&Arc<Replica>> {
-        self.replicas.get(place(node))?.as_ref()
-    }
+/// From where a ring change is carried out.
+fn leader<T>(round: &Round<T>) -> NodeId {
+    round.nodes().switches().and_then(Switches::leader).unwrap_or(NodeId(0))
+}
 
-    /// All replicas, by number.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Replica>> {
-        self.replicas.iter().flatten()
-    }
-
-    fn with(&self, node: NodeId, replica: Option<Arc<Replica>>) -> Nodes {
-        let mut replicas = self.replicas.clone();
-        let missing = (place(node) + 1).saturating_sub(replicas.len());
-        replicas.extend(iter::repeat_n(None, missing));
-        if let Some(slot) = replicas.get_mut(place(node)) {
-            *slot = replica;
-        }
-        Nodes { replicas }
+/// The first `asked` replicas will look the key up, one after the other: what they wait for comes to all at once.
+#[inline]
+fn prefetch(nodes: &Nodes, key: &Key, need: &Need, asked: usize) {
+    for node in need.replicas.as_slice().iter().take(asked) {
+        nodes.get(*node).inspect(|replica| replica.store().prefetch(key));
     }
 }
 
 /// Flights for which memory is fetched at once: their lines fit into the first cache.
 const WINDOW: usize = 32;
 /// Replicas in one process answer at once, so a change that waited so often without an answer but refusals waits for
-/// logs that have failed. Beyond ten times its patience with a silent node.
+/// logs that have failed, or for nodes that are silent. Beyond ten times its patience with one.
 const MOST_FRUITLESS_WAITS: u32 = 100;
-
-fn place(node: NodeId) -> usize {
-    usize::try_from(node.0).unwrap_or(usize::MAX)
-}
 
 #[cfg(test)]
 mod tests;

@@ -40,7 +40,7 @@ impl KeyValueStore {
         });
         let mut flights = starts.collect::<Result<Vec<_>, Error>>()?;
         shared.inline.run(&mut flights);
-        flights.into_iter().try_for_each(|flight| shared.written(flight.land()))
+        flights.iter_mut().try_for_each(|flight| shared.written(flight))
     }
 
     /// The values of all keys, in the order asked; `None` where a key has none.
@@ -63,8 +63,8 @@ impl KeyValueStore {
             let starts = chunk.iter().map(|key| shared.start_get(key.clone()));
             let mut flights = starts.collect::<Result<Vec<_>, Error>>()?;
             shared.inline.run(&mut flights);
-            for flight in flights {
-                values.push(shared.read(flight.land())?.map(|value| value.to_vec()));
+            for flight in &mut flights {
+                values.push(shared.read(flight)?.map(|value| value.to_vec()));
             }
         }
         Ok(values)

@@ -74,7 +74,8 @@ pub(super) fn count(shared: &Shared) -> u64 {
     Walk::new(shared).map(|walked| u64::from(walked.visible)).sum()
 }
 
-/// All keys in (token, key) order, each once: the newest of its versions says whether it has a value.
+/// All keys of the nodes that are up, in (token, key) order, each once: the newest of its versions says whether it has a
+/// value.
 pub(super) struct Walk {
     nodes: Vec<Pages>,
 }
@@ -91,7 +92,7 @@ pub(super) struct Walked {
 impl Walk {
     pub(super) fn new(shared: &Shared) -> Walk {
         let now = shared.inline.clock().now();
-        Walk { nodes: shared.inline.nodes().iter().map(|replica| Pages::new(Arc::clone(replica), now)).collect() }
+        Walk { nodes: shared.inline.nodes().up().map(|replica| Pages::new(Arc::clone(replica), now)).collect() }
     }
 }
 

@@ -20,6 +20,8 @@ mod servers;
 mod shared;
 mod stats;
 mod stripes;
+#[cfg(any(feature = "serve", test))]
+mod switches;
 #[cfg(feature = "serve")]
 mod turn;
 mod upkeep;

@@ -1,5 +1,7 @@
 //! Servers that come and go.
 
+use std::collections::BTreeSet;
+
 use super::shared::Shared;
 use super::{KeyValueStore, listing, open};
 use crate::error::Error;
@@ -50,6 +52,11 @@ impl KeyValueStore {
     /// # Ok::<(), kvsim::Error>(())
     /// ```
     pub fn add_weighted_server(&self, label: &str, weight: f64) -> Result<bool, Error> {
+        Ok(self.join(label, weight)?.is_some())
+    }
+
+    /// As [`add_weighted_server`](KeyValueStore::add_weighted_server): what moved, or `None` if the server was there.
+    pub(crate) fn join(&self, label: &str, weight: f64) -> Result<Option<Moved>, Error> {
         check_label(label)?;
         if weight.is_nan() || weight <= 0.0 {
             return Err(Error::Setting {
@@ -63,8 +70,9 @@ impl KeyValueStore {
         let _alone = shared.begin_change()?;
         let topology = shared.changeable_topology()?;
         if let Some(member) = topology.find(label) {
-            return if *member.label == *label { Ok(false) } else { Err(exists(member)) };
+            return if *member.label == *label { Ok(None) } else { Err(exists(member)) };
         }
+        shared.check_somebody_is_up(&topology)?;
         let record = topology.record();
         if record.members.len() >= MAX_NODES {
             let given = record.members.len() + 1;
@@ -74,10 +82,11 @@ impl KeyValueStore {
         let replica = open::joiner(shared, &member, &topology).inspect_err(|_| shared.remove_directory(label))?;
         shared.inline.insert(Arc::new(replica));
         let node = member.id;
-        shared.change(&topology, Change::Add(member)).inspect_err(|_| shared.retire_if_known(node, label))?;
+        let moved = shared.change(&topology, Change::Add(member));
+        let moved = moved.inspect_err(|_| shared.retire_if_known(node, label))?;
         // Where it fails FORMAT is brought up to date at the next opening.
         shared.note_nodes();
-        Ok(true)
+        Ok(Some(moved))
     }
 
     /// Removes a server once the others hold everything it held. True if it was removed; false if there was none of
@@ -102,19 +111,43 @@ impl KeyValueStore {
     /// # Ok::<(), kvsim::Error>(())
     /// ```
     pub fn remove_server(&self, label: &str) -> Result<bool, Error> {
+        match self.leave(&[label], false) {
+            Ok(_) => Ok(true),
+            Err(Error::UnknownNode { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As [`remove_server`](KeyValueStore::remove_server), for servers that leave together: what moved. Those that are
+    /// down leave by `force` only, and the others copy among themselves; several leave only when all are down.
+    ///
+    /// E133: there is no server of that name. E136: one is down, or, of several, up; or all there are.
+    pub(crate) fn leave(&self, labels: &[impl AsRef<str>], force: bool) -> Result<Moved, Error> {
         let shared = self.shared();
         let _alone = shared.begin_change()?;
         let topology = shared.changeable_topology()?;
-        let Some(member) = topology.find(label).filter(|member| *member.label == *label) else {
-            return Ok(false);
+        let members =
+            labels.iter().map(|label| shared.member(&topology, label.as_ref())).collect::<Result<Vec<_>, _>>()?;
+        let Some(first) = members.first() else { return Err(Error::NoNodes) };
+        let label = first.label.to_string();
+        let leavers: BTreeSet<NodeId> = members.iter().map(|member| member.id).collect();
+        let up = members.iter().find(|member| !shared.inline.nodes().is_down(member.id));
+        let moved = match up {
+            Some(up) if leavers.len() > 1 => return Err(Error::LeaverUp { label: up.label.to_string() }),
+            None if !force => return Err(Error::LeaverDown { label }),
+            None if leavers.len() == topology.record().members.len() => return Err(Error::NodeDown { label }),
+            None => {
+                let removed = shared.change(&topology, Change::ForceRemove(leavers));
+                removed.map_err(|error| shared.of_dead(error, labels))?
+            }
+            Some(_) if topology.record().members.len() == 1 => {
+                shared.remove_last(&topology, &label)?;
+                Moved::default()
+            }
+            Some(last) => shared.change(&topology, Change::Remove(last.id))?,
         };
-        if topology.record().members.len() == 1 {
-            shared.remove_last(&topology, label)?;
-        } else {
-            shared.change(&topology, Change::Remove(member.id)).map(drop)?;
-        }
-        shared.retire(member.id, label);
-        Ok(true)
+        members.iter().for_each(|member| shared.retire(member.id, &member.label));
+        Ok(moved)
     }
 
     /// The servers' names, in order. One that is being added or removed counts as before until that has ended.
@@ -240,17 +273,52 @@ impl KeyValueStore {
         if topology.record().members.is_empty() {
             return Ok(());
         }
+        shared.check_somebody_is_up(&topology)?;
         shared.change(&topology, Change::Clear(shared.inline.clock().stamp())).map(drop)
     }
 }
 
 impl Shared {
-    /// The topology from which a change may start. An error while a server is kept that no topology names, because no
-    /// log could take down that it is gone: only opening the store again tells whether it is.
-    fn changeable_topology(&self) -> Result<Arc<Topology>, Error> {
-        let topology = self.settled_topology()?;
+    /// The member called `label`; E133 where there is none.
+    pub(super) fn member(&self, topology: &Topology, label: &str) -> Result<Member, Error> {
+        let member = topology.find(label).filter(|member| *member.label == *label);
+        let known = || topology.nodes().into_iter().map(|member| member.label.to_string()).collect();
+        member.cloned().ok_or_else(|| Error::UnknownNode { label: label.to_owned(), known: known() })
+    }
+
+    /// E136 where there are servers, and all are down: no log would know of a change.
+    pub(super) fn check_somebody_is_up(&self, topology: &Topology) -> Result<(), Error> {
         let nodes = self.inline.nodes();
-        let Some(kept) = nodes.iter().find(|replica| topology.label(replica.id()).is_none()) else {
+        match topology.record().members.first() {
+            Some(first) if nodes.up().next().is_none() => Err(Error::NodeDown { label: first.label.to_string() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Why the dead that are called `leavers` could not be removed: another is down too.
+    fn of_dead(&self, error: Error, leavers: &[impl AsRef<str>]) -> Error {
+        let Error::ChangeAborted { label } = error else { return error };
+        let topology = self.inline.topology();
+        let is_down = self.member(&topology, &label).is_ok_and(|member| self.inline.nodes().is_down(member.id));
+        if !is_down || leavers.len() + 1 == topology.record().members.len() {
+            return Error::ChangeAborted { label };
+        }
+        let leavers = leavers.iter().map(|leaver| leaver.as_ref().to_owned()).chain([label.clone()]).collect();
+        Error::HeirDown { label, leavers }
+    }
+
+    /// The topology from which a change may start. An error while a server is kept that no topology names, because no
+    /// log can take down that it is gone: when one can, or the store is opened again, it is told whether it is.
+    pub(super) fn changeable_topology(&self) -> Result<Arc<Topology>, Error> {
+        let topology = self.settled_topology()?;
+        let is_kept = |replica: &&Arc<Replica>| topology.label(replica.id()).is_none();
+        let kept: Vec<Arc<Replica>> = self.inline.nodes().iter().filter(is_kept).cloned().collect();
+        for (node, known) in kept.into_iter().map(|replica| (replica.id(), replica.topology())) {
+            // It knows itself by the change that came to nothing.
+            known.label(node).inspect(|label| self.retire_if_known(node, label));
+        }
+        let nodes = self.inline.nodes();
+        let Some(kept) = nodes.iter().find(is_kept) else {
             return Ok(topology);
         };
         let failure = nodes.iter().find_map(|replica| replica.store().failure());
@@ -266,7 +334,7 @@ impl Shared {
         }
         let change = RingChange::resume(Arc::clone(&found), self.inline.clock().now());
         // Aborted is ended too: the old ring is in force.
-        self.drive(change).map_err(|silent| self.aborted(silent, &found))?;
+        self.drive(change).map_err(|silent| self.held_up(silent, &found))?;
         let settled = Arc::clone(&self.inline.topology());
         for member in found.nodes().iter().filter(|member| settled.label(member.id).is_none()) {
             self.retire(member.id, &member.label);
@@ -282,7 +350,26 @@ impl Shared {
     pub(super) fn complete(&self, topology: &Topology, change: RingChange) -> Result<Moved, Error> {
         match self.drive(change) {
             Ok(Ended::Complete(moved)) => Ok(moved),
-            Ok(Ended::Aborted { silent }) | Err(silent) => Err(self.aborted(silent, topology)),
+            Ok(Ended::Aborted { silent }) => Err(self.aborted(silent, topology)),
+            Err(silent) => Err(self.held_up(silent, topology)),
+        }
+    }
+
+    /// The change stays under way: E301 where a switch explains it, else as [`Shared::aborted`].
+    fn held_up(&self, silent: NodeId, topology: &Topology) -> Error {
+        let (nodes, percent) = (self.inline.nodes(), self.progress());
+        match nodes.switches() {
+            Some(switches) if switches.is_down(silent) => {
+                let label =
+                    topology.label(silent).map_or_else(|| "the new server".to_owned(), |label| label.to_string());
+                Error::ChangeBlocked { label, percent }
+            }
+            Some(switches) if !switches.partitions().is_empty() => {
+                let why = "no node reaches enough of the others".to_owned();
+                let remedy = "end the partition (at the prompt: heal)".to_owned();
+                Error::ChangeUnled { percent, why, remedy }
+            }
+            _ => self.aborted(silent, topology),
         }
     }
 

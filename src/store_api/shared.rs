@@ -12,7 +12,6 @@ use crate::storage::disk::Disk;
 use crate::storage::log::SyncPolicy;
 use crate::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard, TryLockError};
-use crate::topology::NoPlan;
 use crate::types::{Entry, Key, LimitError, Time, Value};
 
 /// See the module's page.
@@ -25,7 +24,7 @@ pub(super) struct Shared {
     /// What recovery has to tell.
     pub(super) notes: Vec<String>,
     /// Held by whoever changes the ring: one change at a time.
-    changing: Mutex<()>,
+    pub(super) changing: Mutex<()>,
     /// How far that change has come, 0 to 100.
     progress: AtomicU8,
     /// Whether the files are thrown away, so that the end need not sync them.
@@ -125,45 +124,57 @@ impl Shared {
         Entry { value, stamp, expires: ttl.map(|ttl| stamp.time.plus(ttl)) }
     }
 
+    #[inline]
     pub(super) fn put(&self, key: Key, entry: Entry) -> Result<(), Error> {
-        self.written(self.inline.put(key, entry, self.options.write_level))
+        let mut flight = self.start_put(key, entry)?;
+        self.inline.run(std::slice::from_mut(&mut flight));
+        self.written(&mut flight)
     }
 
+    #[inline]
     pub(super) fn get(&self, key: Key) -> Result<Option<Value>, Error> {
-        self.read(self.inline.get(key, self.options.read_level))
+        let mut flight = self.start_get(key)?;
+        self.inline.run(std::slice::from_mut(&mut flight));
+        self.read(&mut flight)
     }
 
-    /// A put for a batch.
+    /// A put that waits to be run.
+    #[inline]
     pub(super) fn start_put(&self, key: Key, entry: Entry) -> Result<Flight, Error> {
-        self.inline.start_put(key, entry, self.options.write_level).map_err(failure::no_plan)
+        self.inline.start_put(key, entry, self.options.write_level, None).map_err(failure::no_plan)
     }
 
-    /// A get for a batch.
+    /// A get that waits to be run.
+    #[inline]
     pub(super) fn start_get(&self, key: Key) -> Result<Flight, Error> {
-        self.inline.start_get(key, self.options.read_level).map_err(failure::no_plan)
+        self.inline.start_get(key, self.options.read_level, None).map_err(failure::no_plan)
     }
 
     /// How a put ended.
-    pub(super) fn written(&self, outcome: Result<Outcome, NoPlan>) -> Result<(), Error> {
-        match outcome {
+    pub(super) fn written(&self, flight: &mut Flight) -> Result<(), Error> {
+        match flight.take_outcome() {
             Ok(Outcome::Stored { .. }) => Ok(()),
-            other => Err(failure::error(other, Attempt::Write, &self.inline.topology())),
+            other => Err(failure::error(other, Attempt::Write, flight.coordinator(), &self.inline)),
         }
     }
 
     /// How a get ended: with the value a client may see now.
-    pub(super) fn read(&self, outcome: Result<Outcome, NoPlan>) -> Result<Option<Value>, Error> {
-        // Few values expire, and to ask for the time takes as long as a good part of a cached read.
-        let is_visible = |entry: &Entry| entry.expires.is_none() || entry.visible(self.inline.clock().now()).is_some();
-        Ok(self.found(outcome)?.filter(is_visible).and_then(|entry| entry.value))
+    pub(super) fn read(&self, flight: &mut Flight) -> Result<Option<Value>, Error> {
+        Ok(self.found(flight)?.filter(|entry| self.is_visible(entry)).and_then(|entry| entry.value))
     }
 
     /// How a get ended: with the newest version, whatever it is.
-    pub(super) fn found(&self, outcome: Result<Outcome, NoPlan>) -> Result<Option<Entry>, Error> {
-        match outcome {
+    pub(super) fn found(&self, flight: &mut Flight) -> Result<Option<Entry>, Error> {
+        match flight.take_outcome() {
             Ok(Outcome::Found { entry, .. }) => Ok(entry),
-            other => Err(failure::error(other, Attempt::Read, &self.inline.topology())),
+            other => Err(failure::error(other, Attempt::Read, flight.coordinator(), &self.inline)),
         }
+    }
+
+    /// Whether a client may see that version now.
+    pub(super) fn is_visible(&self, entry: &Entry) -> bool {
+        // Few values expire, and to ask for the time takes as long as a good part of a cached read.
+        entry.expires.is_none() || entry.visible(self.inline.clock().now()).is_some()
     }
 
     /// Some steps of upkeep on every node. A log that fails here tells so to whoever writes next.

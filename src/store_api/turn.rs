@@ -1,7 +1,7 @@
 //! Turns: what an endpoint that is the store's only entrance reads and writes at once.
 
-use super::KeyValueStore;
 use super::shared::Shared;
+use super::{KeyValueStore, failure};
 use crate::error::Error;
 use crate::sync::RwLockReadGuard;
 use crate::types::{Entry, Key, Time, Token, Value};
@@ -40,8 +40,8 @@ impl Turn<'_> {
     /// The newest version of each key, tombstones and what has expired included.
     pub(crate) fn read(&self, keys: &[Key]) -> Vec<Result<Option<Entry>, Error>> {
         let Shared { inline, options, .. } = self.shared;
-        let starts = keys.iter().map(|key| inline.start_get(key.clone(), options.read_level));
-        inline.start_and_run(starts).into_iter().map(|outcome| self.shared.found(outcome)).collect()
+        let starts = keys.iter().map(|key| inline.start_get(key.clone(), options.read_level, None));
+        inline.start_and_run(starts, |flight| self.shared.found(flight.map_err(failure::no_plan)?))
     }
 
     /// Writes in order, and tells of each what came of it. Each log that is touched is committed once for all of them.
@@ -49,8 +49,8 @@ impl Turn<'_> {
         let Shared { inline, options, .. } = self.shared;
         let starts = writes.map(|TurnWrite { key, value, expires }| {
             let entry = Entry { value, stamp: inline.clock().stamp(), expires };
-            inline.start_put(key, entry, options.write_level)
+            inline.start_put(key, entry, options.write_level, None)
         });
-        inline.start_and_run(starts).into_iter().map(|outcome| self.shared.written(outcome)).collect()
+        inline.start_and_run(starts, |flight| self.shared.written(flight.map_err(failure::no_plan)?))
     }
 }

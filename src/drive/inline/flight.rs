@@ -1,9 +1,10 @@
 //! One operation on its way: the machine, what to plan it with again, and how it ended.
 
+use super::nodes::first;
 use crate::drive::clock::ProcessClock;
 use crate::protocol::message::{Refusal, Reply};
-use crate::protocol::operation::{NodeList, Operation, Outcome, Shortfall, Step};
-use crate::topology::{NoPlan, ReadPlan, Topology, WritePlan};
+use crate::protocol::operation::{Hopeless, NodeList, Operation, Outcome, Shortfall, Step};
+use crate::topology::{Need, ReadPlan, Topology, WritePlan};
 use crate::types::{Entry, Key, Level, NodeId, Stamp, Time, Token};
 
 /// A put or a get between its plan and its outcome. Made by [`Inline::start_put`](super::Inline::start_put) and
@@ -19,9 +20,14 @@ pub struct Flight {
     stamp: Stamp,
     /// Replies that are held back until their log is committed.
     awaited: u32,
-    ended: Option<Result<Outcome, NoPlan>>,
+    /// Where its requests come from.
+    coordinator: NodeId,
+    ended: Option<Result<Outcome, Hopeless>>,
     drained: bool,
 }
+
+/// Who coordinates an operation, and whom that one believes dead; or why it does not begin.
+type Outlook = Result<(NodeId, NodeList), Hopeless>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
@@ -32,46 +38,55 @@ enum Kind {
 impl Flight {
     /// Begun at the time of its stamp.
     #[inline]
-    pub(super) fn put(plan: WritePlan, key: Key, entry: Entry, level: Level) -> Flight {
+    pub(super) fn put(plan: WritePlan, key: Key, entry: Entry, level: Level, outlook: Outlook) -> Flight {
         let (token, stamp) = (key.token(), entry.stamp);
         let begun = stamp.time;
+        let ((coordinator, absent), ended) = begin(outlook, &plan.current);
         Flight {
-            operation: Operation::put(plan, key, entry, NodeList::NONE, begun, begun.plus(TIMEOUT)),
+            operation: Operation::put(plan, key, entry, absent, begun, begun.plus(TIMEOUT)),
             kind: Kind::Put,
             token,
             level,
             begun,
             stamp,
             awaited: 0,
-            ended: None,
-            drained: false,
+            coordinator,
+            drained: ended.is_some(),
+            ended,
         }
     }
 
     /// Needs no clock: replicas judge no read by the time, and its own time passes only where nobody answers.
     #[inline]
-    pub(super) fn get((plan, repair): (ReadPlan, WritePlan), key: Key, level: Level) -> Flight {
+    pub(super) fn get((plan, repair): (ReadPlan, WritePlan), key: Key, level: Level, outlook: Outlook) -> Flight {
         let (token, begun) = (key.token(), Time(0));
+        let ((coordinator, absent), ended) = begin(outlook, &plan.current);
         Flight {
-            operation: Operation::get(plan, repair, key, NodeList::NONE, begun, begun.plus(TIMEOUT)),
+            operation: Operation::get(plan, repair, key, absent, begun, begun.plus(TIMEOUT)),
             kind: Kind::Get,
             token,
             level,
             begun,
             stamp: Stamp::ZERO,
             awaited: 0,
-            ended: None,
-            drained: false,
+            coordinator,
+            drained: ended.is_some(),
+            ended,
         }
     }
 
     /// How it ended, once it was run. A flight that was not run has changed nothing and failed.
-    pub fn land(mut self) -> Result<Outcome, NoPlan> {
+    pub fn land(mut self) -> Result<Outcome, Hopeless> {
         self.take_outcome()
     }
 
+    /// The node that asks for it.
+    pub fn coordinator(&self) -> NodeId {
+        self.coordinator
+    }
+
     /// As [`Flight::land`], for a flight that is too large to be moved again.
-    pub(super) fn take_outcome(&mut self) -> Result<Outcome, NoPlan> {
+    pub fn take_outcome(&mut self) -> Result<Outcome, Hopeless> {
         let unrun = || Ok(Outcome::Failed(Shortfall { needed: 0, acks: NodeList::NONE, missing: Vec::new() }));
         self.ended.take().unwrap_or_else(unrun)
     }
@@ -144,7 +159,7 @@ impl Flight {
             }
         };
         if let Err(no_plan) = planned {
-            self.ended = Some(self.ended.take().unwrap_or(Err(no_plan)));
+            self.ended = Some(self.ended.take().unwrap_or(Err(no_plan.into())));
             self.drained = true;
         }
     }
@@ -160,6 +175,15 @@ impl Flight {
 
     pub(super) fn drain(&mut self) {
         self.drained = true;
+    }
+}
+
+/// The coordinator, whom it believes dead, and the end of an operation that does not begin.
+#[inline]
+fn begin(outlook: Outlook, need: &Need) -> ((NodeId, NodeList), Option<Result<Outcome, Hopeless>>) {
+    match outlook {
+        Ok(begun) => (begun, None),
+        Err(hopeless) => ((first(need), NodeList::NONE), Some(Err(hopeless))),
     }
 }
 

@@ -37,7 +37,10 @@ impl<T> Round<T> {
 
     /// Reaches the replicas of `nodes` from here on.
     pub(super) fn see(&mut self, nodes: Guard<Arc<Nodes>>) {
-        self.earlier.push(std::mem::replace(&mut self.nodes, nodes));
+        let before = std::mem::replace(&mut self.nodes, nodes);
+        if !self.is_empty() {
+            self.earlier.push(before);
+        }
     }
 
     /// Holds the answer back until its log is committed; gives it back at once when it depends on none. A refusal is
@@ -46,10 +49,7 @@ impl<T> Round<T> {
         let answer = match staged {
             Ok(Staged { reply, durability: Durability::None }) => return Some(reply),
             Ok(Staged { reply, durability }) => {
-                match self.logs.iter_mut().find(|(node, _)| *node == from) {
-                    Some((_, deepest)) => *deepest = durability.max(*deepest),
-                    None => self.logs.push((from, durability)),
-                }
+                self.commit_later(from, durability);
                 Ok(reply)
             }
             Err(refusal) => Err(refusal),
@@ -58,9 +58,23 @@ impl<T> Round<T> {
         None
     }
 
-    /// Whether no reply is held back.
+    /// As [`Round::hold`], for an answer that nobody hears.
+    pub(super) fn touch(&mut self, from: NodeId, staged: Result<Staged, Refusal>) {
+        if let Ok(Staged { durability: durability @ (Durability::Policy(_) | Durability::Synced), .. }) = staged {
+            self.commit_later(from, durability);
+        }
+    }
+
+    fn commit_later(&mut self, from: NodeId, durability: Durability) {
+        match self.logs.iter_mut().find(|(node, _)| *node == from) {
+            Some((_, deepest)) => *deepest = durability.max(*deepest),
+            None => self.logs.push((from, durability)),
+        }
+    }
+
+    /// Whether no reply is held back, and no log to be committed.
     pub(super) fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.held.is_empty() && self.logs.is_empty()
     }
 
     /// Commits every touched log, then delivers every answer: as it was, or as the refusal of a log that failed.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::protocol::message::Origin;
-use crate::protocol::operation::Silence;
+use crate::protocol::operation::{Hopeless, Outcome, Silence};
 use crate::protocol::ring_change::Change;
 use crate::ring::Member;
 use crate::storage::disk::{FaultyDisk, MemoryDisk};
@@ -57,8 +57,20 @@ impl Cluster {
         self.disks.iter().map(|disk| disk.steps()).collect()
     }
 
-    fn put(&self, name: &str, level: Level) -> Result<Outcome, NoPlan> {
-        self.inline.put(key(name), self.entry(), level)
+    fn run_put(&self, key: Key, entry: Entry, level: Level) -> Result<Outcome, Hopeless> {
+        let mut flight = self.inline.start_put(key, entry, level, None)?;
+        self.inline.run(std::slice::from_mut(&mut flight));
+        flight.land()
+    }
+
+    fn get(&self, name: &str, level: Level) -> Result<Outcome, Hopeless> {
+        let mut flight = self.inline.start_get(key(name), level, None)?;
+        self.inline.run(std::slice::from_mut(&mut flight));
+        flight.land()
+    }
+
+    fn put(&self, name: &str, level: Level) -> Result<Outcome, Hopeless> {
+        self.run_put(key(name), self.entry(), level)
     }
 
     fn entry(&self) -> Entry {
@@ -66,7 +78,7 @@ impl Cluster {
     }
 
     fn reads(&self, name: &str, level: Level) -> bool {
-        match self.inline.get(key(name), level) {
+        match self.get(name, level) {
             Ok(Outcome::Found { entry, .. }) => entry.is_some(),
             other => panic!("{other:?}"),
         }
@@ -81,7 +93,8 @@ fn key(name: &str) -> Key {
 fn a_batch_commits_each_log_once() {
     let cluster = Cluster::of(3);
     let before = cluster.steps();
-    let puts = (0..100).map(|i| cluster.inline.start_put(key(&format!("key{i}")), cluster.entry(), Level::Quorum));
+    let puts =
+        (0..100).map(|i| cluster.inline.start_put(key(&format!("key{i}")), cluster.entry(), Level::Quorum, None));
     let mut flights: Vec<Flight> = puts.map(Result::unwrap).collect();
     assert_eq!(cluster.steps(), before, "nothing is written before it is run");
     cluster.inline.run(&mut flights);
@@ -121,8 +134,8 @@ fn one_failed_log_is_one_vote_less() {
 #[test]
 fn a_flight_with_an_old_plan_lands_on_the_new_owners() {
     let mut cluster = Cluster::of(1);
-    let mut put = cluster.inline.start_put(key("key"), cluster.entry(), Level::All).unwrap();
-    let mut get = cluster.inline.start_get(key("other"), Level::All).unwrap();
+    let mut put = cluster.inline.start_put(key("key"), cluster.entry(), Level::All, None).unwrap();
+    let mut get = cluster.inline.start_get(key("other"), Level::All, None).unwrap();
     assert!(matches!(cluster.put("other", Level::All), Ok(Outcome::Stored { .. })));
     cluster.add();
     cluster.add();
@@ -141,8 +154,8 @@ fn a_flight_with_an_old_plan_lands_on_the_new_owners() {
 #[test]
 fn a_ring_that_became_too_small_for_the_level_wants_all_there_are() {
     let cluster = Cluster::of(3);
-    let mut put = cluster.inline.start_put(key("key"), cluster.entry(), Level::Three).unwrap();
-    let mut get = cluster.inline.start_get(key("key"), Level::Three).unwrap();
+    let mut put = cluster.inline.start_put(key("key"), cluster.entry(), Level::Three, None).unwrap();
+    let mut get = cluster.inline.start_get(key("key"), Level::Three, None).unwrap();
     cluster.change(Change::Remove(NodeId(1))).unwrap();
     cluster.inline.run(std::slice::from_mut(&mut put));
     let landed = put.land();
@@ -150,7 +163,10 @@ fn a_ring_that_became_too_small_for_the_level_wants_all_there_are() {
     cluster.inline.run(std::slice::from_mut(&mut get));
     let landed = get.land();
     assert!(matches!(&landed, Ok(Outcome::Found { acks, .. }) if acks.as_slice().len() == 2), "{landed:?}");
-    assert!(matches!(cluster.put("key", Level::Three), Err(NoPlan::TooFewReplicas { need: 3, .. })), "begun since");
+    assert!(
+        matches!(cluster.put("key", Level::Three), Err(Hopeless::NoPlan(NoPlan::TooFewReplicas { need: 3, .. }))),
+        "begun since"
+    );
 }
 
 /// A get has no time of its own: however new the version is that some replica lacks, it is not taken for one of the
@@ -163,7 +179,7 @@ fn a_get_writes_the_newest_version_back() {
     let newest = entry.stamp.time;
     let request = Request::Put { epoch, key: key("key"), entry, origin: Origin::Client };
     cluster.inline.nodes().get(NodeId(1)).unwrap().stage(newest, &request).unwrap();
-    let outcome = cluster.inline.get(key("key"), Level::All).unwrap();
+    let outcome = cluster.get("key", Level::All).unwrap();
     assert!(
         matches!(&outcome, Outcome::Found { entry: Some(_), repaired, .. } if repaired.as_slice().len() >= 2),
         "{outcome:?}"
@@ -199,13 +215,13 @@ fn a_change_that_can_neither_end_nor_be_undone_says_who_holds_it_up() {
 #[test]
 fn a_fence_shuts_out_older_plans() {
     let cluster = Cluster::of(2);
-    let mut put = cluster.inline.start_put(key("key"), cluster.entry(), Level::One).unwrap();
+    let mut put = cluster.inline.start_put(key("key"), cluster.entry(), Level::One, None).unwrap();
     let mut record = cluster.inline.topology().record().clone();
     record.epoch.0 += 1;
     record.members.clear();
     cluster.inline.fence(&Arc::new(Topology::new(record))).unwrap();
     cluster.inline.run(std::slice::from_mut(&mut put));
-    assert!(matches!(put.land(), Err(NoPlan::NoNodes)));
+    assert!(matches!(put.land(), Err(Hopeless::NoPlan(NoPlan::NoNodes))));
     assert!(cluster.inline.nodes().iter().all(|replica| replica.store().stats().keys == 0));
 }
 
@@ -225,7 +241,7 @@ fn clear_elsewhere(cluster: &Cluster) {
 #[test]
 fn a_put_that_a_clearing_overtook_begins_again() {
     let cluster = Cluster::of(3);
-    let mut flights = [cluster.inline.start_put(key("key"), cluster.entry(), Level::Quorum).unwrap()];
+    let mut flights = [cluster.inline.start_put(key("key"), cluster.entry(), Level::Quorum, None).unwrap()];
     // The first node still takes it, the others have cleared it.
     clear_elsewhere(&cluster);
     cluster.inline.run(&mut flights);
@@ -239,13 +255,13 @@ fn a_put_that_stood_still_is_judged_by_the_time_of_its_new_stamp() {
     let cluster = Cluster::of(3);
     let old = cluster.inline.clock().now().since(Time(2_000_000));
     let entry = Entry { stamp: Stamp { time: old, ..Stamp::ZERO }, ..cluster.entry() };
-    let mut flights = [cluster.inline.start_put(key("key"), entry.clone(), Level::Quorum).unwrap()];
+    let mut flights = [cluster.inline.start_put(key("key"), entry.clone(), Level::Quorum, None).unwrap()];
     let clear = cluster.change(Change::Clear(cluster.inline.clock().stamp()));
     assert!(matches!(clear, Ok(Ended::Complete(_))));
     cluster.inline.run(&mut flights);
     let [flight] = flights;
     assert!(matches!(flight.land(), Ok(Outcome::Stored { .. })));
     // So does one that takes its plan only after the clearing.
-    assert!(matches!(cluster.inline.put(key("other"), entry, Level::Quorum), Ok(Outcome::Stored { .. })));
+    assert!(matches!(cluster.run_put(key("other"), entry, Level::Quorum), Ok(Outcome::Stored { .. })));
     assert!(cluster.reads("key", Level::All) && cluster.reads("other", Level::All));
 }
