@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::node::Replica;
 use crate::storage::store::Listed;
 use crate::sync::Arc;
-use crate::types::{Key, NodeId, Time, TokenRange};
+use crate::types::{Key, NodeId, Time, Token, TokenRange};
 
 impl KeyValueStore {
     /// How many keys have a value. Walks the tables of all servers: O(keys), without reading values.
@@ -38,7 +38,7 @@ impl KeyValueStore {
     /// # Ok::<(), kvsim::Error>(())
     /// ```
     pub fn is_empty(&self) -> bool {
-        Walk::new(self.shared()).all(|walked| !walked.visible)
+        Walk::of_all(self.shared()).all(|walked| !walked.visible)
     }
 
     /// The keys a server holds, its own and copies of others', in byte order. O(keys).
@@ -61,7 +61,7 @@ impl KeyValueStore {
         let Some(replica) = member.and_then(|member| nodes.get(member.id)) else {
             return Err(Error::UnknownNode { label: label.to_owned(), known: self.servers() });
         };
-        let pages = Pages::new(Arc::clone(replica), shared.inline.clock().now());
+        let pages = Pages::new(Arc::clone(replica), TokenRange::ALL, PAGE, shared.inline.clock().now());
         let mut keys: Vec<Vec<u8>> =
             pages.filter(|listed| listed.visible).map(|listed| listed.key.bytes().to_vec()).collect();
         keys.sort_unstable();
@@ -71,7 +71,7 @@ impl KeyValueStore {
 
 /// Keys with a value a client may see now.
 pub(super) fn count(shared: &Shared) -> u64 {
-    Walk::new(shared).map(|walked| u64::from(walked.visible)).sum()
+    Walk::of_all(shared).map(|walked| u64::from(walked.visible)).sum()
 }
 
 /// All keys of the nodes that are up, in (token, key) order, each once: the newest of its versions says whether it has a
@@ -90,9 +90,16 @@ pub(super) struct Walked {
 }
 
 impl Walk {
-    pub(super) fn new(shared: &Shared) -> Walk {
+    pub(super) fn of_all(shared: &Shared) -> Walk {
+        Walk::from(shared, Token(0), PAGE)
+    }
+
+    /// From a token on. About `wanted` keys will be taken.
+    pub(super) fn from(shared: &Shared, first: Token, wanted: usize) -> Walk {
         let now = shared.inline.clock().now();
-        Walk { nodes: shared.inline.nodes().up().map(|replica| Pages::new(Arc::clone(replica), now)).collect() }
+        let rest = TokenRange { first, last: Token(u64::MAX) };
+        let pages = |replica: &Arc<Replica>| Pages::new(Arc::clone(replica), rest, wanted.clamp(1, PAGE), now);
+        Walk { nodes: shared.inline.nodes().up().map(pages).collect() }
     }
 }
 
@@ -119,6 +126,9 @@ impl Iterator for Walk {
 /// One node's keys, a page at a time: no lock is held between two of them.
 struct Pages {
     replica: Arc<Replica>,
+    range: TokenRange,
+    /// Keys taken at once.
+    size: usize,
     now: Time,
     page: VecDeque<Listed>,
     last: Option<Key>,
@@ -126,13 +136,13 @@ struct Pages {
 }
 
 impl Pages {
-    fn new(replica: Arc<Replica>, now: Time) -> Pages {
-        Pages { replica, now, page: VecDeque::new(), last: None, more: true }
+    fn new(replica: Arc<Replica>, range: TokenRange, size: usize, now: Time) -> Pages {
+        Pages { replica, range, size, now, page: VecDeque::new(), last: None, more: true }
     }
 
     fn peek(&mut self) -> Option<&Listed> {
         if self.page.is_empty() && self.more {
-            let (page, more) = self.replica.store().list(&[TokenRange::ALL], self.last.as_ref(), PAGE, self.now);
+            let (page, more) = self.replica.store().list(&[self.range], self.last.as_ref(), self.size, self.now);
             self.last = page.last().map(|listed| listed.key.clone()).or(self.last.take());
             (self.page, self.more) = (page.into(), more);
         }
@@ -153,5 +163,5 @@ impl Iterator for Pages {
     }
 }
 
-/// Keys taken from a table under its locks at once.
+/// The most keys taken from a table under its locks at once.
 const PAGE: usize = 1_000;

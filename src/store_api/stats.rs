@@ -58,7 +58,7 @@ impl KeyValueStore {
         let (mut keys, mut copies) = (0, 0);
         let mut held = BTreeMap::<NodeId, u64>::new();
         let mut first = BTreeMap::<NodeId, u64>::new();
-        for walked in Walk::new(shared).filter(|walked| walked.visible) {
+        for walked in Walk::of_all(shared).filter(|walked| walked.visible) {
             keys += 1;
             for holder in walked.holders {
                 copies += 1;

@@ -1,5 +1,6 @@
-//! Turns: what an endpoint that is the store's only entrance reads and writes at once.
+//! Turns: what an endpoint that is the store's only entrance reads and writes at once, and what it asks of all keys.
 
+use super::listing::{Walk, Walked};
 use super::shared::Shared;
 use super::{KeyValueStore, failure};
 use crate::error::Error;
@@ -30,10 +31,55 @@ impl KeyValueStore {
         Turn { shared, _writing: shared.stripes.share(Token(0)) }
     }
 
+    /// The keys with a value among about `limit` from `from` on, in (token, key) order, and the token to go on from: all keys
+    /// of a token are in one page. The newest version in all tables says whether a key has a value.
+    pub(crate) fn page(&self, from: Token, limit: usize) -> (Vec<Key>, Option<Token>) {
+        let (mut keys, mut looked_at, mut last) = (Vec::new(), 0, None);
+        for Walked { key, visible, .. } in Walk::from(self.shared(), from, limit.saturating_add(1)) {
+            let token = key.token();
+            if looked_at >= limit && last != Some(token) {
+                return (keys, Some(token));
+            }
+            (looked_at, last) = (looked_at + 1, Some(token));
+            if visible {
+                keys.push(key);
+            }
+        }
+        (keys, None)
+    }
+
+    /// What is known without a look at each key.
+    pub(crate) fn sizes(&self) -> Sizes {
+        let Shared { inline, options, .. } = self.shared();
+        let nodes = inline.nodes();
+        let mut sizes =
+            Sizes { nodes: inline.topology().nodes().len(), up: 0, copies: options.copies, held: 0, log_bytes: 0 };
+        for replica in nodes.iter() {
+            let stats = replica.store().stats();
+            let serves = replica.store().failure().is_none() && !nodes.is_down(replica.id());
+            sizes.up += usize::from(serves);
+            sizes.held += stats.keys;
+            sizes.log_bytes += stats.log_bytes;
+        }
+        sizes
+    }
+
     /// The store's clock: microseconds since 1970.
     pub(crate) fn now(&self) -> Time {
         self.shared().inline.clock().now()
     }
+}
+
+/// A store's nodes and what they hold.
+pub(crate) struct Sizes {
+    pub(crate) nodes: usize,
+    /// Nodes that serve.
+    pub(crate) up: usize,
+    /// Copies of each key.
+    pub(crate) copies: u8,
+    /// Keys with a value, on each node that holds one.
+    pub(crate) held: u64,
+    pub(crate) log_bytes: u64,
 }
 
 impl Turn<'_> {

@@ -105,6 +105,14 @@ impl Client {
         }
     }
 
+    /// A request that is not answered yet will be in the version that is spoken now.
+    pub(super) fn speak_anew(&mut self, request: u64) {
+        let place = usize::try_from(request.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        if let Some(owed) = self.owed.get_mut(place) {
+            owed.protocol = self.session.protocol;
+        }
+    }
+
     fn write_out_answered(&mut self) {
         while let Some(Owed { protocol, reply: Some(reply) }) = self.owed.front() {
             reply.encode(*protocol, &mut self.output);

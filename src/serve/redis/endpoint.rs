@@ -169,7 +169,8 @@ impl Endpoint {
         Ok(())
     }
 
-    fn mark(&mut self, place: usize) {
+    /// Something has happened to a client: it is looked at before the turn ends.
+    pub(super) fn mark(&mut self, place: usize) {
         if let Some(client) = self.clients.get_mut(place).and_then(Option::as_mut).filter(|client| !client.is_marked) {
             client.is_marked = true;
             self.marked.push(place);

@@ -75,13 +75,13 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// A command and as many words as it takes. An error is in Redis's words.
-    pub(super) fn new(spec: &'static Spec, words: Vec<Bytes>) -> Result<Call, String> {
+    /// A command and as many words as it takes.
+    pub(super) fn new(spec: &'static Spec, words: Vec<Bytes>) -> Call {
         let store = match &spec.run {
-            Run::Store(read) => Some(read(&words)?),
+            Run::Store(read) => Some(read(&words).unwrap_or_else(StoreCall::Refused)),
             _ => None,
         };
-        Ok(Call { spec, words, store })
+        Call { spec, words, store }
     }
 }
 

@@ -11,6 +11,7 @@ use super::client::Client;
 use super::commands::{self, Run, StoreCall};
 use super::endpoint::Endpoint;
 use super::engine::{Call, Job, Step, Ticket, Work};
+use super::server::Figures;
 use super::session::Effect;
 use crate::wire::resp::Reply;
 
@@ -54,8 +55,8 @@ impl Endpoint {
         client.session.asked = self.server.now;
         let number = client.owe();
         let ticket = Ticket { place, client: client.session.id, request: number };
-        match commands::look_up(&words).and_then(|spec| Call::new(spec, words)) {
-            Ok(call) => self.take_call(ticket, call),
+        match commands::look_up(&words) {
+            Ok(spec) => self.take_call(ticket, Call::new(spec, words)),
             Err(error) => {
                 client.session.transaction.iter_mut().for_each(|transaction| transaction.is_broken = true);
                 self.refuse(ticket, error);
@@ -68,18 +69,14 @@ impl Endpoint {
         client.session.last = call.spec.name;
         let is_queued = client.session.transaction.is_some();
         match &call.spec.run {
-            Run::Session { in_transaction: false, .. } if is_queued => {
-                client.session.transaction.iter_mut().for_each(|transaction| transaction.is_broken = true);
-                self.refuse(ticket, "ERR Command not allowed inside a transaction".to_owned());
-            }
+            Run::Session { at_once, .. } if is_queued && !at_once => self.queue(ticket, call),
             Run::Session { run, .. } => {
                 let effect = run(&call.words, &mut client.session, &self.server);
+                // `HELLO` is answered in the version that it chose.
+                client.speak_anew(ticket.request);
                 self.take_effect(ticket, effect);
             }
-            _ if is_queued => {
-                let reply = client.session.transaction.as_mut().map_or(Reply::Nil, |queue| queue.add(call));
-                self.answer(ticket, reply);
-            }
+            _ if is_queued => self.queue(ticket, call),
             Run::Server(run) => {
                 self.server.facts = self.engine.facts();
                 let reply = run(&call.words, &self.server);
@@ -93,9 +90,26 @@ impl Endpoint {
         }
     }
 
+    fn queue(&mut self, ticket: Ticket, call: Call) {
+        let transaction = self.client(ticket).and_then(|client| client.session.transaction.as_mut());
+        let reply = transaction.map_or(Reply::Nil, |transaction| transaction.add(call));
+        self.answer(ticket, reply);
+    }
+
     fn take_effect(&mut self, ticket: Ticket, effect: Effect) {
         match effect {
-            Effect::Reply(reply) => self.answer(ticket, reply),
+            Effect::Reply(reply) => {
+                self.server.figures.errors += u64::from(matches!(reply, Reply::Error(_)));
+                self.answer(ticket, reply);
+            }
+            Effect::Clients(call) => {
+                let reply = self.answer_on_clients(ticket, &call);
+                self.answer(ticket, reply);
+            }
+            Effect::ResetFigures => {
+                self.server.figures = Figures::default();
+                self.answer(ticket, Reply::Simple("OK"));
+            }
             Effect::Close(reply) => {
                 self.answer(ticket, reply);
                 if let Some(client) = self.client(ticket) {
@@ -110,14 +124,36 @@ impl Endpoint {
                 self.engine.begin(Job { ticket, work: Work::Watch(keys) });
             }
             Effect::Execute { watched, calls } => {
-                self.server.facts = self.engine.facts();
-                let step = |call: Call| match &call.spec.run {
-                    Run::Server(run) => Step::Ready(run(&call.words, &self.server)),
-                    _ => Step::Call(call),
-                };
-                let steps = calls.into_iter().map(step).collect();
+                let steps = calls.into_iter().map(|call| self.step(ticket, call)).collect();
                 self.engine.begin(Job { ticket, work: Work::Transaction { watched, steps } });
             }
+        }
+    }
+
+    /// A command of a transaction: what has nothing to do with keys is done first.
+    fn step(&mut self, ticket: Ticket, call: Call) -> Step {
+        match &call.spec.run {
+            Run::Server(run) => {
+                self.server.facts = self.engine.facts();
+                Step::Ready(run(&call.words, &self.server))
+            }
+            Run::Session { run, .. } => {
+                let Some(client) = self.clients.get_mut(ticket.place).and_then(Option::as_mut) else {
+                    return Step::Ready(Reply::Nil);
+                };
+                let effect = run(&call.words, &mut client.session, &self.server);
+                client.speak_anew(ticket.request);
+                Step::Ready(match effect {
+                    Effect::Reply(reply) => reply,
+                    Effect::Clients(call) => self.answer_on_clients(ticket, &call),
+                    // The others are not queued, but for this one.
+                    _ => {
+                        self.server.figures = Figures::default();
+                        Reply::Simple("OK")
+                    }
+                })
+            }
+            Run::Keys { .. } | Run::Store(_) => Step::Call(call),
         }
     }
 

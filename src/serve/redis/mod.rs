@@ -17,6 +17,7 @@
 //! - A transaction is isolated, and not atomic across a crash: some of its writes may be there, others not.
 
 mod client;
+mod clients;
 mod commands;
 mod descriptors;
 mod endpoint;
@@ -24,7 +25,9 @@ mod engine;
 mod error;
 mod fast;
 mod flags;
+mod glob;
 mod intake;
+mod keyspace;
 mod server;
 mod session;
 mod stretch;

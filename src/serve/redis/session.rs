@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use super::clients::ClientsCall;
 use super::engine::{Call, Watched};
 use crate::types::{Key, Time};
 use crate::wire::resp::{MAX_REQUEST_BYTES, Protocol, Reply};
@@ -52,6 +53,10 @@ pub(super) enum Effect {
     },
     /// `WATCH`.
     Watch(Vec<Key>),
+    /// `CLIENT LIST` and the like.
+    Clients(ClientsCall),
+    /// `CONFIG RESETSTAT`.
+    ResetFigures,
 }
 
 impl Session {

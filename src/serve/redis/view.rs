@@ -127,14 +127,24 @@ impl View {
         }
     }
 
-    /// Writes a value until `expires`.
+    /// Writes a value until `expires`. If that is over already, the key is deleted.
     pub(super) fn put(&mut self, key: Key, value: Value, expires: Option<Time>) -> Result<(), String> {
-        if value.len() > self.max_value {
-            let refused = LimitError::Value { len: value.len(), max: self.max_value };
-            return Err(format!("ERR {refused}"));
+        self.check_length(value.len())?;
+        if expires.is_some_and(|at| at <= self.now) {
+            self.delete(key);
+        } else {
+            self.write(key, Some(value), expires);
         }
-        self.write(key, Some(value), expires);
         Ok(())
+    }
+
+    /// Whether a value may have `len` bytes. An error is in Redis's words, with E131.
+    pub(super) fn check_length(&self, len: usize) -> Result<(), String> {
+        if len <= self.max_value {
+            return Ok(());
+        }
+        let refused = LimitError::Value { len, max: self.max_value };
+        Err(format!("ERR {refused}"))
     }
 
     /// Deletes a key.

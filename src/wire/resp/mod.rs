@@ -16,5 +16,5 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub use reply::{Protocol, Reply};
+pub use reply::{DIGITS, Protocol, Reply, decimal};
 pub use request::{MAX_LINE_BYTES, MAX_REQUEST_BYTES, MAX_WORDS, Malformed, Requests};

@@ -49,9 +49,9 @@ impl Reply {
     pub fn encode(&self, protocol: Protocol, into: &mut BytesMut) {
         let is_third = protocol == Protocol::Resp3;
         match self {
-            Reply::Simple(text) => line(b'+', text, into),
-            Reply::Error(text) => line(b'-', &text.replace(['\r', '\n'], " "), into),
-            Reply::Integer(number) => line(b':', &number.to_string(), into),
+            Reply::Simple(text) => line(b'+', text.as_bytes(), into),
+            Reply::Error(text) => line(b'-', text.replace(['\r', '\n'], " ").as_bytes(), into),
+            Reply::Integer(number) => line(b':', decimal(*number, &mut [0; DIGITS]), into),
             Reply::Bulk(bytes) => bulk(b'$', &[bytes], into),
             Reply::Value(value) => bulk(b'$', &[value], into),
             Reply::Text(text) if is_third => bulk(b'=', &[b"txt:", text.as_bytes()], into),
@@ -78,16 +78,34 @@ impl Reply {
     }
 }
 
-fn line(kind: u8, text: &str, into: &mut BytesMut) {
+fn line(kind: u8, text: &[u8], into: &mut BytesMut) {
     into.reserve(text.len() + 3);
     into.put_u8(kind);
-    into.extend_from_slice(text.as_bytes());
+    into.extend_from_slice(text);
     into.extend_from_slice(b"\r\n");
 }
 
 fn length(kind: u8, length: usize, into: &mut BytesMut) {
-    line(kind, &length.to_string(), into);
+    line(kind, decimal(length as i64, &mut [0; DIGITS]), into);
 }
+
+/// A number's digits, at the end of `into`: without the memory that formatting takes.
+pub fn decimal(number: i64, into: &mut [u8; DIGITS]) -> &[u8] {
+    let (mut rest, mut start) = (number.unsigned_abs(), DIGITS);
+    while rest > 0 || start == DIGITS {
+        start -= 1;
+        into[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    if number < 0 {
+        start -= 1;
+        into[start] = b'-';
+    }
+    &into[start..]
+}
+
+/// The most bytes of a number: a sign and 19 digits.
+pub const DIGITS: usize = 20;
 
 fn bulk(kind: u8, parts: &[&[u8]], into: &mut BytesMut) {
     length(kind, parts.iter().map(|part| part.len()).sum(), into);

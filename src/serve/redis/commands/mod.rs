@@ -1,13 +1,33 @@
 //! The commands, as Redis has them (<https://redis.io/docs/latest/commands/>): what each takes, which keys it names, what it
-//! does. One table, which `COMMAND` shows too.
+//! does. One [table](table::COMMANDS), which `COMMAND` shows too.
 //!
 //! A command on keys is a function of its words and of a [`View`]: it performs nothing. Which keys it reads is known before,
 //! so that they are read for all commands of a turn at once.
+//!
+//! # Caveats
+//! - A key that cannot be one here, an empty one say, is refused by every command that names it.
+//! - `CLIENT`, `HELLO` and `INFO` between `MULTI` and `EXEC` are done first, before those on keys, and also if `EXEC` is
+//!   called off.
 
+mod clients;
+mod connection;
+mod docs;
+mod expiry;
+mod introspection;
+mod keys;
+mod numbers;
+mod scan;
+mod server;
 mod strings;
+mod table;
+#[cfg(test)]
+mod tests;
+mod transactions;
+mod usage;
 
 use bytes::Bytes;
 
+use super::keyspace::Look;
 use super::server::Server;
 use super::session::{Effect, Session};
 use super::view::View;
@@ -16,7 +36,7 @@ use crate::wire::resp::Reply;
 
 /// One command.
 pub(super) struct Spec {
-    /// In small letters.
+    /// In small letters; of a subcommand behind its command's, as `client|id`.
     pub(super) name: &'static str,
     /// How many words it has, its name counted; `-n`: at least n.
     pub(super) arity: i32,
@@ -29,15 +49,18 @@ pub(super) struct Spec {
 
 /// What a command needs to run.
 pub(super) enum Run {
-    /// A view of its keys, which it may write or not. An error is in Redis's words, its code first.
-    Keys { reads: Reads, writes: bool, apply: fn(&[Bytes], &mut View) -> Result<Reply, String> },
+    /// A view of its keys, which it may write or not; it may name none. An error is in Redis's words, its code first.
+    Keys { reads: Reads, writes: bool, apply: Apply },
     /// All keys, or the cluster.
     Store(fn(&[Bytes]) -> Result<StoreCall, String>),
     /// What the server knows of itself.
     Server(fn(&[Bytes], &Server) -> Reply),
-    /// The connection. One that is not `in_transaction` is refused between `MULTI` and `EXEC`.
-    Session { in_transaction: bool, run: fn(&[Bytes], &mut Session, &Server) -> Effect },
+    /// The connection. Between `MULTI` and `EXEC` it waits with the others, unless it runs `at_once`.
+    Session { at_once: bool, run: fn(&[Bytes], &mut Session, &Server) -> Effect },
 }
+
+/// What a command on keys does.
+pub(super) type Apply = fn(&[Bytes], &mut View) -> Result<Reply, String>;
 
 /// Whether a command reads its keys.
 pub(super) enum Reads {
@@ -50,18 +73,14 @@ pub(super) enum Reads {
 /// What is done with all keys, or with the cluster.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum StoreCall {
-    /// `DBSIZE`.
-    Count,
-    /// `KEYS`.
-    Keys { pattern: Bytes },
-    /// `SCAN`: from a token on, about so many keys looked at. `is_none`: of a type that no key has.
-    Scan { cursor: u64, pattern: Option<Bytes>, count: usize, is_none: bool },
-    /// `RANDOMKEY`.
-    RandomKey,
+    /// `DBSIZE`, `KEYS`, `SCAN`, `RANDOMKEY`.
+    Look(Look),
     /// `FLUSHALL`, `FLUSHDB`.
     Flush,
     /// `KVSIM`: a line of the prompt.
     Prompt { line: Bytes },
+    /// Its words were wrong: what is answered.
+    Refused(String),
 }
 
 impl std::fmt::Debug for Spec {
@@ -102,69 +121,61 @@ impl Spec {
     }
 }
 
-/// The command that the first word names, if it takes so many; else an error in Redis's words.
+/// The command that the first word names, or the first two, if it takes so many; else an error in Redis's words.
 pub(super) fn look_up(words: &[Bytes]) -> Result<&'static Spec, String> {
-    let name = words.first().map(Bytes::as_ref).unwrap_or_default();
-    let mut small = [0; LONGEST_NAME];
-    let found = small.get_mut(..name.len()).and_then(|small| {
-        small.copy_from_slice(name);
-        small.make_ascii_lowercase();
-        let at = COMMANDS.binary_search_by(|spec| spec.name.as_bytes().cmp(small)).ok()?;
-        COMMANDS.get(at)
-    });
-    let Some(spec) = found else {
-        return Err(unknown(words));
-    };
-    if spec.takes(words.len()) {
-        return Ok(spec);
-    }
-    Err(format!("ERR wrong number of arguments for '{}' command", spec.name))
+    let spec = table::named(words)?;
+    if spec.takes(words.len()) { Ok(spec) } else { Err(wrong_number(spec.name)) }
 }
 
-fn unknown(words: &[Bytes]) -> String {
-    let shown = |word: &Bytes, most: usize| String::from_utf8_lossy(&word[..word.len().min(most)]).into_owned();
-    let name = words.first().map(|word| shown(word, LONGEST_SHOWN)).unwrap_or_default();
-    let mut arguments = String::new();
-    for word in words.iter().skip(1) {
-        if arguments.len() >= LONGEST_SHOWN {
-            break;
-        }
-        arguments.push_str(&format!("'{}' ", shown(word, LONGEST_SHOWN - arguments.len())));
-    }
-    format!("ERR unknown command '{name}', with args beginning with: {arguments}")
+fn wrong_number(command: &str) -> String {
+    format!("ERR wrong number of arguments for '{command}' command")
+}
+
+/// The beginning of a word, for a message: up to the first zero byte, as C has it.
+fn shown(word: &[u8], most: usize) -> String {
+    let end = word.iter().take(most).position(|byte| *byte == 0).unwrap_or(most);
+    String::from_utf8_lossy(word.get(..end).unwrap_or(word)).into_owned()
 }
 
 /// A key among a command's words.
-pub(super) fn key(words: &[Bytes], at: usize) -> Result<Key, String> {
-    Key::new(words.get(at).map(Bytes::as_ref).unwrap_or_default()).map_err(|refused| format!("ERR {refused}"))
+fn key(words: &[Bytes], at: usize) -> Result<Key, String> {
+    Key::new(word(words, at)).map_err(|refused| format!("ERR {refused}"))
 }
 
-/// In the order of their names.
-static COMMANDS: &[Spec] = &[
-    Spec {
-        name: "get",
-        arity: 2,
-        flags: &["readonly", "fast"],
-        keys: (1, 1, 1),
-        run: Run::Keys { reads: Reads::Always, writes: false, apply: strings::get },
-    },
-    Spec {
-        name: "ping",
-        arity: -1,
-        flags: &["fast"],
-        keys: (0, 0, 0),
-        run: Run::Keys { reads: Reads::Never, writes: false, apply: strings::ping },
-    },
-    Spec {
-        name: "set",
-        arity: -3,
-        flags: &["write", "denyoom"],
-        keys: (1, 1, 1),
-        run: Run::Keys { reads: Reads::If(strings::set_reads), writes: true, apply: strings::set },
-    },
-];
+/// Every key that a command names.
+fn all_keys<'a>(words: impl Iterator<Item = &'a Bytes>) -> Result<Vec<Key>, String> {
+    words.map(|word| Key::new(word).map_err(|refused| format!("ERR {refused}"))).collect()
+}
 
-/// Longer than any command's name.
-const LONGEST_NAME: usize = 16;
+/// One of a command's words.
+fn word(words: &[Bytes], at: usize) -> &[u8] {
+    words.get(at).map(Bytes::as_ref).unwrap_or_default()
+}
+
+/// An option, in letters of any size.
+fn is(word: &[u8], option: &str) -> bool {
+    word.eq_ignore_ascii_case(option.as_bytes())
+}
+
+/// The operator's way in: the words are a line of the prompt.
+fn kvsim(words: &[Bytes]) -> Result<StoreCall, String> {
+    let line = match words.get(1..).unwrap_or_default() {
+        [line] if line.contains(&b' ') => line.clone(),
+        words => words.iter().map(|word| prompt_word(word)).collect::<Vec<_>>().join(" ").into(),
+    };
+    Ok(StoreCall::Prompt { line })
+}
+
+/// A word as the prompt takes it. What was quoted on the way here cannot be known: `--` begins a flag.
+fn prompt_word(word: &[u8]) -> String {
+    use crate::command::escape;
+    match word.strip_prefix(b"--") {
+        Some(flag) if escape::word(flag).as_bytes() == flag => format!("--{}", escape::escaped(flag)),
+        _ => escape::word(word),
+    }
+}
+
+const SYNTAX: &str = "ERR syntax error";
+const NO_INTEGER: &str = "ERR value is not an integer or out of range";
 /// What is repeated of a command that is not known, in bytes, as Redis does.
 const LONGEST_SHOWN: usize = 128;

@@ -2,16 +2,21 @@
 //!
 //! What is read is read once for all of the turn's jobs, then they run one after the other on what was read and on what the
 //! ones before them wrote, then all is written: each log that is touched is committed once. Nobody else writes the keys
-//! meanwhile. A command on the whole store divides the turn: what came before it is written first.
+//! meanwhile. A command on the whole store divides the turn: what came before it is written first. So does a `WATCH` behind
+//! writes, whose versions it has to see; and a transaction with a command on the whole store is done step by step.
 
 use std::mem::take;
 use std::time::Duration;
 
-use super::engine::{Answer, Engine, Facts, Job, Ticket};
+use super::commands::StoreCall;
+use super::engine::{Answer, Call, Engine, Facts, Job, Step, Ticket, Watched, Work};
 use super::error::ServeError;
+use super::keyspace::Keyspace;
 use super::stretch::Stretch;
 use crate::error::Error;
 use crate::store_api::{KeyValueStore, TurnWrite};
+use crate::types::{Key, Token};
+use crate::wire::resp::Reply;
 
 /// See the module's page.
 pub(super) struct Fast {
@@ -26,7 +31,27 @@ impl Fast {
         Fast { store, jobs: Vec::new(), stretch: Stretch::new(max_value) }
     }
 
+    /// Jobs of which some divide the turn.
+    fn run_divided(&mut self, jobs: Vec<Job>, answer: &mut dyn FnMut(Ticket, Answer)) {
+        let mut together = Vec::new();
+        for job in jobs {
+            if divides(&job) {
+                self.run(take(&mut together), answer);
+            }
+            if job.has_store_call() {
+                let answered = self.run_alone(job.ticket, job.work);
+                answer(job.ticket, Answer::Reply(answered));
+            } else {
+                together.push(job);
+            }
+        }
+        self.run(together, answer);
+    }
+
     fn run(&mut self, jobs: Vec<Job>, answer: &mut dyn FnMut(Ticket, Answer)) {
+        if jobs.is_empty() {
+            return;
+        }
         let now = self.store.now();
         let stretch = &mut self.stretch;
         let keys = stretch.begin(jobs, now, now);
@@ -49,6 +74,55 @@ impl Fast {
         drop(turn);
         stretch.end(answer);
     }
+
+    /// A command on the whole store, or a transaction that has one.
+    fn run_alone(&mut self, ticket: Ticket, work: Work) -> Reply {
+        match work {
+            Work::One(Call { store: Some(call), .. }) => self.perform(&call),
+            Work::Transaction { watched, steps } => {
+                let is_called_off = match self.run_one(ticket, Work::Watch(keys(&watched))) {
+                    Answer::Watched(now) => now != watched,
+                    Answer::Reply(error) => return error,
+                };
+                if is_called_off {
+                    return Reply::NilArray;
+                }
+                let replies = steps.into_iter().map(|step| match step {
+                    Step::Ready(reply) => reply,
+                    Step::Call(call) => self.run_alone(ticket, Work::One(call)),
+                });
+                Reply::Array(replies.collect())
+            }
+            other => match self.run_one(ticket, other) {
+                Answer::Reply(reply) => reply,
+                Answer::Watched(_) => Reply::Nil,
+            },
+        }
+    }
+
+    fn run_one(&mut self, ticket: Ticket, work: Work) -> Answer {
+        let mut answered = Answer::Reply(Reply::Nil);
+        self.run(vec![Job { ticket, work }], &mut |_, answer| answered = answer);
+        answered
+    }
+
+    fn perform(&mut self, call: &StoreCall) -> Reply {
+        match call {
+            StoreCall::Look(look) => look.answer(self),
+            StoreCall::Flush => match self.store.clear_data() {
+                Ok(()) => Reply::Simple("OK"),
+                Err(error) => Reply::Error(in_redis_words(&error)),
+            },
+            StoreCall::Prompt { .. } => Reply::Error("ERR KVSIM is not served with --fast".to_owned()),
+            StoreCall::Refused(error) => Reply::Error(error.clone()),
+        }
+    }
+}
+
+impl Keyspace for Fast {
+    fn page(&mut self, from: Token, limit: usize) -> (Vec<Key>, Option<Token>) {
+        self.store.page(from, limit)
+    }
 }
 
 impl Engine for Fast {
@@ -58,7 +132,9 @@ impl Engine for Fast {
 
     fn work(&mut self, answer: &mut dyn FnMut(Ticket, Answer)) {
         let jobs = take(&mut self.jobs);
-        if !jobs.is_empty() {
+        if jobs.iter().any(divides) {
+            self.run_divided(jobs, answer);
+        } else {
             self.run(jobs, answer);
         }
     }
@@ -68,14 +144,30 @@ impl Engine for Fast {
     }
 
     fn facts(&self) -> Facts {
-        let nodes = self.store.server_count();
-        Facts { mode: "fast", nodes, nodes_up: nodes, copies: 3, keys: 0, log_bytes: 0 }
+        let sizes = self.store.sizes();
+        Facts {
+            mode: "fast",
+            nodes: sizes.nodes,
+            nodes_up: sizes.up,
+            copies: sizes.copies,
+            keys: sizes.held / u64::from(sizes.copies).min(sizes.nodes as u64).max(1),
+            log_bytes: sizes.log_bytes,
+        }
     }
 
     fn end(self: Box<Self>) -> Result<String, ServeError> {
         self.store.sync()?;
         Ok(format!("{} logs synced", self.store.server_count()))
     }
+}
+
+/// Whether what came before has to be written before this is run.
+fn divides(job: &Job) -> bool {
+    matches!(job.work, Work::Watch(_)) || job.has_store_call()
+}
+
+fn keys(watched: &[Watched]) -> Vec<Key> {
+    watched.iter().map(|watched| watched.key.clone()).collect()
 }
 
 /// An error of the cluster, its code first.
