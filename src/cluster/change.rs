@@ -76,6 +76,20 @@ pub(super) enum Purpose {
     Errand(Errand),
 }
 
+/// Patience with a change that is under way.
+#[derive(Debug)]
+pub(super) struct Wait {
+    since: Time,
+    /// When there was a leader at it last.
+    led: Time,
+}
+
+impl Wait {
+    pub(super) fn from(now: Time) -> Wait {
+        Wait { since: now, led: now }
+    }
+}
+
 impl Cluster {
     /// The report of the ring change that ended since this was last asked.
     pub fn take_ring_change(&mut self) -> Option<Result<RingChangeReport, Error>> {
@@ -154,31 +168,48 @@ impl Cluster {
     /// bring the node back meanwhile. An interrupted one is too, but for `clear`, which is short and has to be accounted
     /// for here.
     pub(super) fn finish_changes(&mut self) -> Result<(), Error> {
-        self.play_until(|cluster| cluster.ring_change().is_none() && cluster.changes.again.is_none())
+        self.play_until(Cluster::has_no_change)
+    }
+
+    /// Whether no change is under way, nor to be begun again.
+    pub(super) fn has_no_change(&self) -> bool {
+        self.ring_change().is_none() && self.changes.again.is_none()
     }
 
     /// Plays events until `is_over`, which leaders bring about; an error tells why they do not.
     pub(super) fn play_until(&mut self, is_over: impl Fn(&Cluster) -> bool) -> Result<(), Error> {
-        let (started, mut led) = (self.now, self.now);
-        while !is_over(self) {
-            if let Some(blocked) = self.blocked() {
-                return Err(blocked);
-            }
-            let percent = self.ring_change().map(|(_, percent)| percent);
-            // A leader sees to what there is as soon as it hears of it.
-            if self.ready_leader().is_some() && percent.is_some() {
-                led = self.now;
-            } else if self.now.since(led) > LEADER_PATIENCE || !self.missing_voters().is_empty() {
-                return Err(self.no_leader());
-            }
-            let purpose = self.changes.running.as_ref().map(|running| running.purpose);
-            let is_clear = matches!(purpose, Some(Purpose::Clear(_)));
-            if self.now.since(started) > CHANGE_PATIENCE || (self.is_interrupted() && !is_clear) {
-                return Err(Error::ChangeGoesOn { percent: percent.unwrap_or(0) });
+        let mut wait = Wait::from(self.now);
+        loop {
+            if let Some(ended) = self.look_whether(&mut wait, &is_over) {
+                return ended;
             }
             assert!(self.step(), "a change under way has a timer or a message in the queue");
         }
-        Ok(())
+    }
+
+    /// Whether it `is_over`, or an error tells why leaders do not bring that about.
+    pub(super) fn look_whether(
+        &self,
+        wait: &mut Wait,
+        is_over: impl Fn(&Cluster) -> bool,
+    ) -> Option<Result<(), Error>> {
+        if is_over(self) {
+            return Some(Ok(()));
+        }
+        if let Some(blocked) = self.blocked() {
+            return Some(Err(blocked));
+        }
+        let percent = self.ring_change().map(|(_, percent)| percent);
+        // A leader sees to what there is as soon as it hears of it.
+        if self.ready_leader().is_some() && percent.is_some() {
+            wait.led = self.now;
+        } else if self.now.since(wait.led) > LEADER_PATIENCE || !self.missing_voters().is_empty() {
+            return Some(Err(self.no_leader()));
+        }
+        let purpose = self.changes.running.as_ref().map(|running| running.purpose);
+        let is_clear = matches!(purpose, Some(Purpose::Clear(_)));
+        let is_long = self.now.since(wait.since) > CHANGE_PATIENCE || (self.is_interrupted() && !is_clear);
+        is_long.then(|| Err(Error::ChangeGoesOn { percent: percent.unwrap_or(0) }))
     }
 
     /// Begins again what was lost with a leader, as soon as there is another with nothing in hand.
@@ -198,13 +229,11 @@ impl Cluster {
         self.run_change(purpose, RingChange::new(Arc::clone(&self.topology), change, self.now), None);
     }
 
-    /// Starts what the operator wants, at the leader; E204 when there is none.
-    pub(super) fn start_change(&mut self, purpose: Purpose, change: Change) -> Result<(), Error> {
-        self.await_turn()?;
+    /// Begins what the operator wants, at the leader, whose turn has come.
+    pub(super) fn begin_change(&mut self, purpose: Purpose, change: Change) {
         let account = self.account(&change);
         let machine = RingChange::new(Arc::clone(&self.topology), change, self.now);
         self.run_change(purpose, machine, account);
-        Ok(())
     }
 
     /// Has the leader carry the change out.

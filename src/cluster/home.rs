@@ -223,6 +223,7 @@ impl Cluster {
         }
         if newest.record().voters.is_empty() {
             self.replace_dead_voters()?;
+            self.await_leader()?;
         }
         self.hurry_election();
         // A clearing that only some logs had taken in is complete with the fence.

@@ -6,7 +6,7 @@ use super::home::{Home, files_remain};
 use super::node::Node;
 use super::probes::Probe;
 use super::report::RestartReport;
-use super::{Cluster, NodeId};
+use super::{Cluster, Done, NodeId, Order};
 use crate::error::Error;
 use crate::node::{Durability, Replica};
 use crate::protocol::hints::Hints;
@@ -41,6 +41,15 @@ impl Cluster {
     ///
     /// E136 when it is up; E101, E102 and others when its log is damaged or gone: it stays down.
     pub fn restart(&mut self, label: &str) -> Result<RestartReport, Error> {
+        match self.carry_out(Order::Restart { label: label.to_owned() })? {
+            Done::Restarted(report) => Ok(report),
+            _ => unreachable!("a restart ends with a report of it"),
+        }
+    }
+
+    /// The process of a node that is down starts, or of one whose log has failed. It has yet to settle. Its number, the
+    /// records it found, and what there is to tell.
+    pub(super) fn start_again_from_log(&mut self, label: &str) -> Result<(NodeId, u64, Vec<String>), Error> {
         let id = self.find(label)?;
         let process = self.nodes.get(&id).and_then(|node| node.process.as_ref());
         if process.is_some_and(|process| process.replica.store().failure().is_some()) && !self.faults.is_paused(id) {
@@ -69,14 +78,7 @@ impl Cluster {
         notes.extend(self.is_forgetful(id).then(|| {
             format!("note: {label}: what it promised in elections is lost too. It votes no more, and others do in its place.")
         }));
-        let knows = |topology: Arc<Topology>| topology.epoch() >= self.topology.epoch();
-        let is_voter = self.topology.record().voters.contains(&id) && self.topology_at(id).is_some_and(knows);
-        if self.nodes.len() == 1 && !is_voter {
-            // Who could tell it what was agreed on, or have it vote, is gone for good.
-            self.replace_dead_voters()?;
-        }
-        self.settle(&[id], &mut notes)?;
-        Ok(RestartReport { node: label.to_owned(), records: restored.log.records, notes })
+        Ok((id, restored.log.records, notes))
     }
 
     /// Makes a node that is to join, with an empty log. It knows nobody but the one it joins through.

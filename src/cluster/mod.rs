@@ -50,6 +50,7 @@ mod shortfall;
 mod stop;
 mod story;
 mod succession;
+mod undertaking;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -64,6 +65,7 @@ pub use probes::Probe;
 pub use report::*;
 pub use requests::MAX_IN_FLIGHT;
 pub use stop::StopAt;
+pub(crate) use undertaking::{Done, Order, Undertaking};
 
 pub use crate::protocol::envelope::OperationId;
 

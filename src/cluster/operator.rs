@@ -4,15 +4,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::change::Purpose;
 use super::node::Node;
 use super::report::RingChangeReport;
-use super::{Cluster, NodeId};
+use super::{Cluster, Done, NodeId, Order};
 use crate::error::Error;
 use crate::protocol::agent::awaited_by;
-use crate::protocol::ring_change::{Change, Ended, Moved};
+use crate::protocol::ring_change::{Change, Moved};
 use crate::ring::Member;
-use crate::sim::trace::TraceEvent;
 use crate::topology::Topology;
 use crate::types::{MAX_NODES, MAX_VNODES, Time, check_label};
 
@@ -27,8 +25,8 @@ impl Cluster {
     ///
     /// E133 when there is no such node, E136 when it is down.
     pub fn add_node_via(&mut self, label: &str, weight: f64, via: Option<&str>) -> Result<RingChangeReport, Error> {
-        self.start_joining(label, weight, via)?;
-        self.wait_for_ring()
+        let (label, via) = (label.to_owned(), via.map(str::to_owned));
+        self.change_ring(Order::AddNode { label, weight, via })
     }
 
     /// Removes a node and waits until the ring has changed. `force`: the node is down, copy from the survivors.
@@ -39,30 +37,16 @@ impl Cluster {
     /// Removes nodes in one change and waits for it. Several leave together by `force` only, when all are down for good:
     /// each could be needed for the other's removal.
     pub fn remove_nodes(&mut self, labels: &[impl AsRef<str>], force: bool) -> Result<RingChangeReport, Error> {
-        self.start_remove_nodes(labels, force)?;
-        self.wait_for_ring()
+        self.change_ring(Order::RemoveNodes { labels: owned(labels), force })
     }
 
     /// Starts what [`Cluster::add_node`] does, without waiting.
     pub fn start_add_node(&mut self, label: &str, weight: f64) -> Result<(), Error> {
-        self.start_joining(label, weight, None)
-    }
-
-    fn start_joining(&mut self, label: &str, weight: f64, via: Option<&str>) -> Result<(), Error> {
-        let contact = via.map(|via| self.named_coordinator(via)).transpose()?;
-        self.joiner(label, weight)?;
-        if self.topology.nodes().is_empty() {
-            return self.start_first_node(label, weight);
-        }
-        self.await_turn()?;
-        let member = self.joiner(label, weight)?;
-        self.create_node(&member, contact)?;
-        self.note(TraceEvent { node: Some(member.id), number: u64::from(member.vnodes), ..self.event("add") });
-        self.start_change(Purpose::Add(member.id), Change::Add(member))
+        self.set_out(Order::AddNode { label: label.to_owned(), weight, via: None })
     }
 
     /// Where there is no node, nobody can agree to another: the first founds the cluster anew, at once.
-    fn start_first_node(&mut self, label: &str, weight: f64) -> Result<(), Error> {
+    pub(super) fn start_first_node(&mut self, label: &str, weight: f64) -> Result<(), Error> {
         let member = self.joiner(label, weight)?;
         let account = self.account(&Change::Add(member.clone()));
         let mut record = self.topology.record().clone();
@@ -100,34 +84,13 @@ impl Cluster {
 
     /// Starts what [`Cluster::remove_node`] does, without waiting.
     pub fn start_remove_node(&mut self, label: &str, force: bool) -> Result<(), Error> {
-        self.start_remove_nodes(&[label], force)
-    }
-
-    fn start_remove_nodes(&mut self, labels: &[impl AsRef<str>], force: bool) -> Result<(), Error> {
-        let change = self.removal(labels)?;
-        let (nodes, are_dead) = match &change {
-            Change::ForceRemove(nodes) => (nodes.iter().copied().collect(), true),
-            Change::Remove(node) => (vec![*node], false),
-            _ => (Vec::new(), false),
-        };
-        if let Some(node) = nodes.first().filter(|_| are_dead && !force) {
-            return Err(Error::LeaverDown { label: self.label(*node) });
-        }
-        if are_dead && !self.missing_voters().is_empty() {
-            self.check_survivors(&nodes)?;
-            self.replace_dead_voters()?;
-        }
-        self.await_turn()?;
-        for node in nodes {
-            self.note(TraceEvent { node: Some(node), ..self.event("remove") });
-        }
-        self.start_change(Purpose::Remove { are_dead }, change)
+        self.set_out(Order::RemoveNodes { labels: owned(&[label]), force })
     }
 
     /// Survivors are made voters only where nothing can come between: every other dead voter goes too, for it would
     /// return with votes that count no more; and those who stay are there and reach each other, for the removal must not
     /// come to nothing.
-    fn check_survivors(&self, gone: &[NodeId]) -> Result<(), Error> {
+    pub(super) fn check_survivors(&self, gone: &[NodeId]) -> Result<(), Error> {
         let members = self.topology.record().members.iter().map(|member| member.id);
         let survivors: Vec<NodeId> = members.filter(|member| !gone.contains(member)).collect();
         for survivor in survivors.iter().copied() {
@@ -207,25 +170,21 @@ impl Cluster {
 
     /// Deletes all keys, everywhere, as one topology entry. Returns how many were visible.
     pub fn clear_data(&mut self) -> Result<u64, Error> {
-        self.check_no_change()?;
-        if self.nodes.is_empty() {
-            return Ok(0);
+        match self.carry_out(Order::ClearData)? {
+            Done::Cleared(keys) => Ok(keys),
+            _ => unreachable!("what clears ends with how many keys there were"),
         }
+    }
+
+    /// How many keys are visible; an error where they cannot be deleted now.
+    pub(super) fn check_clear(&self) -> Result<u64, Error> {
+        self.check_no_change()?;
         // No log would know of it, and everything would come back.
         if let Some(node) = self.nodes.keys().next().filter(|_| self.nodes.values().all(|node| node.process.is_none()))
         {
             return Err(Error::NodeDown { label: self.label(*node) });
         }
-        let keys = self.count();
-        self.await_turn()?;
-        // Above every stamp given so far: this clock has seen them all.
-        let before = self.clock.next(self.now);
-        self.start_change(Purpose::Clear(before), Change::Clear(before))?;
-        self.finish_changes()?;
-        match self.changes.last.take() {
-            Some(Ended::Aborted { silent }) => Err(Error::ChangeAborted { label: self.label(silent) }),
-            _ => Ok(keys),
-        }
+        Ok(self.count())
     }
 
     /// The tokens of a node of `weight`; E401 when there are none or too many.
@@ -242,11 +201,14 @@ impl Cluster {
         })
     }
 
-    fn wait_for_ring(&mut self) -> Result<RingChangeReport, Error> {
-        self.finish_changes()?;
-        match self.take_ring_change() {
-            Some(ended) => ended,
-            None => unreachable!("a change of the ring ends with a report or an error"),
+    fn change_ring(&mut self, order: Order) -> Result<RingChangeReport, Error> {
+        match self.carry_out(order)? {
+            Done::Ring(report) => Ok(report),
+            _ => unreachable!("a change of the ring ends with a report of it"),
         }
     }
+}
+
+fn owned(labels: &[impl AsRef<str>]) -> Vec<String> {
+    labels.iter().map(|label| label.as_ref().to_owned()).collect()
 }

@@ -1,11 +1,10 @@
 //! One pass of repair on demand: the replicas of every range are made equal. And what all passes have done, those too that a
 //! leader began by itself.
 
-use super::change::Purpose;
 use super::report::{RepairCounts, RepairReport};
-use super::{Cluster, NodeId};
+use super::{Cluster, Done, NodeId, Order};
 use crate::error::Error;
-use crate::protocol::ring_change::{Change, Ended, Moved};
+use crate::protocol::ring_change::Moved;
 use crate::types::Time;
 
 impl Cluster {
@@ -15,6 +14,13 @@ impl Cluster {
     ///
     /// E135 without nodes; E136 when none of them answers; E301 while the ring changes.
     pub fn repair(&mut self) -> Result<RepairReport, Error> {
+        match self.carry_out(Order::Repair)? {
+            Done::Repaired(report) => Ok(report),
+            _ => unreachable!("a repair ends with a report of it"),
+        }
+    }
+
+    pub(super) fn check_repair(&self) -> Result<(), Error> {
         self.check_no_change()?;
         if self.nodes.is_empty() {
             return Err(Error::NoNodes);
@@ -22,17 +28,10 @@ impl Cluster {
         if let Some(first) = self.nodes.keys().next().filter(|_| self.nodes.keys().all(|node| self.is_down(*node))) {
             return Err(Error::NodeDown { label: self.label(*first) });
         }
-        let started = self.now;
-        self.start_change(Purpose::Repair, Change::Repair)?;
-        self.finish_changes()?;
-        match self.changes.last.take() {
-            Some(Ended::Aborted { silent }) => Err(Error::NodeDown { label: self.label(silent) }),
-            Some(Ended::Complete(moved)) => Ok(self.repair_report(&moved, started)),
-            None => unreachable!("a repair that is over has ended somehow"),
-        }
+        Ok(())
     }
 
-    fn repair_report(&self, moved: &Moved, started: Time) -> RepairReport {
+    pub(super) fn repair_report(&self, moved: &Moved, started: Time) -> RepairReport {
         let left_out: Vec<NodeId> = moved.left_out.iter().copied().collect();
         RepairReport {
             pairs: self.pair_reports(moved).into_iter().filter(|pair| pair.keys > 0).collect(),

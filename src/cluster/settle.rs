@@ -15,9 +15,24 @@ impl Cluster {
     /// Plays events until the nodes that were `started` are settled, and those that waited for them, as far as that can be
     /// now. What cannot be had now the leader tries again later.
     pub(super) fn settle(&mut self, started: &[NodeId], notes: &mut Vec<String>) -> Result<(), Error> {
-        self.changes.errands.clear();
-        let give_up = self.now.plus(LEADER_PATIENCE);
+        let give_up = self.begin_to_settle();
         let settled = self.play_until(|cluster| !cluster.has_to_settle(started, give_up));
+        self.settled(started, settled, notes)
+    }
+
+    /// Nodes have just started. Until when they may stay unheard.
+    pub(super) fn begin_to_settle(&mut self) -> Time {
+        self.changes.errands.clear();
+        self.now.plus(LEADER_PATIENCE)
+    }
+
+    /// The nodes that were `started` are settled, or that cannot be now: what is to be told of it.
+    pub(super) fn settled(
+        &mut self,
+        started: &[NodeId],
+        settled: Result<(), Error>,
+        notes: &mut Vec<String>,
+    ) -> Result<(), Error> {
         let errands = std::mem::take(&mut self.changes.errands);
         notes.extend(errands.iter().filter_map(|(errand, ended)| self.errand_note(*errand, ended)));
         let unsettled = || started.iter().copied().filter(|node| !self.is_settled(*node));
@@ -55,7 +70,7 @@ impl Cluster {
     }
 
     /// Whether there is something to wait for: what a leader sees to, or has yet to hear of by `give_up`.
-    fn has_to_settle(&self, started: &[NodeId], give_up: Time) -> bool {
+    pub(super) fn has_to_settle(&self, started: &[NodeId], give_up: Time) -> bool {
         if self.ring_change().is_some() {
             return true;
         }

@@ -23,29 +23,10 @@ impl Cluster {
     pub(super) fn await_leader(&mut self) -> Result<NodeId, Error> {
         let give_up = self.now.plus(LEADER_PATIENCE);
         loop {
-            if let Some(leader) = self.ready_leader() {
-                return Ok(leader);
+            if let Some(leader) = self.look_for_leader(give_up) {
+                return leader;
             }
-            // Without a majority nobody can be elected, however long one waits.
-            let is_hopeless = !self.missing_voters().is_empty();
-            if is_hopeless || self.now > give_up || self.is_interrupted() || !self.step() {
-                return Err(self.no_leader());
-            }
-        }
-    }
-
-    /// Plays events until a leader can take an operator's change: a new one sees first to what waited for it. E204 if none
-    /// comes, E301 if what is under way does not end.
-    pub(super) fn await_turn(&mut self) -> Result<(), Error> {
-        let give_up = self.now.plus(LEADER_PATIENCE);
-        loop {
-            let leader = self.await_leader()?;
-            if self.ring_change().is_none() && self.agent(leader).is_some_and(|agent| agent.change().is_none()) {
-                return Ok(());
-            }
-            if self.now > give_up || self.is_interrupted() || self.blocked().is_some() || !self.step() {
-                return Err(self.in_the_way());
-            }
+            self.step();
         }
     }
 
@@ -195,7 +176,7 @@ impl Cluster {
         self.faults.upheaval = self.now;
         self.watch_agreed(OPERATOR, &topology);
         self.hurry_election();
-        self.await_leader().map(drop)
+        Ok(())
     }
 }
 
