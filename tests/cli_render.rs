@@ -47,6 +47,7 @@ fn read(key: &[u8], value: Option<&[u8]>) -> ReadReport {
         acks: labels("node2 node3"),
         needed: 2,
         version: value.map(|_| stamp()),
+        expires: None,
         repaired: Vec::new(),
         took: Time(980),
         asked: None,

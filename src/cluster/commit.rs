@@ -120,6 +120,7 @@ impl Cluster {
     pub(super) fn on_committed(&mut self, node: NodeId, life: u64) {
         let Some(process) = self.nodes.get_mut(&node).and_then(|node| node.of_life(life)) else { return };
         let Some(batch) = process.commits.running.take() else { return };
+        self.disk_work += 1;
         // Persist before replying: until this returns no acknowledgement leaves.
         let committed = process.replica.commit(batch.durability());
         let what = match (&committed, batch.synced) {
@@ -149,7 +150,9 @@ impl Cluster {
         let life = at.life;
         let Some(process) = at.process.as_mut().filter(|process| !process.upkeep_is_due) else { return };
         process.upkeep_is_due = true;
-        self.queue.schedule(self.now.plus(UPKEEP_AFTER), Event::Upkeep { node, life });
+        let is_pressing = self.is_served && process.replica.store().is_merging();
+        let after = if is_pressing { SERVED_UPKEEP_AFTER } else { UPKEEP_AFTER };
+        self.queue.schedule(self.now.plus(after), Event::Upkeep { node, life });
     }
 
     pub(super) fn on_upkeep(&mut self, node: NodeId, life: u64) {
@@ -164,6 +167,11 @@ impl Cluster {
         let collected = before - tombstones();
         self.met(Probe::TombstoneCollected, collected);
         self.note(TraceEvent { node: Some(node), what, ..self.event("upkeep") });
+        self.disk_work += 1;
+        let process = self.nodes.get(&node).and_then(|node| node.process.as_ref());
+        if self.is_served && process.is_some_and(|process| process.replica.store().is_merging()) {
+            self.plan_upkeep(node);
+        }
     }
 
     /// Stages `request` at `node` and sees to its reply.
@@ -185,3 +193,5 @@ impl Cluster {
 
 /// Upkeep follows the first commit after this time: the interval policy promises a sync every 100 ms.
 const UPKEEP_AFTER: Time = Time(100_000);
+/// The same while a log is merged that real clients fill as fast as they can.
+const SERVED_UPKEEP_AFTER: Time = Time(20_000);

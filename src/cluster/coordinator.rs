@@ -343,9 +343,12 @@ impl Cluster {
     /// A stamp for a write of `key` through `node`: above the version that it holds itself, if that is not too far ahead.
     /// Its clock need not have seen that one: what is copied to a node is taken in however far ahead it is.
     fn next_stamp(&mut self, node: NodeId, key: &Key) -> Option<Stamp> {
-        let now = self.now_at(node);
+        let now = self.clients_now_at(node);
         let held = self.held_of(node, key).map(|(held, _)| held);
         let at = self.nodes.get_mut(&node)?;
+        if self.is_served {
+            at.clock.observe(self.clock.newest());
+        }
         if let Some(held) = held {
             at.clock.observe_near(now, held);
         }

@@ -6,7 +6,7 @@
 //! power losses have destroyed (the loss ledger of the fault contract): a write is missed only while one of those that
 //! confirmed it has not lost it.
 //!
-//! Caveats: memory grows by eight bytes a write. A node that confirms a version again after it has lost it still counts
+//! Caveats: memory grows by eight bytes a write, unless it [keeps only what is due](Ledger::keep_only_what_is_due). A node that confirms a version again after it has lost it still counts
 //! as having lost it. After a reopening only what recovery found is known: the newest version of each key then counts as
 //! acknowledged.
 
@@ -38,6 +38,8 @@ pub(super) struct Ledger {
     pub(super) is_recovered: bool,
     pub(super) lost_to_skew: Losses,
     pub(super) lost_to_conflict: Losses,
+    /// At how many keys those are dropped that nobody is owed; `None`: never.
+    sweeps_at: Option<usize>,
 }
 
 /// A node held `had` of a key, and then only `kept`.
@@ -136,8 +138,15 @@ impl Account {
         }
     }
 
+    /// Whether nothing is there and nothing under way, as far as is known.
+    fn is_over(&self, now: Time) -> bool {
+        let Some(told) = &self.acknowledged else { return self.deleting.is_empty() };
+        let is_gone = told.is_tombstone || told.is_expired(now);
+        is_gone && self.deleting.last() <= Some(&told.stamp)
+    }
+
     /// Whether a client wrote this value.
-    pub(super) fn has_written(&self, entry: &Entry) -> bool {
+    fn has_written(&self, entry: &Entry) -> bool {
         entry.value.as_ref().is_none_or(|value| self.written.binary_search(&xxh3_64(value)).is_ok())
     }
 }
@@ -149,7 +158,7 @@ impl Ledger {
         if entry.value.is_none() {
             account.deleting.insert(entry.stamp);
         }
-        if let Some(value) = &entry.value {
+        if let Some(value) = entry.value.as_ref().filter(|_| self.sweeps_at.is_none()) {
             let hash = xxh3_64(value);
             if let Err(place) = account.written.binary_search(&hash) {
                 account.written.insert(place, hash);
@@ -194,11 +203,35 @@ impl Ledger {
     /// A client was given this.
     pub(super) fn read(&mut self, key: &Key, entry: &Entry) {
         self.reads += 1;
-        let is_written = entry.value.is_none() || self.keys.get(key).is_some_and(|account| account.has_written(entry));
-        if !is_written && self.unwritten_reads.len() < MAX_FINDINGS {
+        if !self.is_written(key, entry) && self.unwritten_reads.len() < MAX_FINDINGS {
             let key = key.bytes().escape_ascii();
             self.unwritten_reads
                 .push(format!("KV-4 a read of {key} returned version {}, which nobody wrote", entry.stamp));
+        }
+    }
+
+    /// Whether a client wrote this value, as far as is known.
+    pub(super) fn is_written(&self, key: &Key, entry: &Entry) -> bool {
+        self.sweeps_at.is_some() || self.keys.get(key).is_some_and(|account| account.has_written(entry))
+    }
+
+    /// From here on memory grows with the keys that have a value, and not with what was ever written.
+    pub(super) fn keep_only_what_is_due(&mut self) {
+        self.sweeps_at = Some(FEW_KEYS);
+        self.keys.values_mut().for_each(|account| account.written = Vec::new());
+    }
+
+    /// Accounts, and hashes of values in them.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.keys.len(), self.keys.values().map(|account| account.written.len()).sum())
+    }
+
+    /// Drops the accounts of keys whose value is gone, now and then.
+    fn sweep(&mut self, now: Time) {
+        if self.sweeps_at.is_some_and(|many| self.keys.len() >= many) {
+            self.keys.retain(|_, account| !account.is_over(now));
+            self.sweeps_at = Some(FEW_KEYS.max(2 * self.keys.len()));
         }
     }
 
@@ -309,6 +342,8 @@ impl Ledger {
     }
 }
 
+/// Accounts that are not worth sweeping.
+const FEW_KEYS: usize = 4_096;
 /// Findings kept of one kind: more say nothing new.
 pub(super) const MAX_FINDINGS: usize = 20;
 

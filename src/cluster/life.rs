@@ -161,7 +161,7 @@ impl Cluster {
         let Some(node) = self.nodes.get(&id) else { return };
         let (mut dice, label) = (node.dice.clone(), Arc::clone(&node.label));
         let agent = self.new_agent(&mut dice, &label, &replica, restored, contact);
-        let begun = self.now_at(id).plus(Time(1));
+        let begun = self.clients_now_at(id).plus(Time(1));
         self.values.on_started(id, restored.newest.unwrap_or(Stamp::ZERO));
         if let Some(node) = self.nodes.get_mut(&id) {
             node.dice = dice;
@@ -230,7 +230,8 @@ impl Cluster {
 
     /// Notes in every log how far time has come, if that is news: a session resumes after it.
     pub(super) fn note_clock(&mut self) {
-        if self.now.since(self.clock_noted) < CLOCK_NOTED_EVERY {
+        let every = if self.is_served { SERVED_CLOCK_NOTED_EVERY } else { CLOCK_NOTED_EVERY };
+        if self.now.since(self.clock_noted) < every {
             return;
         }
         self.clock_noted = self.now;
@@ -279,3 +280,5 @@ impl Cluster {
 
 /// Time is noted when it has come this far since the last note: rarely enough that notes stay a small part of a log.
 const CLOCK_NOTED_EVERY: Time = Time(100_000);
+/// The same where time goes on by itself and nobody may be asking for anything.
+const SERVED_CLOCK_NOTED_EVERY: Time = Time(10 * Time::SECOND.0);

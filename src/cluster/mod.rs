@@ -26,6 +26,7 @@ mod commit;
 mod coordinator;
 mod damage;
 mod delivery;
+mod entrance;
 mod event;
 mod faults;
 mod hints;
@@ -254,6 +255,10 @@ pub struct Cluster {
     values: Values,
     /// What judges have found on the way. At most [`MAX_FINDINGS`](ledger::MAX_FINDINGS): more say nothing new.
     violations: Vec<String>,
+    /// Whether one process is the only [entrance](entrance).
+    is_served: bool,
+    /// How often a node has done something with its disk.
+    disk_work: u64,
     /// Judges every event, in tests.
     watch: Option<Box<Watch>>,
 }
@@ -303,6 +308,8 @@ impl Cluster {
             judged_ring: None,
             values: Values::default(),
             violations: Vec::new(),
+            is_served: false,
+            disk_work: 0,
             watch: None,
             home,
             config,

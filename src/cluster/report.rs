@@ -63,6 +63,8 @@ pub struct ReadReport {
     pub needed: usize,
     /// The version read, tombstones included.
     pub version: Option<Stamp>,
+    /// When that expires, or did, in virtual time; unknown where a live node was asked.
+    pub expires: Option<Time>,
     /// Replicas brought up to date before the answer.
     pub repaired: Vec<String>,
     /// How long it took, in virtual time; by the wall clock where a live node was asked.

@@ -13,7 +13,7 @@ use crate::protocol::envelope::TaskId;
 use crate::protocol::hints::HintCounts;
 use crate::protocol::operation::{Hopeless, NodeList, Outcome};
 use crate::sim::trace::TraceEvent;
-use crate::types::{Entry, Key, Level, LimitError, Replicas, Stamp, Time};
+use crate::types::{Entry, Key, Level, LimitError, Replicas, Stamp, Time, Value};
 
 /// Clients that wait, and answers that wait for them.
 #[derive(Debug, Default)]
@@ -46,13 +46,21 @@ struct Client {
 enum Wish {
     Put {
         value: Arc<[u8]>,
-        ttl: Option<Time>,
+        expires: Option<Expiry>,
     },
-    /// `existed` is known once the read that goes first is answered.
+    /// `existed` is known once the read that goes first is answered; where it is known before, none goes.
     Delete {
         existed: Option<bool>,
     },
     Get,
+}
+
+/// When a value goes.
+#[derive(Clone, Copy, Debug)]
+enum Expiry {
+    /// So long after the put has come to its coordinator.
+    After(Time),
+    At(Time),
 }
 
 impl Clients {
@@ -119,17 +127,32 @@ impl Cluster {
         if value.len() > max {
             return Err(LimitError::Value { len: value.len(), max }.into());
         }
-        self.start(key, Wish::Put { value: Arc::from(value), ttl: options.ttl }, options)
+        let expires = options.ttl.map(Expiry::After);
+        self.start(Key::new(key)?, Wish::Put { value: Arc::from(value), expires }, options)
     }
 
     /// Starts a delete without waiting.
     pub fn start_delete(&mut self, key: &[u8], options: &RequestOptions) -> Result<OperationId, Error> {
-        self.start(key, Wish::Delete { existed: None }, options)
+        self.start(Key::new(key)?, Wish::Delete { existed: None }, options)
     }
 
     /// Starts a get without waiting.
     pub fn start_get(&mut self, key: &[u8], options: &RequestOptions) -> Result<OperationId, Error> {
-        self.start(key, Wish::Get, options)
+        self.start(Key::new(key)?, Wish::Get, options)
+    }
+
+    /// Starts a put of what expires `at` a moment of virtual time, or, of nothing, a delete that asks not what was there.
+    pub(crate) fn start_put_until(
+        &mut self,
+        key: &Key,
+        value: Option<&Value>,
+        at: Option<Time>,
+    ) -> Result<OperationId, Error> {
+        let wish = match value {
+            Some(value) => Wish::Put { value: Arc::clone(value), expires: at.map(Expiry::At) },
+            None => Wish::Delete { existed: Some(false) },
+        };
+        self.start(key.clone(), wish, &RequestOptions::default())
     }
 
     /// The answer of an operation that was started, once it is there.
@@ -158,8 +181,7 @@ impl Cluster {
         }
     }
 
-    fn start(&mut self, key: &[u8], wish: Wish, options: &RequestOptions) -> Result<OperationId, Error> {
-        let key = Key::new(key)?;
+    fn start(&mut self, key: Key, wish: Wish, options: &RequestOptions) -> Result<OperationId, Error> {
         let level = options.level.unwrap_or(self.config.level);
         let in_flight = self.clients.open.len();
         if in_flight >= MAX_IN_FLIGHT {
@@ -209,10 +231,14 @@ impl Cluster {
     /// Starts what a client wants, unless it has given up.
     pub(super) fn on_asked(&mut self, id: OperationId) {
         let Some(client) = self.clients.open.get(&id) else { return };
-        let expires = |ttl: Time| self.now_at(client.coordinator).plus(ttl);
+        let moment = |expires: Expiry| match expires {
+            Expiry::After(ttl) => self.clients_now_at(client.coordinator).plus(ttl),
+            Expiry::At(at) => at,
+        };
         let written = match &client.wish {
-            Wish::Put { value, ttl } => Some((Some(Arc::clone(value)), ttl.map(expires))),
-            Wish::Delete { .. } | Wish::Get => None,
+            Wish::Put { value, expires } => Some((Some(Arc::clone(value)), expires.map(moment))),
+            Wish::Delete { existed: Some(_) } => Some((None, None)),
+            Wish::Delete { existed: None } | Wish::Get => None,
         };
         self.begin(id, written);
     }
@@ -267,7 +293,7 @@ impl Cluster {
 
     /// A machine has come to its outcome.
     pub(super) fn on_client_outcome(&mut self, id: OperationId, node: NodeId, task: TaskId, outcome: Outcome) {
-        let now = self.now_at(node);
+        let now = self.clients_now_at(node);
         let Some(client) = self.clients.open.get_mut(&id) else { return };
         let is_write = !matches!(client.wish, Wish::Get | Wish::Delete { existed: None });
         match outcome {
@@ -388,14 +414,16 @@ impl Cluster {
         let (key, found) = (client.key.clone(), entry.as_ref().map(|entry| entry.stamp));
         self.watch_found(id, node, &key, found);
         let client = self.clients.open.get(&id)?;
-        let value = entry.as_ref().and_then(|entry| entry.visible(self.now_at(node))).map(|value| value.to_vec());
+        let value =
+            entry.as_ref().and_then(|entry| entry.visible(self.clients_now_at(node))).map(|value| value.to_vec());
         Some(ReadReport {
             key: client.key.bytes().to_vec(),
             value,
             replicas: self.labels_of(replicas.as_slice()),
             acks: self.labels_of(acks),
             needed,
-            version: entry.map(|entry| entry.stamp),
+            version: entry.as_ref().map(|entry| entry.stamp),
+            expires: entry.and_then(|entry| entry.expires),
             repaired: self.labels_of(repaired),
             took: self.now.since(client.started),
             asked: None,

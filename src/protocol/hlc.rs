@@ -60,6 +60,11 @@ impl HybridClock {
         }
     }
 
+    /// The newest stamp given or seen.
+    pub fn newest(&self) -> Stamp {
+        self.last
+    }
+
     fn first_at(&self, time: Time) -> Stamp {
         Stamp { time, coordinator: self.coordinator, counter: 0 }
     }

@@ -148,6 +148,7 @@ impl Ledger {
         acknowledged.told.acknowledged = now;
         self.judge(key, &acknowledged, beginning, newer);
         self.acknowledged(key, acknowledged);
+        self.sweep(now);
     }
 
     fn judge(&mut self, key: &Key, write: &Acknowledged, beginning: Beginning, newer: Option<Stamp>) {

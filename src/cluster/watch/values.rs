@@ -12,6 +12,10 @@ use crate::types::{Key, Level, Stamp, Time};
 
 impl Cluster {
     fn judge(&mut self, judge: impl FnOnce(&Cluster, &mut Values) -> Option<Finding>) {
+        // What a judge has to remember grows with the operations.
+        if self.is_served {
+            return;
+        }
         let mut values = std::mem::take(&mut self.values);
         let found = judge(self, &mut values);
         self.values = values;
@@ -21,7 +25,7 @@ impl Cluster {
     /// A coordinator gives a write of `key` its stamp.
     pub(in crate::cluster) fn watch_stamped(&mut self, node: NodeId, key: &Key, stamp: Stamp) {
         if self.is_watched() {
-            let now = self.now_at(node);
+            let now = self.clients_now_at(node);
             let held = self.held_of(node, key).map(|(held, _)| held).filter(|held| held.time.since(now) <= MAX_AHEAD);
             self.judge(|_, values| values.on_stamped(node, stamp, held));
         }
@@ -77,7 +81,11 @@ impl Cluster {
     /// A client asks for a key.
     pub(in crate::cluster) fn watch_asked(&mut self, operation: OperationId, key: &Key, level: Level) {
         let told = self.ledger.account(key).and_then(|account| account.acknowledged.as_ref());
-        self.values.on_asked(operation.0, key, level, told.map(|told| told.stamp));
+        let told = told.map(|told| told.stamp);
+        self.judge(|_, values| {
+            values.on_asked(operation.0, key, level, told);
+            None
+        });
     }
 
     /// A client is about to be told what was found.

@@ -35,6 +35,7 @@ impl Keyspace for Client {
         Ok(ReadReport {
             key: key.bytes().to_vec(),
             version: version(&answer),
+            expires: None,
             value: (!is_absent).then_some(answer.body),
             replicas,
             acks,

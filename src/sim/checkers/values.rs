@@ -52,6 +52,12 @@ pub struct Stored<'a> {
 }
 
 impl Values {
+    /// What is remembered of keys and operations.
+    #[cfg(test)]
+    pub fn size(&self) -> usize {
+        self.settled.len() + self.bounds.len() + self.failed.len()
+    }
+
     /// A node starts, and its log has versions up to this one.
     pub fn on_started(&mut self, node: NodeId, newest: Stamp) {
         self.logged.insert(node, newest);

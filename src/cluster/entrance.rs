@@ -1,0 +1,110 @@
+//! A cluster with one entrance: a process through which all its clients come, which paces virtual time and goes on for as
+//! long as it likes (`kvsim serve`).
+//!
+//! # Promise
+//! - All stamps come from one clock: each is above every one that was given before it, whoever coordinates, and also where
+//!   the put before has failed or nobody knows. So whoever has a key to himself while he reads and writes it at a quorum has
+//!   it linearizable, whatever `skew` does to the clocks of nodes: what those change is which stamps a replica takes for
+//!   stamps of the future, and refuses. When a value expires is told by that one clock, too.
+//! - Memory grows with the keys that have a value and not with the operations.
+//!
+//! # Caveats
+//! What judges would have to remember of every operation is not there: a [check](Cluster::check) knows what is owed to
+//! clients, and not what was read before or written once.
+
+use super::{Cluster, NodeId};
+use crate::storage::store::Listed;
+use crate::types::{Key, Stamp, Time, Token, TokenRange};
+
+/// Figures that cost nothing to know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Glance {
+    /// Members, and those that join or leave.
+    pub(crate) nodes: usize,
+    /// Those whose process is up.
+    pub(crate) nodes_up: usize,
+    /// Values held, expired ones included until they are dropped, over the copies of each.
+    pub(crate) keys: u64,
+    /// Bytes of the logs of those that are up.
+    pub(crate) log_bytes: u64,
+}
+
+impl Cluster {
+    /// From here on this process is the only entrance: see the module's page.
+    pub(crate) fn be_the_only_entrance(&mut self) {
+        self.is_served = true;
+        self.ledger.keep_only_what_is_due();
+    }
+
+    /// The time by which `node` stamps, and tells what has expired.
+    pub(super) fn clients_now_at(&self, node: NodeId) -> Time {
+        if self.is_served { self.now } else { self.now_at(node) }
+    }
+
+    /// Counts what nodes do with their disks: where it is as it was, there is nothing new to be synced.
+    pub(crate) fn disk_work(&self) -> u64 {
+        self.disk_work
+    }
+
+    /// When the next event falls due.
+    pub(crate) fn next_event_at(&self) -> Option<Time> {
+        self.queue.next_at()
+    }
+
+    /// Plays the next event, if it falls due by `until`; else moves time there. Whether there was one.
+    pub(crate) fn play_next(&mut self, until: Time) -> bool {
+        if self.queue.next_at().is_some_and(|at| at <= until) {
+            return self.step();
+        }
+        self.now = self.now.max(until);
+        self.note_clock();
+        false
+    }
+
+    /// Keys with a visible value, in (token, key) order from `from` on, all of a token or none: about `limit` of them, and
+    /// where to go on, if not all are told. Of the nodes that are up the newest version decides.
+    pub(crate) fn keys_from(&self, from: Token, limit: usize) -> (Vec<Key>, Option<Token>) {
+        let mut limit = limit.max(1);
+        loop {
+            let (keys, next) = self.page_from(from, limit);
+            if next != Some(from) {
+                return (keys, next);
+            }
+            // There are more of this one token.
+            limit = limit.saturating_mul(2);
+        }
+    }
+
+    fn page_from(&self, from: Token, limit: usize) -> (Vec<Key>, Option<Token>) {
+        let ranges = [TokenRange { first: from, ..TokenRange::ALL }];
+        let mut found: Vec<(Key, Stamp, bool)> = Vec::new();
+        let mut next: Option<Token> = None;
+        for process in self.nodes.values().filter_map(|node| node.process.as_ref()) {
+            let (page, has_more) = process.replica.store().list(&ranges, None, limit, self.now);
+            let last = page.last().filter(|_| has_more).map(|listed| listed.key.token());
+            next = next.into_iter().chain(last).min();
+            found.extend(page.into_iter().map(|Listed { key, stamp, visible }| (key, stamp, visible)));
+        }
+        found.retain(|(key, ..)| next.is_none_or(|next| key.token() < next));
+        // The newest version of each key comes first.
+        found.sort_unstable_by(|one, other| one.0.cmp(&other.0).then((other.1, other.2).cmp(&(one.1, one.2))));
+        found.dedup_by(|later, first| later.0 == first.0);
+        (found.into_iter().filter(|(_, _, is_visible)| *is_visible).map(|(key, ..)| key).collect(), next)
+    }
+
+    /// Figures that cost nothing to know.
+    pub(crate) fn glance(&self) -> Glance {
+        let mut glance = Glance { nodes: self.nodes.values().count(), ..Glance::default() };
+        for process in self.nodes.values().filter_map(|node| node.process.as_ref()) {
+            let stats = process.replica.store().stats();
+            glance.nodes_up += 1;
+            glance.keys += stats.keys;
+            glance.log_bytes += stats.log_bytes;
+        }
+        glance.keys /= u64::from(self.config.copies).min(glance.nodes_up as u64).max(1);
+        glance
+    }
+}
+
+#[cfg(test)]
+mod tests;
