@@ -5,16 +5,17 @@
 //! does without one neither lists nor takes it.
 
 mod generate;
+mod vain;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 pub use clap_complete::Shell;
 pub use generate::{completions, man};
+use vain::{given_in_vain, is_vain};
 
 use crate::bench;
 use crate::campaign;
@@ -345,7 +346,9 @@ impl Shared {
 
     #[cfg(feature = "serve")]
     fn serve(self, flags: &redis::Flags) -> redis::Settings {
+        let seed = self.seed();
         redis::Settings {
+            is_fast: flags.fast,
             redis: flags.redis,
             max_clients: usize::try_from(flags.max_clients).unwrap_or(usize::MAX),
             data_dir: self.data_dir.filter(|_| !self.ephemeral),
@@ -357,6 +360,9 @@ impl Shared {
             level: self.consistency,
             max_value: self.max_value,
             recover_prefix: self.recover.is_some(),
+            timeout: self.timeout,
+            seed,
+            latency: self.latency.unwrap_or(ClusterConfig::default().latency),
         }
     }
 
@@ -399,30 +405,6 @@ impl Shared {
 /// The shared flags' definitions.
 fn shared() -> Vec<Arg> {
     Shared::augment_args(Command::new("shared")).get_arguments().cloned().collect()
-}
-
-/// Whether the command does without that shared flag.
-fn is_vain(action: &str, flag: &str) -> bool {
-    match action {
-        "benchmark" => NOT_FOR_BENCHMARK.contains(&flag),
-        "simulate" => !FOR_SIMULATE.contains(&flag),
-        "node" => NOT_FOR_NODE.contains(&flag),
-        "client" => !FOR_CLIENT.contains(&flag),
-        "completions" | "man" => true,
-        // Its clusters are its own, and it is text.
-        DEMO => flag != "seed",
-        _ => false,
-    }
-}
-
-/// What to say about a shared flag that was given to a command for which it means nothing.
-fn given_in_vain(matches: &ArgMatches) -> Option<String> {
-    let demo = matches.get_flag("demo").then_some((DEMO, matches));
-    let (action, inner) = matches.subcommand().or(demo)?;
-    let given = |id: &str| [matches, inner].iter().any(|from| from.value_source(id) == Some(ValueSource::CommandLine));
-    let vain = |flag: &Arg| is_vain(action, flag.get_id().as_str()) && given(flag.get_id().as_str());
-    let flag = shared().into_iter().find(vain)?;
-    Some(format!("{action} does not take --{}", flag.get_long().unwrap_or_default()))
 }
 
 /// Only the prompt, or what is piped into it, looks at the environment: a script says where its data is.
@@ -487,8 +469,6 @@ Environment:
 
 Exit codes: 0 done, 1 a command or a check failed, 2 wrong arguments.
 At the prompt, help lists the commands.";
-/// What stands for a command where a walkthrough is wanted.
-const DEMO: &str = "--demo";
 /// The data directory of the prompt.
 const DEFAULT_DIRECTORY: &str = "./kvsim-data";
 /// Nodes of a new cluster that is served.
@@ -497,14 +477,5 @@ const SERVED_NODES: usize = 5;
 /// Cached values a node: more would take gigabytes for the bookkeeping alone.
 const MAX_CACHE_ENTRIES: i64 = 10_000_000;
 
-/// Shared flags without a meaning for a benchmark: its files are scratch files, its caches belong to the results.
-const NOT_FOR_BENCHMARK: &[&str] =
-    &["data_dir", "ephemeral", "cache_entries", "timeout", "recover", "max_value", "latency", "bail"];
-/// Shared flags without a meaning for a real process: one node is in it, its time and its network are the machine's.
-const NOT_FOR_NODE: &[&str] = &["nodes", "seed", "latency", "format", "bail"];
-/// Shared flags with a meaning for a client: the nodes have their own.
-const FOR_CLIENT: &[&str] = &["vnodes", "consistency", "timeout", "format", "bail"];
-/// Shared flags with a meaning for a campaign: all else is the seeds' choice.
-const FOR_SIMULATE: &[&str] = &["seed", "nodes", "format"];
 /// Virtual time is played event by event: a request that nobody answers takes as long as this.
 const MAX_TIMEOUT: Time = Time(3_600 * Time::SECOND.0);

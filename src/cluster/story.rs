@@ -1,6 +1,6 @@
 //! The story of one operation, told from the trace: who sent what to whom, and when it arrived.
 
-use super::report::{Explanation, Message, MessageEnd};
+use super::report::{Answer, Explanation, Message, MessageEnd};
 use super::{Cluster, NodeId, OperationId, RequestOptions};
 use crate::error::Error;
 use crate::sim::trace::TraceEvent;
@@ -20,9 +20,20 @@ impl Cluster {
     }
 
     fn explain(&mut self, id: OperationId, key: &[u8]) -> Result<Explanation, Error> {
-        let placement = self.locate(key)?;
         let started = self.now;
         let answer = self.wait(id);
+        self.tell(id, key, started, answer)
+    }
+
+    /// How an operation that was `started` then went.
+    pub(crate) fn tell(
+        &self,
+        id: OperationId,
+        key: &[u8],
+        started: Time,
+        answer: Result<Answer, Error>,
+    ) -> Result<Explanation, Error> {
+        let placement = self.locate(key)?;
         let (coordinator, messages) = self.messages_of(id);
         let is_asked = |label: &String| messages.iter().any(|message| message.to == *label);
         let is_dead = |label: &String| match (coordinator, self.find(label)) {

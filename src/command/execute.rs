@@ -207,7 +207,7 @@ fn put_many(
     pairs: Vec<(Vec<u8>, Vec<u8>)>,
     options: &RequestOptions,
 ) -> Result<Vec<Keyed<Written>>, Error> {
-    check_limits(keyspace, pairs.iter().map(|(key, value)| (key.as_slice(), value.len())))?;
+    check_limits(keyspace.max_value(), pairs.iter().map(|(key, value)| (key.as_slice(), value.len())))?;
     let each = pairs.into_iter().map(|(key, value)| {
         let result = keyspace.put(&key, value, options);
         Keyed { key, result }
@@ -220,7 +220,7 @@ fn get_many(
     keys: Vec<Vec<u8>>,
     options: &RequestOptions,
 ) -> Result<Vec<Keyed<ReadReport>>, Error> {
-    check_limits(keyspace, keys.iter().map(|key| (key.as_slice(), 0)))?;
+    check_limits(keyspace.max_value(), keys.iter().map(|key| (key.as_slice(), 0)))?;
     let each = keys.into_iter().map(|key| {
         let result = keyspace.get(&key, options);
         Keyed { key, result }
@@ -229,8 +229,7 @@ fn get_many(
 }
 
 /// Refuses a command of several keys as a whole, while nothing is written, if one of them is outside the limits.
-fn check_limits<'a>(keyspace: &impl Keyspace, each: impl Iterator<Item = (&'a [u8], usize)>) -> Result<(), LimitError> {
-    let max = keyspace.max_value();
+pub(crate) fn check_limits<'a>(max: usize, each: impl Iterator<Item = (&'a [u8], usize)>) -> Result<(), LimitError> {
     for (key, len) in each {
         Key::new(key)?;
         if len > max {
@@ -240,7 +239,8 @@ fn check_limits<'a>(keyspace: &impl Keyspace, each: impl Iterator<Item = (&'a [u
     Ok(())
 }
 
-fn check_weight(weight: f64, vnodes: u16) -> Result<(), UsageError> {
+/// E401 for a weight that gives a node no token, or too many.
+pub(crate) fn check_weight(weight: f64, vnodes: u16) -> Result<(), UsageError> {
     let tokens = (weight * f64::from(vnodes)).round();
     if tokens >= 1.0 && tokens <= f64::from(MAX_VNODES) {
         return Ok(());

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::commands::{Run, Spec, StoreCall};
 use super::error::ServeError;
 use super::view::Version;
-use crate::types::Key;
+use crate::types::{Key, Time};
 use crate::wire::resp::Reply;
 
 /// A cluster at work. The endpoint's thread calls it, and waits for nothing else: no call takes long.
@@ -110,4 +110,6 @@ pub(super) struct Facts {
     pub(super) keys: u64,
     /// Bytes of all logs.
     pub(super) log_bytes: u64,
+    /// By how much its time lags behind that of the machine, which cannot keep up.
+    pub(super) behind: Time,
 }

@@ -9,7 +9,11 @@ pub struct Flags {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:6379", value_parser = address)]
     pub redis: SocketAddr,
 
-    /// The inline engine: no injected delays, real threads and files
+    /// The simulated cluster, paced by the wall clock: injected latencies delay answers, faults bite; the default
+    #[arg(long, conflicts_with = "fast")]
+    pub realtime: bool,
+
+    /// The embedded store instead: no injected delays
     #[arg(long)]
     pub fast: bool,
 

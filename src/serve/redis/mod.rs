@@ -28,6 +28,7 @@ mod flags;
 mod glob;
 mod intake;
 mod keyspace;
+mod realtime;
 mod server;
 mod session;
 mod stretch;
@@ -40,17 +41,23 @@ use std::path::PathBuf;
 use std::thread;
 
 use self::endpoint::Place;
+use self::engine::Engine;
 pub use self::error::ServeError;
 use self::fast::Fast;
 pub use self::flags::Flags;
+use self::realtime::{Realtime, WallClock};
 use super::terminated;
+use crate::cluster::{Backing, Cluster, ClusterConfig};
+use crate::sim::latency::Latency;
 use crate::storage::log::SyncPolicy;
 use crate::store_api::KeyValueStore;
-use crate::types::Level;
+use crate::types::{Level, Time};
 
 /// What a cluster behind the Redis protocol is started with.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Whether there are no delays: the embedded store. Else the simulated cluster, paced by the wall clock.
+    pub is_fast: bool,
     /// Where it listens for Redis clients.
     pub redis: SocketAddr,
     /// Clients at once.
@@ -73,13 +80,18 @@ pub struct Settings {
     pub max_value: usize,
     /// Keep the good prefix of a damaged log.
     pub recover_prefix: bool,
+    /// Time an operation of a simulated cluster has.
+    pub timeout: Time,
+    /// Where all its randomness comes from.
+    pub seed: u64,
+    /// How long messages between its nodes take.
+    pub latency: Latency,
 }
 
 /// Serves until the process is told to end. `say` hears what there is to tell, a line each.
 pub fn run(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(), ServeError> {
     let place = Place::listen(settings.redis)?;
-    let store = open(settings)?;
-    store.recovery_notes().iter().for_each(|note| say(note));
+    let (engine, nodes) = if settings.is_fast { fast(settings, say)? } else { realtime(settings, say)? };
     let bell = place.bell();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Events)?;
     thread::spawn(move || {
@@ -89,7 +101,7 @@ pub fn run(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(), ServeEr
     let place_of = settings.data_dir.as_ref().map_or_else(|| "memory".to_owned(), |path| path.display().to_string());
     say(&format!(
         "{} nodes, {} copies, in {place_of}; redis://{}",
-        store.server_count(),
+        nodes,
         settings.copies.unwrap_or(COPIES),
         place.address()?
     ));
@@ -97,10 +109,46 @@ pub fn run(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(), ServeEr
     if max_clients < settings.max_clients {
         say(&format!("note: the system has file descriptors for {max_clients} clients (see ulimit -n)"));
     }
-    let engine = Box::new(Fast::new(store, settings.max_value));
     let engine = place.serve(engine, max_clients, settings.max_value)?;
     say(&engine.end()?);
     Ok(())
+}
+
+/// The simulated cluster, in memory or in a directory. And how many nodes it has.
+fn realtime(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(Box<dyn Engine>, usize), ServeError> {
+    let config = ClusterConfig {
+        copies: settings.copies.unwrap_or(COPIES),
+        vnodes: settings.vnodes.unwrap_or(VNODES),
+        nodes: settings.nodes,
+        cache_entries: settings.cache_entries,
+        sync: settings.sync,
+        level: settings.level,
+        timeout: settings.timeout,
+        seed: settings.seed,
+        max_value: settings.max_value,
+        segment_bytes: SEGMENT_BYTES,
+        table_shards: TABLE_SHARDS,
+        recover_prefix: settings.recover_prefix,
+        latency: settings.latency.clone(),
+        ..ClusterConfig::default()
+    };
+    let backing = settings.data_dir.clone().map_or(Backing::Memory, |path| Backing::Directory {
+        path,
+        copies: settings.copies,
+        vnodes: settings.vnodes,
+    });
+    let (cluster, opened) = Cluster::open(config, backing)?;
+    opened.notes.iter().for_each(|note| say(note));
+    let nodes = cluster.members().len();
+    Ok((Box::new(Realtime::new(cluster, WallClock::start(), settings.max_value)), nodes))
+}
+
+/// The embedded store, in memory or in a directory. And how many nodes it has.
+fn fast(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(Box<dyn Engine>, usize), ServeError> {
+    let store = open(settings)?;
+    store.recovery_notes().iter().for_each(|note| say(note));
+    let nodes = store.server_count();
+    Ok((Box::new(Fast::new(store, settings.max_value)), nodes))
 }
 
 /// The embedded store, with its nodes.
@@ -126,3 +174,7 @@ fn open(settings: &Settings) -> Result<KeyValueStore, ServeError> {
 
 const COPIES: u8 = 3;
 const VNODES: u16 = 128;
+/// A simulated node's log is merged in such pieces: in memory the garbage that they hold is memory.
+const SEGMENT_BYTES: u32 = 8 << 20;
+/// A page of keys costs as much as the shard that it is from.
+const TABLE_SHARDS: usize = 1_024;

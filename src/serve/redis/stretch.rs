@@ -141,6 +141,18 @@ impl Job {
         self.calls().any(|call| call.store.is_some())
     }
 
+    /// Every key it is about, and whether it may write that.
+    pub(super) fn for_each_key(&self, note: &mut dyn FnMut(Key, bool)) {
+        for call in self.calls() {
+            call.keys().for_each(|key| note(key, call.spec.is_write()));
+        }
+        match &self.work {
+            Work::Transaction { watched, .. } => watched.iter().for_each(|watched| note(watched.key.clone(), false)),
+            Work::Watch(keys) => keys.iter().for_each(|key| note(key.clone(), false)),
+            Work::One(_) => {}
+        }
+    }
+
     fn for_each_read(&self, note: &mut dyn FnMut(Key)) {
         for call in self.calls().filter(|call| call.spec.reads(&call.words)) {
             call.keys().for_each(&mut *note);

@@ -81,6 +81,7 @@ fn sections(server: &Server) -> Vec<(&'static str, Lines)> {
                 line("nodes", &facts.nodes),
                 line("nodes_up", &facts.nodes_up),
                 line("copies", &facts.copies),
+                line("behind_us", &facts.behind.0),
             ],
         ),
     ]

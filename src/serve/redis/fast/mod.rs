@@ -15,7 +15,7 @@ use super::keyspace::Keyspace;
 use super::stretch::Stretch;
 use crate::error::Error;
 use crate::store_api::{KeyValueStore, TurnWrite};
-use crate::types::{Key, Token};
+use crate::types::{Key, Time, Token};
 use crate::wire::resp::Reply;
 
 /// See the module's page.
@@ -152,6 +152,7 @@ impl Engine for Fast {
             copies: sizes.copies,
             keys: sizes.held / u64::from(sizes.copies).min(sizes.nodes as u64).max(1),
             log_bytes: sizes.log_bytes,
+            behind: Time(0),
         }
     }
 
