@@ -58,7 +58,7 @@ impl Endpoint {
         match commands::look_up(&words) {
             Ok(spec) => self.take_call(ticket, Call::new(spec, words)),
             Err(error) => {
-                client.session.transaction.iter_mut().for_each(|transaction| transaction.is_broken = true);
+                let error = client.session.break_transaction(&words, error);
                 self.refuse(ticket, error);
             }
         }

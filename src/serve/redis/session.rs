@@ -75,6 +75,17 @@ impl Session {
             watched: Vec::new(),
         }
     }
+
+    /// A command was refused: `EXEC` will be, too. One that is itself the refused one ends the transaction. What is answered.
+    pub(super) fn break_transaction(&mut self, words: &[Bytes], error: String) -> String {
+        if !words.first().is_some_and(|name| name.eq_ignore_ascii_case(b"exec")) {
+            self.transaction.iter_mut().for_each(|transaction| transaction.is_broken = true);
+            return error;
+        }
+        self.transaction = None;
+        self.watched.clear();
+        format!("EXECABORT Transaction discarded because of: {}", error.trim_start_matches("ERR "))
+    }
 }
 
 impl Transaction {

@@ -17,7 +17,7 @@ pub(super) fn info(words: &[Bytes], view: &mut View) -> Result<Reply, String> {
     if words.len() == 2 {
         return all(words, view);
     }
-    let described = |word: &Bytes| find(word).map_or(Reply::NilArray, description);
+    let described = |word: &Bytes| find(word).map_or(Reply::Nil, description);
     Ok(Reply::Array(words.iter().skip(2).map(described).collect()))
 }
 

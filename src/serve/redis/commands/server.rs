@@ -8,7 +8,7 @@ use super::super::glob;
 use super::super::server::Server;
 use super::super::session::{Effect, Session};
 use super::super::view::View;
-use super::{is, shown, wrong_number};
+use super::{SYNTAX, is, shown};
 use crate::types::Time;
 use crate::wire::resp::Reply;
 
@@ -97,7 +97,7 @@ pub(super) fn config_get(words: &[Bytes], server: &Server) -> Reply {
 pub(super) fn config_set(words: &[Bytes], server: &Server) -> Reply {
     let (pairs, rest) = words.get(2..).unwrap_or_default().as_chunks::<2>();
     if !rest.is_empty() {
-        return Reply::Error(wrong_number("config|set"));
+        return Reply::Error(SYNTAX.to_owned());
     }
     let settings = settings(server);
     let is_known = |name: &Bytes| settings.iter().any(|(known, _)| is(name, known));

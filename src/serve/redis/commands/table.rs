@@ -121,7 +121,7 @@ const ALL: Keys = (1, -1, 1);
 /// Each with a value behind it.
 const PAIRS: Keys = (1, -1, 2);
 
-/// In the order of their names, subcommands behind their commands.
+/// In the order of their names, subcommands behind their commands. Those that cannot be without one answer nothing themselves.
 pub(super) static COMMANDS: &[Spec] = &[
     changing("append", 3, GROW_FAST, ONE, strings::append),
     plain("auth", -2, CONNECTION, connection::auth),
@@ -140,7 +140,7 @@ pub(super) static COMMANDS: &[Spec] = &[
     plain("command", -1, LOADING, introspection::all),
     plain("command|count", 2, LOADING, introspection::count),
     plain("command|docs", -2, LOADING, introspection::docs),
-    plain("command|getkeys", -3, LOADING, introspection::getkeys),
+    plain("command|getkeys", -4, LOADING, introspection::getkeys),
     plain("command|help", 2, LOADING, introspection::help),
     plain("command|info", -2, LOADING, introspection::info),
     plain("command|list", 2, LOADING, introspection::list),
