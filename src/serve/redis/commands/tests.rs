@@ -3,7 +3,10 @@
 use super::docs::DOCS;
 use super::table::COMMANDS;
 use super::*;
+use crate::serve::redis::engine::{Facts, Watched};
+use crate::serve::redis::server::Figures;
 use crate::types::{Entry, Stamp, Time};
+use crate::wire::resp::MAX_WORDS;
 
 /// What the issue names.
 const WANTED: &str = "ping echo set setnx setex psetex get getdel getex getset mset msetnx mget del unlink exists expire \
@@ -215,6 +218,29 @@ fn several_keys_are_done_in_order() {
     table.is("del a a b e", Reply::Integer(2));
     table.is("exists c c d a", Reply::Integer(3));
     table.says("mset a 1 b", "ERR wrong number of arguments for 'mset' command");
+}
+
+#[test]
+fn what_a_client_may_have_kept_or_matched_is_bounded() {
+    let call = |line: String| match look_up(&words(&line)).unwrap().run {
+        Run::Store(read) => read(&words(&line)).err().unwrap_or_default(),
+        _ => panic!("{line}"),
+    };
+    assert_eq!(call(format!("keys {}", "*".repeat(4_096))), "");
+    for line in ["keys", "scan 0 match"] {
+        assert_eq!(call(format!("{line} {}", "*".repeat(4_097))), "ERR the pattern is too long");
+    }
+    let address = (std::net::Ipv4Addr::LOCALHOST, 1).into();
+    let facts = Facts { mode: "fast", nodes: 0, nodes_up: 0, copies: 3, keys: 0, log_bytes: 0 };
+    let (figures, now) = (Figures::default(), Time(0));
+    let server = Server { address, max_clients: 1, max_value: MAX_VALUE, now, clients: 1, figures, facts };
+    let mut session = Session::new(1, address, now);
+    let watched =
+        Watched { key: Key::new("k").unwrap(), version: View::new(0).version(&Key::new("k").unwrap()).unwrap() };
+    session.watched = vec![watched; MAX_WORDS - 2];
+    assert!(matches!(transactions::watch(&words("watch a"), &mut session, &server), Effect::Watch(_)));
+    let refused = transactions::watch(&words("watch a b"), &mut session, &server);
+    assert!(matches!(refused, Effect::Reply(Reply::Error(_))));
 }
 
 /// What was read of a key before, and has gone by the time of this turn, is not there.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::super::server::Server;
 use super::super::session::{Effect, Session, Transaction};
 use super::all_keys;
-use crate::wire::resp::Reply;
+use crate::wire::resp::{MAX_WORDS, Reply};
 
 pub(super) fn multi(_: &[Bytes], session: &mut Session, _: &Server) -> Effect {
     if session.transaction.is_some() {
@@ -38,6 +38,9 @@ pub(super) fn watch(words: &[Bytes], session: &mut Session, _: &Server) -> Effec
     if session.transaction.is_some() {
         return refused("ERR WATCH inside MULTI is not allowed");
     }
+    if session.watched.len() + words.len() > MOST_WATCHED {
+        return refused("ERR too many keys are watched");
+    }
     match all_keys(words.iter().skip(1)) {
         Ok(keys) => Effect::Watch(keys),
         Err(error) => Effect::Reply(Reply::Error(error)),
@@ -48,6 +51,9 @@ pub(super) fn unwatch(_: &[Bytes], session: &mut Session, _: &Server) -> Effect 
     session.watched.clear();
     Effect::Reply(Reply::Simple("OK"))
 }
+
+/// Of one client: as many as a request has words.
+const MOST_WATCHED: usize = MAX_WORDS;
 
 fn refused(error: &str) -> Effect {
     Effect::Reply(Reply::Error(error.to_owned()))
