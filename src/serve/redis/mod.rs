@@ -28,6 +28,7 @@ mod flags;
 mod glob;
 mod intake;
 mod keyspace;
+mod prompt;
 mod realtime;
 mod server;
 mod session;

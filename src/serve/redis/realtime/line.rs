@@ -10,15 +10,14 @@
 
 use std::collections::VecDeque;
 
+use super::super::prompt;
 use super::course::Hands;
 use super::locks::{Mode, Want};
 use super::operations::{Ask, Ended};
 use crate::cluster::{Answer, Done, Explanation, OperationId, Order, ReadReport, RequestOptions, Undertaking};
 use crate::command::execute::{check_limits, check_weight};
-use crate::command::render::text::{self, Look};
 use crate::command::response::{Keyed, Written};
-use crate::command::split;
-use crate::command::{Command, CommandError, Parsed, Response, execute, parse};
+use crate::command::{Command, CommandError, Parsed, Response, execute};
 use crate::error::Error;
 use crate::types::{Key, Time};
 use crate::wire::resp::Reply;
@@ -27,7 +26,7 @@ use crate::wire::resp::Reply;
 #[derive(Debug)]
 pub(super) struct Line {
     statements: VecDeque<Result<Parsed, CommandError>>,
-    results: Vec<Result<Vec<u8>, CommandError>>,
+    results: Vec<Result<Response, CommandError>>,
     at: At,
 }
 
@@ -52,10 +51,7 @@ struct OnKeys {
 impl Line {
     /// Reads a line. Of one that cannot be cut into words nothing is done.
     pub(super) fn read(line: &[u8]) -> Line {
-        let statements = match split::statements(line) {
-            Ok(statements) => statements.map(|statement| Ok(parse(statement?)?)).collect(),
-            Err(error) => VecDeque::from([Err(error.into())]),
-        };
+        let statements = prompt::statements(line);
         Line { statements, results: Vec::new(), at: At::Nothing }
     }
 
@@ -109,7 +105,7 @@ impl Line {
     }
 
     fn note(&mut self, result: Result<Response, CommandError>) {
-        self.results.push(result.map(|response| text::render(&response, Look::default())));
+        self.results.push(result);
     }
 
     /// Carries statements out until one has to wait.
@@ -122,7 +118,7 @@ impl Line {
                 Err(error) => self.note(Err(error)),
             }
         }
-        Some(self.reply())
+        Some(prompt::reply(std::mem::take(&mut self.results)))
     }
 
     /// Carries out a statement, or begins to: then there is no answer yet.
@@ -160,28 +156,6 @@ impl Line {
         let ended = std::iter::repeat_with(|| None).take(open).collect();
         self.at = At::Keys(OnKeys { command, began: hands.cluster.now(), ended, open });
         Ok(None)
-    }
-
-    /// All that was answered. An error is one only where it is the only answer.
-    fn reply(&mut self) -> Reply {
-        let mut results = std::mem::take(&mut self.results);
-        if let (1, Some(Err(_))) = (results.len(), results.last())
-            && let Some(Err(error)) = results.pop()
-        {
-            return Reply::Error(text::error_line(&error, None));
-        }
-        let mut all = Vec::new();
-        for result in results {
-            match result {
-                Ok(text) => all.extend(text),
-                Err(error) => {
-                    all.extend(text::error_line(&error, None).bytes());
-                    all.push(b'\n');
-                }
-            }
-        }
-        let text = String::from_utf8_lossy(&all);
-        Reply::Text(text.strip_suffix('\n').unwrap_or(&text).to_owned())
     }
 }
 
