@@ -13,6 +13,7 @@ use crate::protocol::message::Request;
 use crate::protocol::ring_change::{Change, Moved};
 use crate::ring::Member;
 use crate::ring::naive::NaiveRing;
+use crate::topology::Topology;
 use crate::types::{Key, MAX_COPIES, Replicas, Time};
 
 /// What a change from one set of members to another has to move.
@@ -95,7 +96,7 @@ impl Account {
 
 /// What is known of a change of the ring before it begins.
 #[derive(Debug)]
-pub(super) struct RingAccount {
+pub struct RingAccount {
     pub(super) counts: Account,
     /// Who comes or goes.
     pub(super) members: Vec<Member>,
@@ -106,15 +107,9 @@ pub(super) struct RingAccount {
 }
 
 impl RingAccount {
-    pub(super) fn nodes(&self) -> Vec<NodeId> {
-        self.members.iter().map(|member| member.id).collect()
-    }
-}
-
-impl Cluster {
-    /// Opens the account of a change; there is none where the ring stays as it is.
-    pub(super) fn account(&self, change: &Change) -> Option<RingAccount> {
-        let record = self.topology.record();
+    /// Of a change of the ring of `topology`, whose nodes hold this; there is none where the ring stays as it is.
+    pub fn open(topology: &Topology, change: &Change, holdings: &Holdings) -> Option<RingAccount> {
+        let record = topology.record();
         let before = &record.members;
         let is_named = |member: &Member| match change {
             Change::Remove(node) => member.id == *node,
@@ -126,7 +121,7 @@ impl Cluster {
             Change::Remove(_) | Change::ForceRemove(_) => before.iter().cloned().partition(|member| !is_named(member)),
             Change::Clear(_) | Change::Return(_) | Change::Restore(_) | Change::Repair => return None,
         };
-        let Holdings { keys, copies } = self.holdings();
+        let Holdings { keys, copies } = holdings;
         let larger = if before.len() > after.len() { before } else { &after };
         let all: f64 = larger.iter().map(|member| f64::from(member.vnodes)).sum();
         let own = f64::from(tokens(&members));
@@ -136,7 +131,7 @@ impl Cluster {
         let held: u64 = copies.values().sum();
         let to_be_held = keys.len() * after.len().min(usize::from(record.copies));
         Some(RingAccount {
-            counts: Account::new(before, &after, record.copies, &keys),
+            counts: Account::new(before, &after, record.copies, keys),
             copies: held.max(to_be_held as u64),
             keys: keys.len(),
             fair_share: if everyone_has_all { members.len() as f64 / most as f64 } else { own / all },
@@ -144,52 +139,80 @@ impl Cluster {
         })
     }
 
-    /// What is told of a change that is complete, and of the keys `lost` in it.
-    pub(super) fn report(&self, account: &RingAccount, moved: &Moved, lost: Vec<Key>, took: Time) -> RingChangeReport {
-        let record = self.topology.record();
+    pub(super) fn nodes(&self) -> Vec<NodeId> {
+        self.members.iter().map(|member| member.id).collect()
+    }
+
+    /// Takes note of a request of the change to `to`.
+    pub fn on_request(&mut self, to: NodeId, request: &Request, now: Time) {
+        self.counts.on_request(to, request, now);
+    }
+
+    /// What is told of a change that is complete and led to `topology`, of what moved, between whom, of the keys `lost` in it,
+    /// and of what the nodes hold now.
+    pub fn report(
+        &self,
+        topology: &Topology,
+        pairs: Vec<PairReport>,
+        lost: &[Key],
+        held: &Holdings,
+        took: Time,
+    ) -> RingChangeReport {
+        let record = topology.record();
         let (wanted, members) = (usize::from(record.copies), record.members.len());
-        let has_left = record.members.iter().all(|member| !account.members.contains(member));
-        let nodes: Vec<String> = account.members.iter().map(|member| member.label.to_string()).collect();
-        let mut notes = lost_note(&nodes, &lost).into_iter().collect::<Vec<_>>();
+        let has_left = record.members.iter().all(|member| !self.members.contains(member));
+        let nodes: Vec<String> = self.members.iter().map(|member| member.label.to_string()).collect();
+        let mut notes = lost_note(&nodes, lost).into_iter().collect::<Vec<_>>();
         if members < wanted && members > 0 && has_left {
             notes.push(format!("{members} {} a key, {wanted} wanted", if members == 1 { "copy" } else { "copies" }));
         }
-        let caught_up = account.counts.caught_up();
+        let caught_up = self.counts.caught_up();
         if caught_up > 0 {
             notes.push(format!("{caught_up} copies went to replicas that had missed a write"));
         }
-        let pairs = self.pair_reports(moved);
         let copied: u64 = pairs.iter().map(|pair| pair.keys).sum();
-        if copied < account.counts.minimum && lost.is_empty() {
-            let more = account.counts.minimum - copied;
+        if copied < self.counts.minimum && lost.is_empty() {
+            let more = self.counts.minimum - copied;
             notes.push(format!(
                 "{more} more had come before: by clients' writes, or from a leader that is gone; or were deleted"
             ));
         }
-        let held = self.holdings();
-        let written = held.keys.len().saturating_sub(account.keys);
+        let written = held.keys.len().saturating_sub(self.keys);
         if written > 0 {
             let keys = if written == 1 { "1 key was" } else { &format!("{written} keys were") };
             notes.push(format!("{keys} written meanwhile, and went to the owners at once"));
         }
-        let (copies, modulo_moved) = most_copies(account, &held);
+        let (copies, modulo_moved) = most_copies(self, held);
         RingChangeReport {
             nodes,
-            tokens: tokens(&account.members),
-            moved_keys: account.counts.moved_keys,
+            tokens: tokens(&self.members),
+            moved_keys: self.counts.moved_keys,
             copied,
-            minimum: account.counts.minimum,
+            minimum: self.counts.minimum,
             copies,
-            fair_share: account.fair_share,
+            fair_share: self.fair_share,
             modulo_moved,
-            between_others: account.counts.between_others(),
+            between_others: self.counts.between_others(),
             pairs,
-            epoch: self.topology.epoch(),
+            epoch: topology.epoch(),
             lost_keys: lost.len() as u64,
             lost: lost.iter().take(NAMED_KEYS).map(|key| key.bytes().to_vec()).collect(),
             notes,
             took,
         }
+    }
+}
+
+impl Cluster {
+    /// Opens the account of a change; there is none where the ring stays as it is.
+    pub(super) fn account(&self, change: &Change) -> Option<RingAccount> {
+        let changes_the_ring = matches!(change, Change::Add(_) | Change::Remove(_) | Change::ForceRemove(_));
+        RingAccount::open(&self.topology, change, &changes_the_ring.then(|| self.holdings())?)
+    }
+
+    /// What is told of a change that is complete, and of the keys `lost` in it.
+    pub(super) fn report(&self, account: &RingAccount, moved: &Moved, lost: Vec<Key>, took: Time) -> RingChangeReport {
+        account.report(&self.topology, self.pair_reports(moved), &lost, &self.holdings(), took)
     }
 
     /// What each donor gave each receiver, with the nodes' names.

@@ -267,7 +267,7 @@ impl Cluster {
     pub(super) fn count_request(&mut self, change: ChangeId, to: NodeId, request: &Request) {
         let running = self.changes.running.as_mut().filter(|running| running.change == change);
         if let Some(account) = running.and_then(|running| running.account.as_mut()) {
-            account.counts.on_request(to, request, self.now);
+            account.on_request(to, request, self.now);
         }
     }
 
@@ -424,7 +424,7 @@ pub(super) const REPAIRED: &str = "repaired";
 pub(super) const TAKEN_OVER: &str = "taken over";
 
 /// A stage, as the operator sees it.
-pub(super) fn stage_name(stage: Option<Stage>) -> &'static str {
+pub fn stage_name(stage: Option<Stage>) -> &'static str {
     match stage {
         Some(Stage::Fencing) => "fencing",
         Some(Stage::Copying) => "copying",

@@ -8,15 +8,16 @@ use super::{Cluster, NodeId};
 use crate::error::Error;
 use crate::storage::StorageError;
 use crate::storage::store::Listed;
+use crate::topology::Topology;
 use crate::types::{Entry, Key, Stamp, Time, TokenRange};
 
 /// What the nodes that are up hold.
 #[derive(Debug, Default)]
-pub(super) struct Holdings {
+pub struct Holdings {
     /// Distinct keys with a visible value, in (token, key) order.
-    pub(super) keys: Vec<Key>,
+    pub keys: Vec<Key>,
     /// Copies with a visible value, by node.
-    pub(super) copies: BTreeMap<NodeId, u64>,
+    pub copies: BTreeMap<NodeId, u64>,
 }
 
 impl Cluster {
@@ -41,12 +42,7 @@ impl Cluster {
 
     /// Hash, token and preference list of a key.
     pub fn locate(&self, key: &[u8]) -> Result<Placement, Error> {
-        let key = Key::new(key)?;
-        let ring = self.topology.ring();
-        let owner = ring.tokens().find(|(token, _)| *token >= key.token()).or_else(|| ring.tokens().next());
-        let (token, _) = owner.ok_or(Error::NoNodes)?;
-        let replicas = self.labels_of(self.topology.replicas(key.token()).as_slice());
-        Ok(Placement { hash: key.token().0, token: token.0, replicas })
+        Placement::of(&Key::new(key)?, &self.topology)
     }
 
     /// Keys with a visible value, in byte order: held by `node`, or by any node that is up.
@@ -221,6 +217,17 @@ impl Cluster {
             }
         }
         newest
+    }
+}
+
+impl Placement {
+    /// Of `key` in the ring of `topology`. E135 where nobody is in it. O(tokens).
+    pub fn of(key: &Key, topology: &Topology) -> Result<Placement, Error> {
+        let ring = topology.ring();
+        let owner = ring.tokens().find(|(token, _)| *token >= key.token()).or_else(|| ring.tokens().next());
+        let (token, _) = owner.ok_or(Error::NoNodes)?;
+        let labels = topology.replicas(key.token()).as_slice().iter().filter_map(|node| topology.label(*node));
+        Ok(Placement { hash: key.token().0, token: token.0, replicas: labels.map(|label| label.to_string()).collect() })
     }
 }
 

@@ -59,9 +59,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+pub use account::RingAccount;
+pub use change::stage_name;
 pub use clients::MAX_CLIENTS;
 pub use kinds::EVENT_KINDS;
-pub use look::balance;
+pub use look::{Holdings, balance};
 pub use probes::Probe;
 pub use report::*;
 pub use requests::MAX_IN_FLIGHT;

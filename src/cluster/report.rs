@@ -335,7 +335,7 @@ pub struct PowerLossReport {
 pub struct RestartReport {
     /// Its label.
     pub node: String,
-    /// Records recovered from its log.
+    /// Records recovered from its log; where its process had never ended, versions that it was given.
     pub records: u64,
     /// Torn tails and the like, as complete sentences.
     pub notes: Vec<String>,

@@ -190,6 +190,14 @@ pub enum CommandError {
         /// The command.
         command: &'static str,
     },
+    /// E143: what it does takes time, which nothing does where a cluster runs without delays.
+    #[error("KV-E143 {command} is not for a cluster without delays (--fast): nothing was changed; {instead}")]
+    NeedsTime {
+        /// The command, with the flag that is meant.
+        command: &'static str,
+        /// What to do instead.
+        instead: &'static str,
+    },
     /// E147: only a simulated cluster has this, or only nodes that know each other.
     #[error("KV-E147 {command} is not for {of}: nothing was changed; {instead}")]
     NotLive {
@@ -221,6 +229,7 @@ impl CommandError {
             CommandError::Cluster(error) | CommandError::Load { source: error, .. } => Some(error.code()),
             CommandError::File { .. } => Some("KV-E402"),
             CommandError::NeedsMemory { .. } => Some("KV-E142"),
+            CommandError::NeedsTime { .. } => Some("KV-E143"),
             CommandError::NotLive { .. } => Some("KV-E147"),
             CommandError::Stopped { .. } | CommandError::Output(_) => None,
         }

@@ -168,11 +168,16 @@ impl Inline {
     }
 
     /// Runs a ring change to its end. `on_progress` sees it after each stage that is published and each round of
-    /// answers. A node that joins must have been inserted.
+    /// answers, `on_request` what is asked of whom. A node that joins must have been inserted.
     ///
     /// An error is a node without which the change can neither end nor be aborted, because its log has failed, or because
     /// it is silent. The change then stays under way: a later one has to go on with it first.
-    pub fn change(&self, mut change: RingChange, mut on_progress: impl FnMut(&RingChange)) -> Result<Ended, NodeId> {
+    pub fn change(
+        &self,
+        mut change: RingChange,
+        mut on_progress: impl FnMut(&RingChange),
+        on_request: &mut dyn FnMut(NodeId, &Request),
+    ) -> Result<Ended, NodeId> {
         let mut round = Round::new(self.nodes.load());
         let mut fruitless = 0;
         let mut silent = None;
@@ -184,6 +189,7 @@ impl Inline {
                     on_progress(&change);
                 }
                 ChangeStep::Send { to, id, request } => {
+                    on_request(to, &request);
                     match self.ask(id, leader(&round), to, self.clock.now(), &request, &mut round) {
                         Asked::Answered(reply) => {
                             fruitless = 0;

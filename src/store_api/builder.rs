@@ -252,11 +252,6 @@ impl Options {
         in_limits("max_value", self.max_value, 1, MAX_VALUE_CAP)
     }
 
-    /// Whether a read sees every write that was acknowledged before it (R + W > N).
-    pub(super) fn reads_see_writes(&self) -> bool {
-        (1..=usize::from(self.copies)).all(|n| self.read_level.need(n) + self.write_level.need(n) > n)
-    }
-
     /// Whether writes are acknowledged before they are synced.
     pub(super) fn acknowledges_unsynced(&self) -> bool {
         self.sync != SyncPolicy::Always

@@ -20,8 +20,10 @@ mod servers;
 mod shared;
 mod stats;
 mod stripes;
-#[cfg(any(feature = "serve", test))]
+#[cfg(feature = "serve")]
 mod switches;
+#[cfg(feature = "serve")]
+mod told;
 #[cfg(feature = "serve")]
 mod turn;
 mod upkeep;
@@ -35,6 +37,8 @@ use crate::types::{Key, Time, Value};
 
 pub use builder::Builder;
 pub use stats::{ServerStats, Stats};
+#[cfg(feature = "serve")]
+pub(crate) use told::{Asking, ToldRead, ToldWrite};
 #[cfg(feature = "serve")]
 pub(crate) use turn::TurnWrite;
 
@@ -193,7 +197,7 @@ impl KeyValueStore {
         let _alone = shared.stripes.own(key.token());
         let existed = shared.get(key.clone())?.is_some();
         // A weaker read may have missed the value that is to go.
-        if existed || !shared.options.reads_see_writes() {
+        if existed || !shared.reads_see_writes() {
             shared.put(key, shared.entry(None, None))?;
         }
         Ok(existed)

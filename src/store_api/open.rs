@@ -109,13 +109,13 @@ impl Shared {
         let settled = self.settled_topology()?;
         let replicas: Vec<Arc<Replica>> = self.inline.nodes().iter().cloned().collect();
         for replica in replicas.iter().filter(|replica| replica.is_owing()) {
-            self.change(&settled, Change::Return(replica.id()))?;
+            self.change(&settled, Change::Return(replica.id()), &mut |_, _| ())?;
         }
         let recovering: Vec<NodeId> =
             replicas.iter().filter(|replica| replica.is_recovering()).map(|replica| replica.id()).collect();
         let mut possible_loss = false;
         for node in &recovering {
-            let moved = self.change(&settled, Change::Restore(*node))?;
+            let moved = self.change(&settled, Change::Restore(*node), &mut |_, _| ())?;
             possible_loss |= moved.possible_loss;
         }
         Ok(restored_note(&settled, &recovering, possible_loss))
@@ -299,7 +299,7 @@ impl Recovery {
 
 /// The number in every header of a node's log. A directory belongs to one node at a time, so its label tells it: the
 /// node's own number is known only once its log was read.
-fn uid(cluster_uid: u64, label: &str) -> u64 {
+pub(super) fn uid(cluster_uid: u64, label: &str) -> u64 {
     node_uid(cluster_uid, label, NodeId(0))
 }
 

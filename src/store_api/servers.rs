@@ -6,6 +6,7 @@ use super::shared::Shared;
 use super::{KeyValueStore, listing, open};
 use crate::error::Error;
 use crate::node::Replica;
+use crate::protocol::message::Request;
 use crate::protocol::ring_change::{Change, Ended, Moved, RingChange};
 use crate::ring::Member;
 use crate::storage::log::Log;
@@ -13,6 +14,9 @@ use crate::sync::Arc;
 use crate::sync::thread;
 use crate::topology::{Topology, TopologyRecord};
 use crate::types::{Key, MAX_NODES, MAX_VNODES, NodeId, check_label};
+
+/// Sees what a ring change asks of whom.
+pub(crate) type Watch<'a> = &'a mut dyn FnMut(NodeId, &Request);
 
 impl KeyValueStore {
     /// Adds a server and waits until it holds its share of the keys. True if it was added; false if it was there.
@@ -52,11 +56,12 @@ impl KeyValueStore {
     /// # Ok::<(), kvsim::Error>(())
     /// ```
     pub fn add_weighted_server(&self, label: &str, weight: f64) -> Result<bool, Error> {
-        Ok(self.join(label, weight)?.is_some())
+        Ok(self.join(label, weight, &mut |_, _| ())?.is_some())
     }
 
-    /// As [`add_weighted_server`](KeyValueStore::add_weighted_server): what moved, or `None` if the server was there.
-    pub(crate) fn join(&self, label: &str, weight: f64) -> Result<Option<Moved>, Error> {
+    /// As [`add_weighted_server`](KeyValueStore::add_weighted_server): what moved, or `None` if the server was there. `watch` sees
+    /// what is asked of whom.
+    pub(crate) fn join(&self, label: &str, weight: f64, watch: Watch<'_>) -> Result<Option<Moved>, Error> {
         check_label(label)?;
         if weight.is_nan() || weight <= 0.0 {
             return Err(Error::Setting {
@@ -82,7 +87,7 @@ impl KeyValueStore {
         let replica = open::joiner(shared, &member, &topology).inspect_err(|_| shared.remove_directory(label))?;
         shared.inline.insert(Arc::new(replica));
         let node = member.id;
-        let moved = shared.change(&topology, Change::Add(member));
+        let moved = shared.change(&topology, Change::Add(member), watch);
         let moved = moved.inspect_err(|_| shared.retire_if_known(node, label))?;
         // Where it fails FORMAT is brought up to date at the next opening.
         shared.note_nodes();
@@ -111,7 +116,7 @@ impl KeyValueStore {
     /// # Ok::<(), kvsim::Error>(())
     /// ```
     pub fn remove_server(&self, label: &str) -> Result<bool, Error> {
-        match self.leave(&[label], false) {
+        match self.leave(&[label], false, &mut |_, _| ()) {
             Ok(_) => Ok(true),
             Err(Error::UnknownNode { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -122,7 +127,7 @@ impl KeyValueStore {
     /// down leave by `force` only, and the others copy among themselves; several leave only when all are down.
     ///
     /// E133: there is no server of that name. E136: one is down, or, of several, up; or all there are.
-    pub(crate) fn leave(&self, labels: &[impl AsRef<str>], force: bool) -> Result<Moved, Error> {
+    pub(crate) fn leave(&self, labels: &[impl AsRef<str>], force: bool, watch: Watch<'_>) -> Result<Moved, Error> {
         let shared = self.shared();
         let _alone = shared.begin_change()?;
         let topology = shared.changeable_topology()?;
@@ -137,14 +142,14 @@ impl KeyValueStore {
             None if !force => return Err(Error::LeaverDown { label }),
             None if leavers.len() == topology.record().members.len() => return Err(Error::NodeDown { label }),
             None => {
-                let removed = shared.change(&topology, Change::ForceRemove(leavers));
+                let removed = shared.change(&topology, Change::ForceRemove(leavers), watch);
                 removed.map_err(|error| shared.of_dead(error, labels))?
             }
             Some(_) if topology.record().members.len() == 1 => {
                 shared.remove_last(&topology, &label)?;
                 Moved::default()
             }
-            Some(last) => shared.change(&topology, Change::Remove(last.id))?,
+            Some(last) => shared.change(&topology, Change::Remove(last.id), watch)?,
         };
         members.iter().for_each(|member| shared.retire(member.id, &member.label));
         Ok(moved)
@@ -274,7 +279,7 @@ impl KeyValueStore {
             return Ok(());
         }
         shared.check_somebody_is_up(&topology)?;
-        shared.change(&topology, Change::Clear(shared.inline.clock().stamp())).map(drop)
+        shared.change(&topology, Change::Clear(shared.inline.clock().stamp()), &mut |_, _| ()).map(drop)
     }
 }
 
@@ -334,7 +339,7 @@ impl Shared {
         }
         let change = RingChange::resume(Arc::clone(&found), self.inline.clock().now());
         // Aborted is ended too: the old ring is in force.
-        self.drive(change).map_err(|silent| self.held_up(silent, &found))?;
+        self.drive(change, &mut |_, _| ()).map_err(|silent| self.held_up(silent, &found))?;
         let settled = Arc::clone(&self.inline.topology());
         for member in found.nodes().iter().filter(|member| settled.label(member.id).is_none()) {
             self.retire(member.id, &member.label);
@@ -342,13 +347,13 @@ impl Shared {
         Ok(settled)
     }
 
-    pub(super) fn change(&self, topology: &Arc<Topology>, change: Change) -> Result<Moved, Error> {
-        self.complete(topology, RingChange::new(Arc::clone(topology), change, self.inline.clock().now()))
+    pub(super) fn change(&self, topology: &Arc<Topology>, change: Change, watch: Watch<'_>) -> Result<Moved, Error> {
+        self.complete(topology, RingChange::new(Arc::clone(topology), change, self.inline.clock().now()), watch)
     }
 
     /// Runs a change of `topology` to its end, which must not be the old ring.
-    pub(super) fn complete(&self, topology: &Topology, change: RingChange) -> Result<Moved, Error> {
-        match self.drive(change) {
+    pub(super) fn complete(&self, topology: &Topology, change: RingChange, watch: Watch<'_>) -> Result<Moved, Error> {
+        match self.drive(change, watch) {
             Ok(Ended::Complete(moved)) => Ok(moved),
             Ok(Ended::Aborted { silent }) => Err(self.aborted(silent, topology)),
             Err(silent) => Err(self.held_up(silent, topology)),
@@ -373,9 +378,9 @@ impl Shared {
         }
     }
 
-    fn drive(&self, change: RingChange) -> Result<Ended, NodeId> {
+    fn drive(&self, change: RingChange, watch: Watch<'_>) -> Result<Ended, NodeId> {
         self.set_progress(0);
-        self.inline.change(change, |change| self.set_progress(change.percent()))
+        self.inline.change(change, |change| self.set_progress(change.percent()), watch)
     }
 
     /// E136, or what the node's log itself has to say.

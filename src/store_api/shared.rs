@@ -1,5 +1,7 @@
 //! What all clones of a store share, and its path from a call to an outcome.
 
+use std::slice;
+
 use super::builder::Options;
 use super::failure::{self, Attempt};
 use super::stripes::Stripes;
@@ -12,7 +14,7 @@ use crate::storage::disk::Disk;
 use crate::storage::log::SyncPolicy;
 use crate::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard, TryLockError};
-use crate::types::{Entry, Key, LimitError, Time, Value};
+use crate::types::{Entry, Key, Level, LimitError, Time, Value};
 
 /// See the module's page.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub(super) struct Shared {
     pub(super) home: Home,
     /// What recovery has to tell.
     pub(super) notes: Vec<String>,
+    levels: Levels,
     /// Held by whoever changes the ring: one change at a time.
     pub(super) changing: Mutex<()>,
     /// How far that change has come, 0 to 100.
@@ -75,10 +78,11 @@ impl Shared {
     pub(super) fn new(inline: Inline, options: Options, home: Home) -> Shared {
         Shared {
             inline,
-            options,
             stripes: Stripes::new(),
             home,
             notes: Vec::new(),
+            levels: Levels::of(&options),
+            options,
             changing: Mutex::new(()),
             progress: AtomicU8::new(0),
             is_scratch: AtomicBool::new(false),
@@ -88,6 +92,31 @@ impl Shared {
     /// See [`KeyValueStore::make_scratch`](super::KeyValueStore::make_scratch).
     pub(super) fn make_scratch(&self) {
         self.is_scratch.store(true, Ordering::Relaxed);
+    }
+
+    /// Of reads that name none.
+    #[inline]
+    pub(super) fn read_level(&self) -> Level {
+        level(&self.levels.read)
+    }
+
+    /// Of writes that name none.
+    #[inline]
+    pub(super) fn write_level(&self) -> Level {
+        level(&self.levels.write)
+    }
+
+    /// See [`KeyValueStore::set_level`](super::KeyValueStore::set_level).
+    #[cfg(feature = "serve")]
+    pub(super) fn set_level(&self, level: Level) {
+        self.levels.read.store(place(level), Ordering::Relaxed);
+        self.levels.write.store(place(level), Ordering::Relaxed);
+    }
+
+    /// Whether a read sees every write that was acknowledged before it (R + W > N).
+    pub(super) fn reads_see_writes(&self) -> bool {
+        let (read, write) = (self.read_level(), self.write_level());
+        (1..=usize::from(self.options.copies)).all(|n| read.need(n) + write.need(n) > n)
     }
 
     /// Takes the right to change the ring; E301 while somebody else has it.
@@ -126,28 +155,37 @@ impl Shared {
 
     #[inline]
     pub(super) fn put(&self, key: Key, entry: Entry) -> Result<(), Error> {
-        let mut flight = self.start_put(key, entry)?;
-        self.inline.run(std::slice::from_mut(&mut flight));
-        self.written(&mut flight)
+        // A flight is large: it stays where it was made.
+        match &mut self.inline.start_put(key, entry, self.write_level(), None) {
+            Ok(flight) => {
+                self.inline.run(slice::from_mut(flight));
+                self.written(flight)
+            }
+            Err(no_plan) => Err(failure::no_plan(*no_plan)),
+        }
     }
 
     #[inline]
     pub(super) fn get(&self, key: Key) -> Result<Option<Value>, Error> {
-        let mut flight = self.start_get(key)?;
-        self.inline.run(std::slice::from_mut(&mut flight));
-        self.read(&mut flight)
+        match &mut self.inline.start_get(key, self.read_level(), None) {
+            Ok(flight) => {
+                self.inline.run(slice::from_mut(flight));
+                self.read(flight)
+            }
+            Err(no_plan) => Err(failure::no_plan(*no_plan)),
+        }
     }
 
-    /// A put that waits to be run.
+    /// A put for a batch.
     #[inline]
     pub(super) fn start_put(&self, key: Key, entry: Entry) -> Result<Flight, Error> {
-        self.inline.start_put(key, entry, self.options.write_level, None).map_err(failure::no_plan)
+        self.inline.start_put(key, entry, self.write_level(), None).map_err(failure::no_plan)
     }
 
-    /// A get that waits to be run.
+    /// A get for a batch.
     #[inline]
     pub(super) fn start_get(&self, key: Key) -> Result<Flight, Error> {
-        self.inline.start_get(key, self.options.read_level, None).map_err(failure::no_plan)
+        self.inline.start_get(key, self.read_level(), None).map_err(failure::no_plan)
     }
 
     /// How a put ended.
@@ -213,6 +251,29 @@ impl Drop for Shared {
             let _ = if may_sync { store.sync() } else { ended.map_or(Ok(()), |end| store.commit(end)) };
         }
     }
+}
+
+/// The levels in force, by their places among [`Level::NAMES`].
+#[derive(Debug)]
+struct Levels {
+    read: AtomicU8,
+    write: AtomicU8,
+}
+
+impl Levels {
+    fn of(options: &Options) -> Levels {
+        Levels { read: AtomicU8::new(place(options.read_level)), write: AtomicU8::new(place(options.write_level)) }
+    }
+}
+
+#[inline]
+fn level(place: &AtomicU8) -> Level {
+    Level::NAMES.get(usize::from(place.load(Ordering::Relaxed))).map_or(Level::Quorum, |(_, level)| *level)
+}
+
+fn place(level: Level) -> u8 {
+    let place = Level::NAMES.iter().position(|(_, known)| *known == level);
+    place.and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX)
 }
 
 /// Steps of a thousand records: so many at a time that merging keeps up with the fastest writers.

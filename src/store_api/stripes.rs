@@ -39,6 +39,16 @@ impl Stripes {
         self.locks[stripe(token)].write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// For a write of the key at `token` that must not come between what a turn reads and what it writes: every turn shares
+    /// the stripe of [`TURNS`].
+    #[cfg(feature = "serve")]
+    pub(super) fn own_beside_turns(&self, token: Token) -> Vec<RwLockWriteGuard<'_, ()>> {
+        let mut stripes = vec![stripe(TURNS), stripe(token)];
+        stripes.sort_unstable();
+        stripes.dedup();
+        stripes.into_iter().map(|stripe| self.locks[stripe].write().unwrap_or_else(PoisonError::into_inner)).collect()
+    }
+
     /// Against every write there is: when it returns those that had begun are over, and others wait until it is
     /// dropped. In ascending order, as a batch does.
     pub(super) fn own_all(&self) -> Vec<RwLockWriteGuard<'_, ()>> {
@@ -49,6 +59,10 @@ impl Stripes {
         self.locks[stripe].read().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// A place whose stripe every turn shares, so that whoever owns it shuts all turns out.
+#[cfg(feature = "serve")]
+pub(super) const TURNS: Token = Token(0);
 
 /// So many that threads on different keys hardly ever meet; but for shuttle, which wants them to.
 const STRIPES: usize = if cfg!(shuttle) { 2 } else { 1_024 };

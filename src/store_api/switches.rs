@@ -23,11 +23,6 @@ use crate::sync::PoisonError;
 use crate::types::{NodeId, Partition, Time};
 
 impl KeyValueStore {
-    /// What is broken.
-    pub(crate) fn switches(&self) -> Switches {
-        self.shared().inline.nodes().switches().cloned().unwrap_or_default()
-    }
-
     /// From here on the server is silent. Calls go on at once, with those that are left.
     ///
     /// E133: there is none of that name. E136: it is down.
@@ -40,18 +35,18 @@ impl KeyValueStore {
         }
     }
 
-    /// The server is up again, and is given what it missed, for which it waits until no ring change is under way. Gives why
-    /// that could not be done; then it answers no reads until [`repair`](KeyValueStore::repair) has done it, another restart or
+    /// The server is up again, and is given what it missed, for which it waits until no ring change is under way. Gives what moved,
+    /// or why that could not be done; then it answers no reads until [`repair`](KeyValueStore::repair) has done it, another restart or
     /// the end of a partition.
     ///
     /// E133: there is none of that name. E136: it is up.
-    pub(crate) fn restart(&self, label: &str) -> Result<Option<Error>, Error> {
+    pub(crate) fn restart(&self, label: &str) -> Result<Result<Moved, Error>, Error> {
         let shared = self.shared();
         let node = shared.member(&shared.inline.topology(), label)?.id;
         if !shared.switch(|switches| switches.restart(node)) {
             return Err(Error::NodeUp { label: label.to_owned() });
         }
-        Ok(shared.catch_up().err())
+        Ok(shared.catch_up())
     }
 
     /// From here on nothing gets from any of the `sides` to another; `is_one_way`: only from an earlier one to a later. Who is on
@@ -80,7 +75,7 @@ impl KeyValueStore {
     /// were, and why the servers could not be made equal.
     pub(crate) fn heal(&self) -> (Vec<Partition>, Option<Error>) {
         let shared = self.shared();
-        let ended = self.switches().partitions().to_vec();
+        let ended = shared.inline.nodes().switches().map(|switches| switches.partitions().to_vec()).unwrap_or_default();
         if ended.is_empty() {
             return (ended, None);
         }
@@ -107,9 +102,9 @@ impl Shared {
         changed.get()
     }
 
-    fn catch_up(&self) -> Result<(), Error> {
+    fn catch_up(&self) -> Result<Moved, Error> {
         let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.make_equal().map(drop)
+        self.make_equal()
     }
 
     /// For whoever holds the right to change the ring.
@@ -126,10 +121,14 @@ impl Shared {
             self.inline.nodes().up().filter(|replica| replica.is_owing()).map(|replica| replica.id()).collect();
         for node in owing {
             // Too few of those who are to have it are there: it goes on owing it.
-            let _ = self.change(&topology, Change::Return(node));
+            let _ = self.change(&topology, Change::Return(node), &mut |_, _| ());
         }
         let returning = self.inline.nodes().switches().map(|switches| switches.returning().clone()).unwrap_or_default();
-        let moved = self.complete(&topology, RingChange::new(topology.clone(), Change::Repair, self.quiet_time()))?;
+        let moved = self.complete(
+            &topology,
+            RingChange::new(topology.clone(), Change::Repair, self.quiet_time()),
+            &mut |_, _| (),
+        )?;
         let equal: BTreeSet<NodeId> = returning.difference(&moved.left_out).copied().collect();
         self.inline.switch(|switches| switches.caught_up(&equal));
         Ok(moved)

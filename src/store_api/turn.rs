@@ -2,6 +2,7 @@
 
 use super::listing::{Walk, Walked};
 use super::shared::Shared;
+use super::stripes::TURNS;
 use super::{KeyValueStore, failure};
 use crate::error::Error;
 use crate::sync::RwLockReadGuard;
@@ -27,8 +28,7 @@ impl KeyValueStore {
     /// writes.
     pub(crate) fn turn(&self) -> Turn<'_> {
         let shared = self.shared();
-        // Whoever shuts all writers out waits for every stripe, so any of them will do.
-        Turn { shared, _writing: shared.stripes.share(Token(0)) }
+        Turn { shared, _writing: shared.stripes.share(TURNS) }
     }
 
     /// The keys with a value among about `limit` from `from` on, in (token, key) order, and the token to go on from: all keys
@@ -85,17 +85,17 @@ pub(crate) struct Sizes {
 impl Turn<'_> {
     /// The newest version of each key, tombstones and what has expired included.
     pub(crate) fn read(&self, keys: &[Key]) -> Vec<Result<Option<Entry>, Error>> {
-        let Shared { inline, options, .. } = self.shared;
-        let starts = keys.iter().map(|key| inline.start_get(key.clone(), options.read_level, None));
+        let (inline, level) = (&self.shared.inline, self.shared.read_level());
+        let starts = keys.iter().map(|key| inline.start_get(key.clone(), level, None));
         inline.start_and_run(starts, |flight| self.shared.found(flight.map_err(failure::no_plan)?))
     }
 
     /// Writes in order, and tells of each what came of it. Each log that is touched is committed once for all of them.
     pub(crate) fn write(&self, writes: impl Iterator<Item = TurnWrite>) -> Vec<Result<(), Error>> {
-        let Shared { inline, options, .. } = self.shared;
+        let (inline, level) = (&self.shared.inline, self.shared.write_level());
         let starts = writes.map(|TurnWrite { key, value, expires }| {
             let entry = Entry { value, stamp: inline.clock().stamp(), expires };
-            inline.start_put(key, entry, options.write_level, None)
+            inline.start_put(key, entry, level, None)
         });
         inline.start_and_run(starts, |flight| self.shared.written(flight.map_err(failure::no_plan)?))
     }

@@ -146,7 +146,9 @@ fn an_acknowledged_put_is_on_the_disks_of_a_quorum() {
                 let put = |number| {
                     let entry = entry(driver.clock().stamp());
                     let stamp = entry.stamp;
-                    let ended = driver.put(key(number), entry, Level::Quorum).unwrap();
+                    let mut put = [driver.start_put(key(number), entry, Level::Quorum, None).unwrap()];
+                    driver.run(&mut put);
+                    let ended = put[0].take_outcome().unwrap();
                     assert!(matches!(ended, Outcome::Stored { .. }), "{ended:?}");
                     (number, stamp, disk.after_power_loss())
                 };

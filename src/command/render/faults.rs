@@ -1,7 +1,7 @@
 //! Faults: what is now the case, what to try, how to end it.
 
 use super::figures::{clock, counted, lasted};
-use super::{Look, Page};
+use super::{Clock, Look, Page};
 use crate::cluster::{DiskFault, Fault, FaultReport, HealReport};
 use crate::types::Time;
 
@@ -17,13 +17,13 @@ pub(super) fn faulted(page: &mut Page, report: &FaultReport, look: Look) {
 }
 
 /// What `heal` has ended.
-pub(super) fn healed(page: &mut Page, report: &HealReport) {
+pub(super) fn healed(page: &mut Page, report: &HealReport, by: Clock) {
     if report.ended.is_empty() {
         page.lead("nothing to heal: no such fault was on");
     }
     report.ended.iter().for_each(|fault| page.line(&format!("ended: {fault}")));
     if !report.ended.is_empty() {
-        page.dim("next: check");
+        page.dim(if by == Clock::Wall { "next: repair" } else { "next: check" });
     }
 }
 

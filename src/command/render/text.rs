@@ -81,9 +81,9 @@ fn fill(page: &mut Page, response: &Response, look: Look, by: Clock) {
         Response::NodeFigures(nodes) => metrics::figures(page, nodes, look),
         Response::Killed { node, now } => killed(page, node, *now, look),
         Response::PowerLost { report, now } => power_lost(page, report, *now, look),
-        Response::Restarted(report) => restarted(page, report),
+        Response::Restarted(report) => restarted(page, report, by),
         Response::Faulted(report) => faults::faulted(page, report, look),
-        Response::Healed(report) => faults::healed(page, report),
+        Response::Healed(report) => faults::healed(page, report, by),
         Response::Advanced { now, change } => advanced(page, *now, change.as_ref()),
         Response::Stepped { events, now } => stepped(page, events, *now),
         Response::WentBack { undone, now } => went_back(page, undone, *now),
@@ -244,8 +244,14 @@ fn power_lost(page: &mut Page, report: &PowerLossReport, now: Time, look: Look) 
     }
 }
 
-fn restarted(page: &mut Page, report: &RestartReport) {
-    page.lead(&format!("{} is up: {} recovered from its log", report.node, counted(report.records, "record")));
+fn restarted(page: &mut Page, report: &RestartReport, by: Clock) {
+    page.lead(&match by {
+        Clock::Virtual => {
+            format!("{} is up: {} recovered from its log", report.node, counted(report.records, "record"))
+        }
+        // Its process has never ended.
+        Clock::Wall => format!("{} is up: {} that it had missed", report.node, counted(report.records, "version")),
+    });
 }
 
 fn advanced(page: &mut Page, now: Time, change: Option<&ChangeUnderWay>) {

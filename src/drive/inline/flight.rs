@@ -1,10 +1,9 @@
 //! One operation on its way: the machine, what to plan it with again, and how it ended.
 
-use super::nodes::first;
 use crate::drive::clock::ProcessClock;
 use crate::protocol::message::{Refusal, Reply};
 use crate::protocol::operation::{Hopeless, NodeList, Operation, Outcome, Shortfall, Step};
-use crate::topology::{Need, ReadPlan, Topology, WritePlan};
+use crate::topology::{ReadPlan, Topology, WritePlan};
 use crate::types::{Entry, Key, Level, NodeId, Stamp, Time, Token};
 
 /// A put or a get between its plan and its outcome. Made by [`Inline::start_put`](super::Inline::start_put) and
@@ -27,7 +26,7 @@ pub struct Flight {
 }
 
 /// Who coordinates an operation, and whom that one believes dead; or why it does not begin.
-type Outlook = Result<(NodeId, NodeList), Hopeless>;
+pub(super) type Outlook = (NodeId, Result<NodeList, Hopeless>);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
@@ -38,10 +37,10 @@ enum Kind {
 impl Flight {
     /// Begun at the time of its stamp.
     #[inline]
-    pub(super) fn put(plan: WritePlan, key: Key, entry: Entry, level: Level, outlook: Outlook) -> Flight {
+    pub(super) fn put(plan: WritePlan, key: Key, entry: Entry, level: Level, (coordinator, absent): Outlook) -> Flight {
         let (token, stamp) = (key.token(), entry.stamp);
         let begun = stamp.time;
-        let ((coordinator, absent), ended) = begin(outlook, &plan.current);
+        let (absent, ended) = begin(absent);
         Flight {
             operation: Operation::put(plan, key, entry, absent, begun, begun.plus(TIMEOUT)),
             kind: Kind::Put,
@@ -58,9 +57,14 @@ impl Flight {
 
     /// Needs no clock: replicas judge no read by the time, and its own time passes only where nobody answers.
     #[inline]
-    pub(super) fn get((plan, repair): (ReadPlan, WritePlan), key: Key, level: Level, outlook: Outlook) -> Flight {
+    pub(super) fn get(
+        (plan, repair): (ReadPlan, WritePlan),
+        key: Key,
+        level: Level,
+        (coordinator, absent): Outlook,
+    ) -> Flight {
         let (token, begun) = (key.token(), Time(0));
-        let ((coordinator, absent), ended) = begin(outlook, &plan.current);
+        let (absent, ended) = begin(absent);
         Flight {
             operation: Operation::get(plan, repair, key, absent, begun, begun.plus(TIMEOUT)),
             kind: Kind::Get,
@@ -178,12 +182,12 @@ impl Flight {
     }
 }
 
-/// The coordinator, whom it believes dead, and the end of an operation that does not begin.
+/// Who is believed dead, and the end of an operation that does not begin.
 #[inline]
-fn begin(outlook: Outlook, need: &Need) -> ((NodeId, NodeList), Option<Result<Outcome, Hopeless>>) {
-    match outlook {
-        Ok(begun) => (begun, None),
-        Err(hopeless) => ((first(need), NodeList::NONE), Some(Err(hopeless))),
+fn begin(absent: Result<NodeList, Hopeless>) -> (NodeList, Option<Result<Outcome, Hopeless>>) {
+    match absent {
+        Ok(absent) => (absent, None),
+        Err(hopeless) => (NodeList::NONE, Some(Err(hopeless))),
     }
 }
 

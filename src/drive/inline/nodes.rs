@@ -2,9 +2,10 @@
 
 use std::iter;
 
+use super::flight::Outlook;
 use super::switches::Switches;
 use crate::node::Replica;
-use crate::protocol::operation::{Hopeless, NodeList};
+use crate::protocol::operation::NodeList;
 use crate::sync::Arc;
 use crate::topology::Need;
 use crate::types::NodeId;
@@ -46,14 +47,9 @@ impl Nodes {
 
     /// Who coordinates an operation of this plan, and whom it believes dead. See [`Switches`].
     #[inline]
-    pub(super) fn outlook(
-        &self,
-        via: Option<NodeId>,
-        current: &Need,
-        next: Option<&Need>,
-    ) -> Result<(NodeId, NodeList), Hopeless> {
+    pub(super) fn outlook(&self, via: Option<NodeId>, current: &Need, next: Option<&Need>) -> Outlook {
         match self.switches() {
-            None => Ok((via.unwrap_or(first(current)), NodeList::NONE)),
+            None => (via.unwrap_or(first(current)), Ok(NodeList::NONE)),
             Some(switches) => switches.outlook(via, current, next),
         }
     }

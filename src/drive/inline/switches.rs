@@ -11,8 +11,10 @@
 
 use std::collections::BTreeSet;
 
+use super::flight::Outlook;
+use super::nodes::first;
 use crate::protocol::message::{Refusal, Request};
-use crate::protocol::operation::{Hopeless, NodeList, believed_dead};
+use crate::protocol::operation::believed_dead;
 use crate::topology::Need;
 use crate::types::{NodeId, Partition};
 
@@ -128,17 +130,11 @@ impl Switches {
     }
 
     /// The coordinator of an operation on the replicas of `current` and `next`, `via` or the first that is up, and whom it
-    /// believes dead. An error where that leaves too few, or no coordinator.
-    pub(super) fn outlook(
-        &self,
-        via: Option<NodeId>,
-        current: &Need,
-        next: Option<&Need>,
-    ) -> Result<(NodeId, NodeList), Hopeless> {
-        let first = current.replicas.as_slice().iter().copied().find(|node| !self.is_down(*node));
-        let coordinator = via.or(first).ok_or(Hopeless::TooFewAlive(*current))?;
-        let absent = believed_dead(current, next, |node| self.is_believed_alive(coordinator, node))?;
-        Ok((coordinator, absent))
+    /// believes dead. An error where that leaves too few; where all are down, of the one who would coordinate.
+    pub(super) fn outlook(&self, via: Option<NodeId>, current: &Need, next: Option<&Need>) -> Outlook {
+        let up = || current.replicas.as_slice().iter().copied().find(|node| !self.is_down(*node));
+        let coordinator = via.or_else(up).unwrap_or(first(current));
+        (coordinator, believed_dead(current, next, |node| self.is_believed_alive(coordinator, node)))
     }
 
     /// Whether `observer` takes `node` for alive.

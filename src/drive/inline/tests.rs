@@ -50,7 +50,7 @@ impl Cluster {
 
     fn change(&self, change: Change) -> Result<Ended, NodeId> {
         let topology = self.inline.topology().clone();
-        self.inline.change(RingChange::new(topology, change, self.inline.clock().now()), |_| ())
+        self.inline.change(RingChange::new(topology, change, self.inline.clock().now()), |_| (), &mut |_, _| ())
     }
 
     fn steps(&self) -> Vec<u64> {
@@ -203,11 +203,15 @@ fn a_change_that_can_neither_end_nor_be_undone_says_who_holds_it_up() {
     let change = Change::Add(cluster.open());
     let topology = cluster.inline.topology().clone();
     let change = RingChange::new(topology, change, cluster.inline.clock().now());
-    let ended = cluster.inline.change(change, |change| {
-        if change.stage() == Some(Stage::ReadBoth) {
-            cluster.disks.iter().for_each(|disk| disk.set_room(Some(0)));
-        }
-    });
+    let ended = cluster.inline.change(
+        change,
+        |change| {
+            if change.stage() == Some(Stage::ReadBoth) {
+                cluster.disks.iter().for_each(|disk| disk.set_room(Some(0)));
+            }
+        },
+        &mut |_, _| (),
+    );
     assert!(matches!(ended, Err(NodeId(1 | 2))), "{ended:?}");
     assert!(cluster.inline.topology().stage().is_some(), "it stays under way");
 }

@@ -41,7 +41,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread;
 
-use self::endpoint::Place;
+use self::endpoint::{Bell, Place};
 use self::engine::Engine;
 pub use self::error::ServeError;
 use self::fast::Fast;
@@ -92,8 +92,8 @@ pub struct Settings {
 /// Serves until the process is told to end. `say` hears what there is to tell, a line each.
 pub fn run(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(), ServeError> {
     let place = Place::listen(settings.redis)?;
-    let (engine, nodes) = if settings.is_fast { fast(settings, say)? } else { realtime(settings, say)? };
     let bell = place.bell();
+    let (engine, nodes) = if settings.is_fast { fast(settings, &bell, say)? } else { realtime(settings, say)? };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Events)?;
     thread::spawn(move || {
         runtime.block_on(terminated());
@@ -145,11 +145,12 @@ fn realtime(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(Box<dyn E
 }
 
 /// The embedded store, in memory or in a directory. And how many nodes it has.
-fn fast(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(Box<dyn Engine>, usize), ServeError> {
+fn fast(settings: &Settings, bell: &Bell, say: &mut dyn FnMut(&str)) -> Result<(Box<dyn Engine>, usize), ServeError> {
     let store = open(settings)?;
     store.recovery_notes().iter().for_each(|note| say(note));
     let nodes = store.server_count();
-    Ok((Box::new(Fast::new(store, settings.max_value)), nodes))
+    let bell = bell.clone();
+    Ok((Box::new(Fast::new(store, settings.max_value, move || bell.ring())), nodes))
 }
 
 /// The embedded store, with its nodes.

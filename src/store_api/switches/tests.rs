@@ -103,7 +103,7 @@ fn where_too_few_are_up_nothing_is_sent() {
     );
     assert_eq!(store.len(), 0);
     for server in ["node1", "node2", "node3"] {
-        assert!(store.restart(server).unwrap().is_none());
+        store.restart(server).unwrap().unwrap();
     }
     assert_eq!(store.get(&key).unwrap().as_deref(), Some(&b"old"[..]));
     assert_equal(&store);
@@ -142,7 +142,7 @@ fn who_is_back_has_what_it_missed_before_it_is_read() {
     store.set_many((0..KEYS / 2).map(|key| (name(key), "new"))).unwrap();
     store.remove(name(0)).unwrap();
     store.set("young", "new").unwrap();
-    assert!(store.restart("node1").unwrap().is_none());
+    store.restart("node1").unwrap().unwrap();
     assert!(!store.switches().is_returning(NodeId(1)));
     assert_eq!(holds(&store, "node1", "key0"), None);
     assert_eq!(holds(&store, "node1", "key1").as_deref(), Some(&b"new"[..]));
@@ -170,7 +170,7 @@ fn what_was_cleared_does_not_come_back_with_who_was_down() {
     store.clear_data().unwrap();
     assert_eq!(store.len(), 0);
     store.set("after", "x").unwrap();
-    assert!(store.restart("node3").unwrap().is_none());
+    store.restart("node3").unwrap().unwrap();
     assert_eq!(store.len(), 1);
     assert_eq!(holds(&store, "node3", "key1"), None);
     assert_equal(&store);
@@ -185,7 +185,7 @@ fn tombstones_that_all_have_are_dropped_only_when_all_are_there() {
     let tombstones = || store.shared().inline.nodes().iter().map(|replica| replica.store().stats().tombstones).sum();
     let before: u64 = tombstones();
     assert_eq!(before, 2 * u64::from(KEYS));
-    assert!(store.restart("node3").unwrap().is_none());
+    store.restart("node3").unwrap().unwrap();
     assert_eq!(store.len(), 0);
     // The floor is above them: maintenance may drop them. What is written now is above the floor.
     store.set("key0", "again").unwrap();
@@ -242,7 +242,7 @@ fn a_server_joins_while_another_is_down() {
     assert!(store.add_server("node5").unwrap());
     store.set("key1", "new").unwrap();
     assert!((2..KEYS).all(|key| store.get(name(key)).unwrap().as_deref() == Some(b"old")));
-    assert!(store.restart("node2").unwrap().is_none());
+    store.restart("node2").unwrap().unwrap();
     assert!((0..2).all(|key| store.get(name(key)).unwrap().as_deref() == Some(b"new")));
     assert_equal(&store);
 }
@@ -251,15 +251,15 @@ fn a_server_joins_while_another_is_down() {
 fn a_server_whose_heir_is_down_stays() {
     let store = store(4);
     store.kill("node2").unwrap();
-    let refused = store.leave(&["node1"], false).unwrap_err();
+    let refused = store.leave(&["node1"], false, &mut |_, _| ()).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "KV-E136 node 'node2' does not answer, and the change needs it: the ring is as before; bring it back first (at \
          the prompt: restart node2, or heal)"
     );
     assert_eq!((store.server_count(), store.ring_change()), (4, None));
-    assert!(store.restart("node2").unwrap().is_none());
-    store.leave(&["node1"], false).unwrap();
+    store.restart("node2").unwrap().unwrap();
+    store.leave(&["node1"], false, &mut |_, _| ()).unwrap();
     assert_eq!(store.len() as u32, KEYS);
     assert_equal(&store);
 }
@@ -268,13 +268,15 @@ fn a_server_whose_heir_is_down_stays() {
 fn who_is_down_is_removed_by_force_alone() {
     let store = store(5);
     store.kill("node2").unwrap();
-    let refused = store.leave(&["node2"], false).unwrap_err();
+    let refused = store.leave(&["node2"], false, &mut |_, _| ()).unwrap_err();
     assert!(refused.to_string().ends_with("or copy from the survivors (removenode node2 --force)"), "{refused}");
-    assert!(matches!(store.leave(&["node2", "node3"], true), Err(Error::LeaverUp { label }) if label == "node3"));
+    assert!(
+        matches!(store.leave(&["node2", "node3"], true, &mut |_, _| ()), Err(Error::LeaverUp { label }) if label == "node3")
+    );
     store.kill("node3").unwrap();
-    let refused = store.leave(&["node2"], true).unwrap_err();
+    let refused = store.leave(&["node2"], true, &mut |_, _| ()).unwrap_err();
     assert!(refused.to_string().contains("removenode node2 node3 --force"), "{refused}");
-    store.leave(&["node2", "node3"], true).unwrap();
+    store.leave(&["node2", "node3"], true, &mut |_, _| ()).unwrap();
     assert_eq!(store.servers(), ["node1", "node4", "node5"]);
     assert!(store.shared().inline.nodes().switches().is_none(), "who is gone is not remembered as down");
     assert_eq!(store.len() as u32, KEYS);
@@ -290,9 +292,9 @@ fn with_all_down_nothing_is_changed() {
     assert_eq!(text(store.add_server("node3")).get(..7), Some("KV-E136"));
     assert_eq!(text(store.clear_data()).get(..7), Some("KV-E136"));
     assert_eq!(text(store.repair()).get(..7), Some("KV-E136"));
-    assert_eq!(text(store.leave(&["node1", "node2"], true)).get(..7), Some("KV-E136"));
-    assert!(store.restart("node1").unwrap().is_none());
-    assert!(store.restart("node2").unwrap().is_none());
+    assert_eq!(text(store.leave(&["node1", "node2"], true, &mut |_, _| ())).get(..7), Some("KV-E136"));
+    store.restart("node1").unwrap().unwrap();
+    store.restart("node2").unwrap().unwrap();
     assert!(store.add_server("node3").unwrap());
     assert_eq!(store.len() as u32, KEYS);
     assert_equal(&store);
@@ -323,19 +325,23 @@ fn a_change_that_is_held_up_goes_on_when_they_are_back() {
         let member = crate::ring::Member { id: topology.record().next_node, label: "node4".into(), vnodes: 8 };
         shared.inline.insert(crate::sync::Arc::new(super::super::open::joiner(shared, &member, &topology).unwrap()));
         let change = RingChange::new(topology, Change::Add(member), shared.inline.clock().now());
-        shared.inline.change(change, |change| {
-            if change.stage() == Some(crate::topology::Stage::ReadBoth) && !store.switches().is_down(NodeId(1)) {
-                store.kill("node1").unwrap();
-                store.kill("node2").unwrap();
-            }
-        })
+        shared.inline.change(
+            change,
+            |change| {
+                if change.stage() == Some(crate::topology::Stage::ReadBoth) && !store.switches().is_down(NodeId(1)) {
+                    store.kill("node1").unwrap();
+                    store.kill("node2").unwrap();
+                }
+            },
+            &mut |_, _| (),
+        )
     };
     assert!(matches!(held_up, Err(NodeId(1 | 2))), "{held_up:?}");
     assert!(store.ring_change().is_some());
     let blocked = store.add_server("node5").unwrap_err();
     assert!(matches!(blocked, Error::ChangeBlocked { .. }), "{blocked}");
-    assert!(matches!(store.restart("node1").unwrap(), None | Some(Error::ChangeBlocked { .. })));
-    assert!(store.restart("node2").unwrap().is_none());
+    assert!(matches!(store.restart("node1").unwrap(), Ok(_) | Err(Error::ChangeBlocked { .. })));
+    store.restart("node2").unwrap().unwrap();
     assert_eq!(store.ring_change(), None);
     assert_eq!(store.servers(), ["node1", "node2", "node3", "node4"]);
     assert!((0..KEYS).all(|key| store.get(name(key)).unwrap().as_deref() == Some(b"old")));

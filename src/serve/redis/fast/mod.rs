@@ -4,15 +4,27 @@
 //! ones before them wrote, then all is written: each log that is touched is committed once. Nobody else writes the keys
 //! meanwhile. A command on the whole store divides the turn: what came before it is written first. So does a `WATCH` behind
 //! writes, whose versions it has to see; and a transaction with a command on the whole store is done step by step.
+//!
+//! A line of the prompt is carried out on a thread of its own, for a node takes its time to come or go; in a transaction it is
+//! one of the steps, and everybody waits.
+
+mod operator;
+
+mod operator;
 
 use std::mem::take;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
 use super::commands::StoreCall;
 use super::engine::{Answer, Call, Engine, Facts, Job, Step, Ticket, Watched, Work};
 use super::error::ServeError;
 use super::keyspace::Keyspace;
+use super::prompt;
 use super::stretch::Stretch;
+use crate::command::Parsed;
 use crate::error::Error;
 use crate::store_api::{KeyValueStore, TurnWrite};
 use crate::types::{Key, Time, Token};
@@ -23,12 +35,18 @@ pub(super) struct Fast {
     store: KeyValueStore,
     jobs: Vec<Job>,
     stretch: Stretch,
+    /// Lines of the prompt that are being carried out.
+    lines: usize,
+    /// What came of them.
+    told: (Sender<(Ticket, Reply)>, Receiver<(Ticket, Reply)>),
+    wake: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Fast {
-    /// On a store that is open.
-    pub(super) fn new(store: KeyValueStore, max_value: usize) -> Fast {
-        Fast { store, jobs: Vec::new(), stretch: Stretch::new(max_value) }
+    /// On a store that is open. `wake` is called when there is work though nobody has asked.
+    pub(super) fn new(store: KeyValueStore, max_value: usize, wake: impl Fn() + Send + Sync + 'static) -> Fast {
+        let stretch = Stretch::new(max_value);
+        Fast { store, jobs: Vec::new(), stretch, lines: 0, told: channel(), wake: Arc::new(wake) }
     }
 
     /// Jobs of which some divide the turn.
@@ -38,7 +56,11 @@ impl Fast {
             if divides(&job) {
                 self.run(take(&mut together), answer);
             }
-            if job.has_store_call() {
+            if let Work::One(Call { store: Some(StoreCall::Prompt { line }), .. }) = &job.work {
+                if let Err(refused) = self.begin_line(job.ticket, line.to_vec()) {
+                    answer(job.ticket, Answer::Reply(Reply::Error(in_redis_words(&refused))));
+                }
+            } else if job.has_store_call() {
                 let answered = self.run_alone(job.ticket, job.work);
                 answer(job.ticket, Answer::Reply(answered));
             } else {
@@ -100,6 +122,21 @@ impl Fast {
         }
     }
 
+    fn begin_line(&mut self, ticket: Ticket, line: Vec<u8>) -> Result<(), Error> {
+        if self.lines >= MOST_LINES {
+            return Err(Error::Busy { in_flight: self.lines });
+        }
+        let (store, tell, wake) = (self.store.clone(), self.told.0.clone(), Arc::clone(&self.wake));
+        let thread = thread::Builder::new().name("operator".to_owned()).spawn(move || {
+            // Nobody listens any more where the endpoint has ended.
+            let _ = tell.send((ticket, carry_out(&store, &line)));
+            wake();
+        });
+        thread.map_err(|_| Error::Busy { in_flight: self.lines })?;
+        self.lines += 1;
+        Ok(())
+    }
+
     fn run_one(&mut self, ticket: Ticket, work: Work) -> Answer {
         let mut answered = Answer::Reply(Reply::Nil);
         self.run(vec![Job { ticket, work }], &mut |_, answer| answered = answer);
@@ -113,7 +150,7 @@ impl Fast {
                 Ok(()) => Reply::Simple("OK"),
                 Err(error) => Reply::Error(in_redis_words(&error)),
             },
-            StoreCall::Prompt { .. } => Reply::Error("ERR KVSIM is not served with --fast".to_owned()),
+            StoreCall::Prompt { line } => carry_out(&self.store, line),
             StoreCall::Refused(error) => Reply::Error(error.clone()),
         }
     }
@@ -131,6 +168,10 @@ impl Engine for Fast {
     }
 
     fn work(&mut self, answer: &mut dyn FnMut(Ticket, Answer)) {
+        while let Ok((ticket, reply)) = self.told.1.try_recv() {
+            self.lines -= 1;
+            answer(ticket, Answer::Reply(reply));
+        }
         let jobs = take(&mut self.jobs);
         if jobs.iter().any(divides) {
             self.run_divided(jobs, answer);
@@ -162,6 +203,15 @@ impl Engine for Fast {
     }
 }
 
+/// Carries out a line of the prompt.
+fn carry_out(store: &KeyValueStore, line: &[u8]) -> Reply {
+    let each = prompt::statements(line).into_iter().map(|statement| {
+        let Parsed { spec, command } = statement?;
+        operator::perform(store, spec.name, command)
+    });
+    prompt::reply(each.collect())
+}
+
 /// Whether what came before has to be written before this is run.
 fn divides(job: &Job) -> bool {
     matches!(job.work, Work::Watch(_)) || job.has_store_call()
@@ -175,3 +225,6 @@ fn keys(watched: &[Watched]) -> Vec<Key> {
 fn in_redis_words(error: &Error) -> String {
     error.to_string()
 }
+
+/// Lines of the prompt at once, each of which has a thread: more than operators type.
+const MOST_LINES: usize = 64;

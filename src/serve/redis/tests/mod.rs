@@ -30,7 +30,9 @@ impl Served {
                 store.add_server(&format!("node{number}")).unwrap();
             }
             let max_value = 1 << 20;
-            let engine = place.serve(Box::new(Fast::new(store, max_value)), max_clients, max_value).unwrap();
+            let bell = place.bell();
+            let engine = Box::new(Fast::new(store, max_value, move || bell.ring()));
+            let engine = place.serve(engine, max_clients, max_value).unwrap();
             tell.send(engine.end().unwrap()).unwrap();
         });
         Served { address, bell, ended }

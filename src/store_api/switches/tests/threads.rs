@@ -82,11 +82,11 @@ impl Run {
             self.store.kill(&one).unwrap();
             self.let_them_work();
             // None fails while one is down: it needs who takes over to be there, or to be removed itself.
-            assert!(self.store.join("guest", 1.0).unwrap().is_some());
+            assert!(self.store.join("guest", 1.0, &mut |_, _| ()).unwrap().is_some());
             self.let_them_work();
-            assert!(self.store.restart(&one).unwrap().is_none());
+            self.store.restart(&one).unwrap().unwrap();
             self.let_them_work();
-            self.store.leave(&["guest"], false).unwrap();
+            self.store.leave(&["guest"], false, &mut |_, _| ()).unwrap();
             self.part(&[&one, &other], round % 2 == 1);
             self.kill_during_a_join(&other);
         }
@@ -105,19 +105,19 @@ impl Run {
     /// Wherever that finds the change, it is complete in the end, or has not begun.
     fn kill_during_a_join(&self, victim: &str) {
         let joined = thread::scope(|scope| {
-            let join = scope.spawn(|| self.store.join("visitor", 1.0));
+            let join = scope.spawn(|| self.store.join("visitor", 1.0, &mut |_, _| ()));
             self.store.kill(victim).unwrap();
             join.join().unwrap()
         });
         self.let_them_work();
-        assert!(self.store.restart(victim).unwrap().is_none());
+        self.store.restart(victim).unwrap().unwrap();
         match joined {
-            Ok(_) => self.store.leave(&["visitor"], false).map(drop).unwrap(),
+            Ok(_) => self.store.leave(&["visitor"], false, &mut |_, _| ()).map(drop).unwrap(),
             Err(error) => assert!(["KV-E136", "KV-E301"].contains(&error.code()), "{error}"),
         }
         assert_eq!(self.store.ring_change(), None);
         if self.store.servers().contains(&"visitor".to_owned()) {
-            self.store.leave(&["visitor"], false).unwrap();
+            self.store.leave(&["visitor"], false, &mut |_, _| ()).unwrap();
         }
     }
 
