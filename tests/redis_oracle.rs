@@ -38,13 +38,13 @@ struct Pair {
     ours: Connection,
     theirs: Connection,
     generated: State,
-    /// What waits for `EXEC`, by how it is compared.
-    queued: Option<Vec<Compare>>,
+    /// What waits for `EXEC`: how it is compared, and what it is.
+    queued: Vec<(Compare, String)>,
 }
 
 impl Pair {
     fn new(ours: &Server, theirs: &Server) -> Pair {
-        Pair { ours: ours.connect(), theirs: theirs.connect(), generated: State::default(), queued: None }
+        Pair { ours: ours.connect(), theirs: theirs.connect(), generated: State::default(), queued: Vec::new() }
     }
 
     /// Sends a pipeline to both, in pieces. What differs.
@@ -59,43 +59,40 @@ impl Pair {
         }
         let mut differences = Vec::new();
         for request in requests {
-            let (ours, theirs) = (self.ours.reply(), self.theirs.reply());
-            let is_same = match (&ours, &theirs) {
-                (Some(ours), Some(theirs)) => self.is_same(request, ours, theirs),
-                (ours, theirs) => ours.is_none() && theirs.is_none(),
-            };
-            if !is_same {
-                let shown = |bytes: &[u8]| bytes.escape_ascii().to_string();
-                let words: Vec<String> = request.words.iter().map(|word| format!("\"{}\"", shown(word))).collect();
-                let [ours, theirs] =
-                    [ours, theirs].map(|reply| reply.map_or("closed".to_owned(), |reply| shown(&reply)));
-                differences.push(format!("{}\n  kvsim: {ours}\n  redis: {theirs}", words.join(" ")));
+            match (self.ours.reply(), self.theirs.reply()) {
+                (Some(ours), Some(theirs)) => differences.extend(self.difference(request, &ours, &theirs)),
+                (None, None) => {}
+                (ours, _) => differences.push(format!(
+                    "{} is closed at {}",
+                    request.shown(),
+                    if ours.is_none() { "kvsim" } else { "redis" }
+                )),
             }
         }
         differences
     }
 
-    fn is_same(&mut self, request: &Request, ours: &[u8], theirs: &[u8]) -> bool {
+    fn difference(&mut self, request: &Request, ours: &[u8], theirs: &[u8]) -> Option<String> {
         let name = request.words[0].to_ascii_lowercase();
+        let shown = request.shown();
         if theirs == b"+QUEUED\r\n" {
-            self.queued.get_or_insert_default().push(request.compare);
-            return ours == theirs;
+            self.queued.push((request.compare, shown.clone()));
+            return differ(&shown, ours, theirs, Compare::Exact);
         }
-        match &name[..] {
-            b"exec" if theirs.starts_with(b"*") || theirs.starts_with(b"_") => {
-                let queued = self.queued.take().unwrap_or_default();
-                let (one, other) = (reply::elements(ours), reply::elements(theirs));
-                let is_whole = one.len() == other.len() && (one.len() == queued.len() || ours == theirs);
-                let mut each = one.iter().zip(&other).zip(&queued);
-                is_whole && each.all(|((one, other), compare)| reply::is_same(one, other, *compare))
-            }
-            b"exec" | b"discard" | b"reset" if !theirs.starts_with(b"-ERR wrong number") => {
-                self.queued = None;
-                ours == theirs
-            }
-            _ => reply::is_same(ours, theirs, request.compare),
+        let is_ending = matches!(&name[..], b"exec" | b"discard" | b"reset") && !theirs.starts_with(b"-ERR");
+        let queued = if is_ending { std::mem::take(&mut self.queued) } else { Vec::new() };
+        let (one, other) = (reply::elements(ours), reply::elements(theirs));
+        if name != b"exec" || one.len() != queued.len() || other.len() != queued.len() {
+            return differ(&shown, ours, theirs, request.compare);
         }
+        let mut each = one.iter().zip(&other).zip(&queued);
+        each.find_map(|((one, other), (compare, request))| differ(&format!("in EXEC: {request}"), one, other, *compare))
     }
+}
+
+fn differ(request: &str, ours: &[u8], theirs: &[u8], compare: Compare) -> Option<String> {
+    let text = || format!("{request}\n  kvsim: {}\n  redis: {}", ours.escape_ascii(), theirs.escape_ascii());
+    (!reply::is_same(ours, theirs, compare)).then(text)
 }
 
 /// As an array, or in one line where that is possible.

@@ -45,6 +45,14 @@ pub(crate) struct Request {
     pub(crate) compare: Compare,
 }
 
+impl Request {
+    /// For people.
+    pub(crate) fn shown(&self) -> String {
+        let words: Vec<String> = self.words.iter().map(|word| format!("\"{}\"", word.escape_ascii())).collect();
+        words.join(" ")
+    }
+}
+
 pub(crate) struct Generator {
     pub(crate) dice: Dice,
     /// Grows, so that no two relative times are so close that it decides how fast one is.
@@ -113,6 +121,13 @@ impl Generator {
                 let at = 1 + self.dice.below(words.len());
                 words.insert(at, word);
             }
+        }
+        let is_of_clients = |second: &Vec<u8>| [&b"id"[..], b"info", b"list"].contains(&&second[..]);
+        let is_own = words[0] == b"client" && words.get(1).is_some_and(is_of_clients);
+        let compare = if is_own && compare == Compare::Exact { Compare::Type } else { compare };
+        // A value may have come to stand where a key is.
+        if let Some(key) = words.get_mut(1).filter(|key| key.is_empty()) {
+            key.extend_from_slice(b"b");
         }
         self.mix_case(&mut words[0]);
         Request { words, compare }
