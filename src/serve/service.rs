@@ -1,4 +1,4 @@
-//! What a running node gives its endpoints to serve. The endpoints know nothing else of it.
+//! What a running node, or a whole cluster in one process, gives its endpoints to serve. The endpoints know nothing else of it.
 
 use std::future::Future;
 
@@ -8,7 +8,8 @@ use crate::error::Error;
 pub use crate::storage::store::Listed;
 use crate::types::{Key, Level, Stamp, Time, Value};
 
-/// A running node. Cheap to clone; every call may come from any task, and is answered at its deadline at the latest.
+/// What clients and operators ask. Cheap to clone; every call may come from any task, and is answered at its deadline at the
+/// latest.
 pub trait Service: Clone + Send + Sync + 'static {
     /// The newest version of `key`; `None` where there is no value.
     fn get(&self, key: Key, terms: Terms) -> impl Future<Output = Result<(Option<Read>, Votes), Error>> + Send;
@@ -26,21 +27,24 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn delete(&self, key: Key, terms: Terms) -> impl Future<Output = Result<(Stamp, Votes), Error>> + Send;
 
     /// What there is to see of the node and the cluster.
-    fn page(&self, page: Page) -> impl Future<Output = serde_json::Value> + Send;
+    fn page(&self, page: Page) -> impl Future<Output = Result<serde_json::Value, Error>> + Send;
 
     /// Figures, in the text format of Prometheus.
     fn metrics(&self) -> impl Future<Output = String> + Send;
 
-    /// Whether it serves clients: it knows a ring that it is in, and its log works.
+    /// Whether it serves clients: a node knows a ring that it is in, and its log works; of a cluster some node is up.
     fn is_ready(&self) -> impl Future<Output = bool> + Send;
 
-    /// What is in this node's own table: at most `limit` keys behind `after`, in (token, key) order; and whether there are more.
+    /// What is in this node's own table, or on all nodes of a cluster: at most `limit` keys behind `after`, in (token, key) order; and whether there are more.
     fn keys(&self, after: Option<Key>, limit: usize)
     -> impl Future<Output = Result<(Vec<Listed>, bool), Error>> + Send;
 
     /// Has the leader carry this out, and answers with what came of it when it is over.
     fn change(&self, change: Change) -> impl Future<Output = Result<serde_json::Value, Error>> + Send;
+}
 
+/// A node that is a process of its own: the others ask it, too.
+pub trait Node: Service {
     /// Frames from another node of the cluster whose number is `cluster`. `false`: it is another cluster, or they are none.
     fn hear(&self, cluster: u64, frames: Vec<u8>) -> impl Future<Output = bool> + Send;
 

@@ -1,4 +1,5 @@
-//! The HTTP endpoint of a node, for programs and people on this machine: keys, figures, members, and the other nodes.
+//! The HTTP endpoint of a node, or of a whole cluster in one process, for programs and people on this machine: keys, figures,
+//! members, and the other nodes.
 //!
 //! | request | answer |
 //! |---|---|
@@ -11,7 +12,7 @@
 //! | `DELETE /members/NODE?force=true`, `POST /members/NODE/remove?force=true` | 200 with JSON |
 //! | `GET /keys?after=KEY&limit=N` | 200 with JSON: a page of the node's own table |
 //! | `POST /repair`, `POST /clear` | 200 with JSON |
-//! | `POST /peer/frames`, `POST /peer/join` | 204, 200: from nodes alone |
+//! | `POST /peer/frames`, `POST /peer/join` | 204, 200: from nodes alone, at a node alone |
 //!
 //! A key is all that stands behind `/kv/`, slashes too, with `%XX` for any byte. Every error is the JSON of the prompt
 //! with its code; what the client did wrong in HTTP itself is `KV-E401`.
@@ -52,7 +53,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::service::Service;
+use super::service::{Node, Service};
 use crate::types::DEFAULT_MAX_VALUE;
 use crate::wire::MAX_CONTENT_BYTES;
 
@@ -64,7 +65,8 @@ pub use hostile::Hostile;
 pub struct Options {
     /// The largest value, in bytes.
     pub max_value: usize,
-    /// Connections at once. Those beyond are told 503 and closed, except that [`PLACES_FOR_NODES`] more may come from nodes.
+    /// Connections at once. Those beyond are told 503 and closed, except that at a node [`PLACES_FOR_NODES`] more may come
+    /// from others.
     pub connections: usize,
     /// From the first byte of a head to its last.
     pub head: Duration,
@@ -92,19 +94,28 @@ impl Default for Options {
     }
 }
 
-/// The endpoint of a node.
+/// The endpoint of a node, or of a cluster.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     router: Router,
+    places_for_nodes: usize,
     options: Options,
     counters: Arc<Counters>,
 }
 
 impl Endpoint {
-    /// An endpoint for `service`. It does not listen yet.
+    /// An endpoint for a cluster in this process. It does not listen yet.
     pub fn new<S: Service>(service: S, options: Options) -> Endpoint {
         let counters = Arc::new(Counters::default());
-        Endpoint { router: routes::router(service, options, Arc::clone(&counters)), options, counters }
+        let router = routes::router(service, options, Arc::clone(&counters));
+        Endpoint { router, places_for_nodes: 0, options, counters }
+    }
+
+    /// An endpoint for a node, which others ask too. It does not listen yet.
+    pub fn of_node<N: Node>(node: N, options: Options) -> Endpoint {
+        let counters = Arc::new(Counters::default());
+        let router = routes::node_router(node, options, Arc::clone(&counters));
+        Endpoint { router, places_for_nodes: PLACES_FOR_NODES, options, counters }
     }
 
     /// What it counts. They stay readable after it has stopped.
@@ -132,7 +143,7 @@ impl Endpoint {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) if clients.len() < self.options.connections + PLACES_FOR_NODES => {
+                Ok((stream, _)) if clients.len() < self.options.connections + self.places_for_nodes => {
                     let is_for_nodes = clients.len() >= self.options.connections;
                     clients.spawn(connection::serve(self.clone(), stream, is_for_nodes, watching.clone()));
                 }
@@ -155,20 +166,6 @@ impl Endpoint {
             turned_away.spawn(connection::turn_away(stream, self.options));
         }
     }
-}
-
-/// Serves `service` on `listener` until `stop` resolves: [`Endpoint::serve`], for those who do not want the counters.
-///
-/// # Errors
-///
-/// As of [`Endpoint::serve`].
-pub async fn serve<S: Service>(
-    listener: TcpListener,
-    service: S,
-    options: Options,
-    stop: impl Future<Output = ()> + Send,
-) -> io::Result<()> {
-    Endpoint::new(service, options).serve(listener, stop).await
 }
 
 /// The field of a request between nodes that names their cluster, by 16 hexadecimal digits.

@@ -18,7 +18,7 @@ use super::{CLUSTER, JSON, MAX_PEER_BODY, Options};
 use crate::command::escape;
 use crate::command::render::json::Object;
 use crate::error::Error;
-use crate::serve::service::{Change, Listed, Page, Service, Votes};
+use crate::serve::service::{Change, Listed, Node, Page, Service, Votes};
 use crate::types::{LimitError, Stamp, Value};
 
 /// What every handler has at hand.
@@ -29,8 +29,22 @@ struct Desk<S> {
     counters: Arc<Counters>,
 }
 
-/// The routes of a node. A response carries the pattern it matched, for the counters.
+/// The routes of a cluster. A response carries the pattern it matched, for the counters.
 pub(super) fn router<S: Service>(service: S, options: Options, counters: Arc<Counters>) -> Router {
+    finished(routes(), Desk { service, options, counters })
+}
+
+/// The routes of a node: also those for other nodes.
+pub(super) fn node_router<N: Node>(service: N, options: Options, counters: Arc<Counters>) -> Router {
+    let peers = Router::new().route("/peer/frames", post(hear)).route("/peer/join", post(admit));
+    finished(routes().merge(peers), Desk { service, options, counters })
+}
+
+fn finished<S: Service>(routes: Router<Desk<S>>, desk: Desk<S>) -> Router {
+    routes.method_not_allowed_fallback(wrong_method).fallback(nowhere).layer(middleware::from_fn(mark)).with_state(desk)
+}
+
+fn routes<S: Service>() -> Router<Desk<S>> {
     let key = get(read).put(write).post(write).delete(erase);
     Router::new()
         // A catch-all takes no empty rest, and an empty key has an error of its own.
@@ -46,12 +60,6 @@ pub(super) fn router<S: Service>(service: S, options: Options, counters: Arc<Cou
         .route("/clear", post(|desk, uri| change(desk, uri, Change::Clear)))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
-        .route("/peer/frames", post(hear))
-        .route("/peer/join", post(admit))
-        .method_not_allowed_fallback(wrong_method)
-        .fallback(nowhere)
-        .layer(middleware::from_fn(mark))
-        .with_state(Desk { service, options, counters })
 }
 
 async fn read<S: Service>(desk: State<Desk<S>>, uri: Uri, headers: HeaderMap) -> Result<Response, Refusal> {
@@ -89,7 +97,7 @@ async fn erase<S: Service>(desk: State<Desk<S>>, uri: Uri) -> Result<Response, R
 
 async fn page<S: Service>(desk: State<Desk<S>>, uri: Uri, page: Page) -> Result<Response, Refusal> {
     Parameters::of(&uri, &[])?;
-    Ok(json(&desk.service.page(page).await))
+    Ok(json(&desk.service.page(page).await?))
 }
 
 async fn remove<S: Service>(desk: State<Desk<S>>, uri: Uri) -> Result<Response, Refusal> {
@@ -139,7 +147,7 @@ async fn metrics<S: Service>(desk: State<Desk<S>>, uri: Uri) -> Result<Response,
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
-async fn hear<S: Service>(desk: State<Desk<S>>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
+async fn hear<N: Node>(desk: State<Desk<N>>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
     Parameters::of(&uri, &[])?;
     let number = headers.get(CLUSTER).and_then(|number| number.to_str().ok()).and_then(cluster_number);
     let unnumbered = || Refusal::bad("kvsim-cluster is not 16 hexadecimal digits", "give the number of the cluster");
@@ -151,7 +159,7 @@ async fn hear<S: Service>(desk: State<Desk<S>>, uri: Uri, headers: HeaderMap, bo
     Err(Refusal::bad("these are no frames of this cluster", "look which cluster the node is of"))
 }
 
-async fn admit<S: Service>(desk: State<Desk<S>>, uri: Uri, body: Body) -> Result<Response, Refusal> {
+async fn admit<N: Node>(desk: State<Desk<N>>, uri: Uri, body: Body) -> Result<Response, Refusal> {
     Parameters::of(&uri, &[])?;
     let joiner = request::body(body, MAX_PEER_BODY, desk.options.body, |_| Refusal::body_too_large(MAX_PEER_BODY));
     let book = desk.service.admit(joiner.await?).await?;

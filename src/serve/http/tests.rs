@@ -372,6 +372,17 @@ fn too_many_connections_are_turned_away() {
 }
 
 #[test]
+fn a_cluster_in_one_process_is_asked_by_no_nodes() {
+    let server = Server::of_cluster();
+    assert_eq!(server.ask("GET", "/healthz", "").status, 200);
+    for path in ["/peer/frames", "/peer/join"] {
+        let reply = server.connect().ask("POST", path, "Kvsim-Cluster: 0000000000000abc\r\n", "");
+        assert_eq!((reply.status, reply.code().as_deref()), (404, Some("KV-E401")), "{path}");
+    }
+    assert_eq!(server.fake.last_call(), "");
+}
+
+#[test]
 fn an_idle_connection_is_closed_and_one_at_work_is_not() {
     let span = Duration::from_millis(200);
     let server = Server::start(Options { idle: span, ..Options::default() });

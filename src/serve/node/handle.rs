@@ -5,7 +5,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use serde_json::Value as Json;
 use tokio::sync::oneshot;
 
-use super::super::service::{Change, Listed, Page, Read, Service, Terms, Votes};
+use super::super::service::{Change, Listed, Node, Page, Read, Service, Terms, Votes};
 use super::asking::{call_node, relayed};
 use super::backlog::Backlog;
 use super::engine::{Answered, Input, Reply};
@@ -98,8 +98,8 @@ impl Service for Handle {
         self.write(key, Ask::Delete, terms).await
     }
 
-    async fn page(&self, page: Page) -> Json {
-        self.question(|reply| Input::Look(page, reply)).await.unwrap_or_default()
+    async fn page(&self, page: Page) -> Result<Json, Error> {
+        self.question(|reply| Input::Look(page, reply)).await.ok_or_else(overloaded)
     }
 
     async fn metrics(&self) -> String {
@@ -118,7 +118,9 @@ impl Service for Handle {
     async fn change(&self, change: Change) -> Result<Json, Error> {
         self.call(Call { wish: Wish::Change(change), passed_on: 0 }).await
     }
+}
 
+impl Node for Handle {
     async fn hear(&self, cluster: u64, frames: Vec<u8>) -> bool {
         let Ok(read) = Frames::new(&frames).collect() else { return false };
         if cluster != self.cluster {

@@ -156,7 +156,8 @@ fn serve(
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let options = http::Options { max_value: settings.max_value, ..http::Options::default() };
-        http::serve(listener, handle.clone(), options, ended(&engine, &handle, &process.is_to_end)).await
+        let endpoint = http::Endpoint::of_node(handle.clone(), options);
+        endpoint.serve(listener, ended(&engine, &handle, &process.is_to_end)).await
     });
     handle.stop();
     served.map_err(refused)?;

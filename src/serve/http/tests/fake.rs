@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::super::*;
 use crate::error::Error;
-use crate::serve::service::{Change, Listed, Page, Read, Terms, Votes};
+use crate::serve::service::{Change, Listed, Node, Page, Read, Terms, Votes};
 use crate::types::{Epoch, Key, NodeId, Stamp, Time, Value};
 
 /// A node of which everything is known.
@@ -87,8 +87,8 @@ impl Service for Fake {
         Ok((self.note(format!("delete {}", told(terms))), votes()))
     }
 
-    async fn page(&self, page: Page) -> serde_json::Value {
-        serde_json::json!({ "page": format!("{page:?}") })
+    async fn page(&self, page: Page) -> Result<serde_json::Value, Error> {
+        Ok(serde_json::json!({ "page": format!("{page:?}") }))
     }
 
     async fn metrics(&self) -> String {
@@ -117,7 +117,9 @@ impl Service for Fake {
             _ => Err(Error::UnknownNode { label, known: vec!["node1".to_owned()] }),
         }
     }
+}
 
+impl Node for Fake {
     async fn hear(&self, cluster: u64, frames: Vec<u8>) -> bool {
         self.note(format!("hear {cluster:x} {}", frames.len()));
         cluster == 0xabc
@@ -140,7 +142,18 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn start(options: Options) -> Server {
         let fake = Fake::new();
-        let endpoint = Endpoint::new(fake.clone(), options);
+        let endpoint = Endpoint::of_node(fake.clone(), options);
+        Server::serve(fake, endpoint)
+    }
+
+    /// As of a whole cluster in one process.
+    pub(super) fn of_cluster() -> Server {
+        let fake = Fake::new();
+        let endpoint = Endpoint::new(fake.clone(), Options::default());
+        Server::serve(fake, endpoint)
+    }
+
+    fn serve(fake: Fake, endpoint: Endpoint) -> Server {
         let counters = endpoint.counters();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
