@@ -148,5 +148,7 @@ fn man_pages_of_the_program_and_of_each_command() {
     assert!(!benchmark.contains("cache\\-entries"), "{benchmark}");
     let unknown = kvsim(&std::env::temp_dir()).args(["man", "bench"]).output().expect("the program");
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(text(&unknown.stderr).contains("it is one of run, benchmark, simulate, node, serve, client, completions, man"));
+    assert!(
+        text(&unknown.stderr).contains("it is one of run, benchmark, simulate, node, serve, client, completions, man")
+    );
 }

@@ -45,6 +45,7 @@ impl Server {
 
     /// `None`: there is no redis-server.
     #[cfg(unix)]
+    #[expect(clippy::disallowed_methods, reason = "other processes have no other way to tell")]
     pub(crate) fn redis() -> Option<Server> {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("redis.sock");

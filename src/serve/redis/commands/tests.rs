@@ -231,7 +231,7 @@ fn what_a_client_may_have_kept_or_matched_is_bounded() {
         assert_eq!(call(format!("{line} {}", "*".repeat(4_097))), "ERR the pattern is too long");
     }
     let address = (std::net::Ipv4Addr::LOCALHOST, 1).into();
-    let facts = Facts { mode: "fast", nodes: 0, nodes_up: 0, copies: 3, keys: 0, log_bytes: 0 };
+    let facts = Facts { mode: "fast", nodes: 0, nodes_up: 0, copies: 3, keys: 0, log_bytes: 0, behind: Time(0) };
     let (figures, now) = (Figures::default(), Time(0));
     let server = Server { address, max_clients: 1, max_value: MAX_VALUE, now, clients: 1, figures, facts };
     let mut session = Session::new(1, address, now);

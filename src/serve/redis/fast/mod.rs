@@ -10,8 +10,6 @@
 
 mod operator;
 
-mod operator;
-
 use std::mem::take;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -38,9 +36,12 @@ pub(super) struct Fast {
     /// Lines of the prompt that are being carried out.
     lines: usize,
     /// What came of them.
-    told: (Sender<(Ticket, Reply)>, Receiver<(Ticket, Reply)>),
+    told: (Sender<Told>, Receiver<Told>),
     wake: Arc<dyn Fn() + Send + Sync>,
 }
+
+/// The answer to a line of the prompt.
+type Told = (Ticket, Reply);
 
 impl Fast {
     /// On a store that is open. `wake` is called when there is work though nobody has asked.

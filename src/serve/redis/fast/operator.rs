@@ -21,7 +21,6 @@ use crate::store_api::KeyValueStore;
 use crate::types::{Level, NodeId};
 
 /// Performs the command called `name`. What it changes, and where it is refused, is as the simulation has it.
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine hands it what clients say after KVSIM"))]
 pub(super) fn perform(store: &KeyValueStore, name: &'static str, command: Command) -> Result<Response, CommandError> {
     let mut operator = Operator { store, clock: SteadyClock::start() };
     match operator.perform(name, command)? {

@@ -61,8 +61,7 @@ impl Line {
         if commands().any(|command| matches!(command, Command::ClearData { confirmed: true })) {
             return vec![(None, Mode::Alone)];
         }
-        let mut keys: Vec<Key> =
-            commands().flat_map(|command| asked(command)).filter_map(|(key, _)| Key::new(&key).ok()).collect();
+        let mut keys: Vec<Key> = commands().flat_map(asked).filter_map(|(key, _)| Key::new(&key).ok()).collect();
         keys.sort_unstable();
         keys.dedup();
         let store = if keys.len() > 1 { Mode::Several } else { Mode::Share };

@@ -29,11 +29,8 @@ const MODES: [Mode; 4] = [Mode::Share, Mode::Several, Mode::Look, Mode::Alone];
 
 impl Mode {
     fn goes_with(self, other: Mode) -> bool {
-        match (self, other) {
-            (Mode::Alone, _) | (_, Mode::Alone) => false,
-            (Mode::Several, Mode::Look) | (Mode::Look, Mode::Several) => false,
-            _ => true,
-        }
+        let clash = |one: Mode, two: Mode| one == Mode::Alone || (one == Mode::Several && two == Mode::Look);
+        !clash(self, other) && !clash(other, self)
     }
 }
 

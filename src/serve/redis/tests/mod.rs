@@ -147,6 +147,7 @@ fn one_client_more_than_the_most_is_refused_without_harm() {
 const MANY: usize = 300;
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "only time shows that nothing happens")]
 fn who_does_not_take_its_answers_is_not_read_from() {
     let served = Served::start(10);
     let mut greedy = served.client();

@@ -22,6 +22,7 @@ impl Keyspace for Operator<'_> {
         Ok(ReadReport {
             key: key.to_vec(),
             version: entry.as_ref().map(|entry| entry.stamp),
+            expires: entry.as_ref().and_then(|entry| entry.expires),
             value: entry.filter(|_| is_visible).and_then(|entry| entry.value).map(|value| value.to_vec()),
             replicas: asked.replicas,
             acks: asked.acks,
