@@ -314,8 +314,8 @@ impl Error {
 fn relayed_code(text: &str) -> &'static str {
     #[rustfmt::skip]
     let codes = [
-        "KV-E120", "KV-E121", "KV-E130", "KV-E131", "KV-E132", "KV-E133", "KV-E134", "KV-E135", "KV-E136", "KV-E145",
-        "KV-E201", "KV-E202", "KV-E203", "KV-E301", "KV-E302", "KV-E401",
+        "KV-E120", "KV-E121", "KV-E130", "KV-E131", "KV-E132", "KV-E133", "KV-E134", "KV-E135", "KV-E136", "KV-E143",
+        "KV-E145", "KV-E147", "KV-E201", "KV-E202", "KV-E203", "KV-E301", "KV-E302", "KV-E401",
     ];
     codes.into_iter().find(|code| text.starts_with(code)).unwrap_or("KV-E204")
 }

@@ -350,6 +350,7 @@ impl Shared {
         redis::Settings {
             is_fast: flags.fast,
             redis: flags.redis,
+            http: flags.http,
             max_clients: usize::try_from(flags.max_clients).unwrap_or(usize::MAX),
             data_dir: self.data_dir.filter(|_| !self.ephemeral),
             nodes: self.nodes.map_or(SERVED_NODES, usize::from),

@@ -14,7 +14,7 @@
 
 use super::{Cluster, NodeId};
 use crate::storage::store::Listed;
-use crate::types::{Key, Stamp, Time, Token, TokenRange};
+use crate::types::{Key, Time, Token, TokenRange};
 
 /// Figures that cost nothing to know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -77,19 +77,33 @@ impl Cluster {
 
     fn page_from(&self, from: Token, limit: usize) -> (Vec<Key>, Option<Token>) {
         let ranges = [TokenRange { first: from, ..TokenRange::ALL }];
-        let mut found: Vec<(Key, Stamp, bool)> = Vec::new();
+        let mut found = Vec::new();
         let mut next: Option<Token> = None;
         for process in self.nodes.values().filter_map(|node| node.process.as_ref()) {
             let (page, has_more) = process.replica.store().list(&ranges, None, limit, self.now);
             let last = page.last().filter(|_| has_more).map(|listed| listed.key.token());
             next = next.into_iter().chain(last).min();
-            found.extend(page.into_iter().map(|Listed { key, stamp, visible }| (key, stamp, visible)));
+            found.extend(page);
         }
-        found.retain(|(key, ..)| next.is_none_or(|next| key.token() < next));
-        // The newest version of each key comes first.
-        found.sort_unstable_by(|one, other| one.0.cmp(&other.0).then((other.1, other.2).cmp(&(one.1, one.2))));
-        found.dedup_by(|later, first| later.0 == first.0);
-        (found.into_iter().filter(|(_, _, is_visible)| *is_visible).map(|(key, ..)| key).collect(), next)
+        found.retain(|listed| next.is_none_or(|next| listed.key.token() < next));
+        keep_newest(&mut found);
+        (found.into_iter().filter(|listed| listed.visible).map(|listed| listed.key).collect(), next)
+    }
+
+    /// At most `limit` keys behind `after`, in (token, key) order, with their newest versions on the nodes that are up; and
+    /// whether there are more.
+    pub(crate) fn list(&self, after: Option<&Key>, limit: usize) -> (Vec<Listed>, bool) {
+        let (mut found, mut has_more) = (Vec::new(), false);
+        for process in self.nodes.values().filter_map(|node| node.process.as_ref()) {
+            let (page, more) = process.replica.store().list(&[TokenRange::ALL], after, limit, self.now);
+            found.extend(page);
+            has_more |= more;
+        }
+        // Who has more has told of as many as are kept.
+        keep_newest(&mut found);
+        has_more |= found.len() > limit;
+        found.truncate(limit);
+        (found, has_more)
     }
 
     /// Figures that cost nothing to know.
@@ -104,6 +118,13 @@ impl Cluster {
         glance.keys /= u64::from(self.config.copies).min(glance.nodes_up as u64).max(1);
         glance
     }
+}
+
+/// Of each key the newest version, in (token, key) order.
+fn keep_newest(found: &mut Vec<Listed>) {
+    let version = |listed: &Listed| (listed.stamp, listed.visible);
+    found.sort_unstable_by(|one, other| one.key.cmp(&other.key).then_with(|| version(other).cmp(&version(one))));
+    found.dedup_by(|later, first| later.key == first.key);
 }
 
 #[cfg(test)]

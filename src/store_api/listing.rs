@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::node::Replica;
 use crate::storage::store::Listed;
 use crate::sync::Arc;
-use crate::types::{Key, NodeId, Time, Token, TokenRange};
+use crate::types::{Key, NodeId, Stamp, Time, Token, TokenRange};
 
 impl KeyValueStore {
     /// How many keys have a value. Walks the tables of all servers: O(keys), without reading values.
@@ -83,6 +83,8 @@ pub(super) struct Walk {
 /// One key on all nodes.
 pub(super) struct Walked {
     pub(super) key: Key,
+    /// The newest version's.
+    pub(super) stamp: Stamp,
     /// Whether its newest version is a value that a client may see.
     pub(super) visible: bool,
     /// The nodes that hold a value of it.
@@ -119,7 +121,7 @@ impl Iterator for Walk {
                 newest = Some(listed);
             }
         }
-        Some(Walked { key, visible: newest.is_some_and(|newest| newest.visible), holders })
+        newest.map(|Listed { stamp, visible, .. }| Walked { key, stamp, visible, holders })
     }
 }
 

@@ -1,17 +1,32 @@
 //! Turns: what an endpoint that is the store's only entrance reads and writes at once, and what it asks of all keys.
 
+use super::KeyValueStore;
+use super::failure::{self, Attempt};
 use super::listing::{Walk, Walked};
 use super::shared::Shared;
 use super::stripes::TURNS;
-use super::{KeyValueStore, failure};
 use crate::error::Error;
+use crate::protocol::operation::{NodeList, Outcome};
+use crate::storage::store::Listed;
 use crate::sync::RwLockReadGuard;
-use crate::types::{Entry, Key, Time, Token, Value};
+use crate::topology::{Need, NoPlan};
+use crate::types::{Entry, Key, NodeId, Stamp, Time, Token, Value};
 
 /// A right to write, until it is dropped.
 pub(crate) struct Turn<'a> {
     shared: &'a Shared,
     _writing: RwLockReadGuard<'a, ()>,
+}
+
+/// Who took part in an operation.
+#[derive(Default)]
+pub(crate) struct Voters {
+    /// The replicas of the key, in preference order.
+    pub(crate) replicas: Vec<String>,
+    /// Those that answered, in order of arrival.
+    pub(crate) acks: Vec<String>,
+    /// How many had to.
+    pub(crate) needed: u8,
 }
 
 /// A write of a turn.
@@ -46,6 +61,15 @@ impl KeyValueStore {
             }
         }
         (keys, None)
+    }
+
+    /// At most `limit` keys behind `after`, in (token, key) order, with their newest versions; and whether there are more.
+    pub(crate) fn list(&self, after: Option<&Key>, limit: usize) -> (Vec<Listed>, bool) {
+        let first = after.map_or(Token(0), Key::token);
+        let walk = Walk::from(self.shared(), first, limit.saturating_add(1));
+        let mut rest = walk.skip_while(|walked| after.is_some_and(|after| walked.key <= *after));
+        let listed = |Walked { key, stamp, visible, .. }| Listed { key, stamp, visible };
+        (rest.by_ref().take(limit).map(listed).collect(), rest.next().is_some())
     }
 
     /// What is known without a look at each key.
@@ -98,5 +122,62 @@ impl Turn<'_> {
             inline.start_put(key, entry, level, None)
         });
         inline.start_and_run(starts, |flight| self.shared.written(flight.map_err(failure::no_plan)?))
+    }
+
+    /// As [`Turn::read`], with who answered.
+    pub(crate) fn read_with_voters(&self, keys: &[Key]) -> Vec<Result<(Option<Entry>, Voters), Error>> {
+        let (inline, level) = (&self.shared.inline, self.shared.read_level());
+        let starts = keys.iter().map(|key| inline.start_get(key.clone(), level, None));
+        let found = inline.start_and_run(starts, |flight| {
+            let flight = flight.map_err(failure::no_plan)?;
+            match flight.take_outcome() {
+                Ok(Outcome::Found { entry, acks, .. }) => Ok((entry, acks)),
+                other => Err(failure::error(other, Attempt::Read, flight.coordinator(), inline)),
+            }
+        });
+        let with_voters = |(key, found): (&Key, Result<_, Error>)| {
+            let (entry, acks) = found?;
+            let plan = inline.topology().read_plan(key.token(), level);
+            Ok((entry, self.voters(plan.map(|plan| plan.current), &acks)))
+        };
+        keys.iter().zip(found).map(with_voters).collect()
+    }
+
+    /// As [`Turn::write`], with the versions and with who answered.
+    pub(crate) fn write_with_voters(&self, writes: Vec<TurnWrite>) -> Vec<Result<(Stamp, Voters), Error>> {
+        let (inline, level) = (&self.shared.inline, self.shared.write_level());
+        let tokens: Vec<Token> = writes.iter().map(|write| write.key.token()).collect();
+        let starts = writes.into_iter().map(|TurnWrite { key, value, expires }| {
+            let entry = Entry { value, stamp: inline.clock().stamp(), expires };
+            inline.start_put(key, entry, level, None)
+        });
+        let stored = inline.start_and_run(starts, |flight| {
+            let flight = flight.map_err(failure::no_plan)?;
+            match flight.take_outcome() {
+                Ok(Outcome::Stored { stamp, acks, .. }) => Ok((stamp, acks)),
+                other => Err(failure::error(other, Attempt::Write, flight.coordinator(), inline)),
+            }
+        });
+        let with_voters = |(token, stored): (Token, Result<_, Error>)| {
+            let (stamp, acks) = stored?;
+            let plan = inline.topology().write_plan(token, level);
+            Ok((stamp, self.voters(plan.map(|plan| plan.current), &acks)))
+        };
+        tokens.into_iter().zip(stored).map(with_voters).collect()
+    }
+
+    /// Where no plan can be made any more, nobody.
+    fn voters(&self, asked: Result<Need, NoPlan>, acks: &NodeList) -> Voters {
+        let topology = self.shared.inline.topology();
+        let labels =
+            |nodes: &[NodeId]| nodes.iter().filter_map(|node| Some(topology.label(*node)?.to_string())).collect();
+        asked.map_or_else(
+            |_| Voters::default(),
+            |Need { replicas, need }| Voters {
+                replicas: labels(replicas.as_slice()),
+                acks: labels(acks.as_slice()),
+                needed: need,
+            },
+        )
     }
 }

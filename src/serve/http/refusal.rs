@@ -131,7 +131,7 @@ fn status(code: &str) -> StatusCode {
         "KV-E133" => StatusCode::NOT_FOUND,
         "KV-E134" | "KV-E301" | "KV-E302" => StatusCode::CONFLICT,
         "KV-E135" | "KV-E136" | "KV-E201" | "KV-E203" | "KV-E204" => StatusCode::SERVICE_UNAVAILABLE,
-        "KV-E147" => StatusCode::NOT_IMPLEMENTED,
+        "KV-E143" | "KV-E147" => StatusCode::NOT_IMPLEMENTED,
         "KV-E202" => StatusCode::GATEWAY_TIMEOUT,
         "KV-E120" => StatusCode::INSUFFICIENT_STORAGE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,

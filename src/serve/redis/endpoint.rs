@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
@@ -17,6 +18,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use super::client::Client;
 use super::engine::{Answer, Engine, Ticket};
 use super::error::ServeError;
+use super::mailbox::{Letter, Slot};
 use super::server::{Figures, Server};
 use super::session::Session;
 use crate::drive::clock::SteadyClock;
@@ -34,6 +36,7 @@ pub(super) struct Endpoint {
     pub(super) server: Server,
     clock: SteadyClock,
     next_client: u64,
+    pub(super) mailbox: Receiver<Letter>,
     scratch: Box<[u8]>,
     /// The system had no room for a client who came, and who waits.
     is_refused: bool,
@@ -65,6 +68,8 @@ pub(super) struct Place {
     poll: Poll,
     listener: TcpListener,
     bell: Bell,
+    slot: Slot,
+    mailbox: Receiver<Letter>,
 }
 
 impl Place {
@@ -75,11 +80,18 @@ impl Place {
         let mut listener = TcpListener::bind(address).map_err(refused)?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(refused)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(refused)?);
-        Ok(Place { poll, listener, bell: Bell { waker, is_to_end: Arc::new(AtomicBool::new(false)) } })
+        let bell = Bell { waker, is_to_end: Arc::new(AtomicBool::new(false)) };
+        let (slot, mailbox) = Slot::new(bell.clone());
+        Ok(Place { poll, listener, bell, slot, mailbox })
     }
 
     pub(super) fn bell(&self) -> Bell {
         self.bell.clone()
+    }
+
+    /// Where other threads ask.
+    pub(super) fn slot(&self) -> Slot {
+        self.slot.clone()
     }
 
     /// Where it listens.
@@ -95,7 +107,7 @@ impl Place {
         max_value: usize,
     ) -> Result<Box<dyn Engine>, ServeError> {
         let address = self.address()?;
-        let Place { poll, listener, bell } = self;
+        let Place { poll, listener, bell, mailbox, .. } = self;
         let facts = engine.facts();
         let clock = SteadyClock::start();
         let (now, figures) = (clock.now(), Figures::default());
@@ -110,6 +122,7 @@ impl Place {
             server,
             clock,
             next_client: 1,
+            mailbox,
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             is_refused: false,
         };
@@ -148,6 +161,7 @@ impl Endpoint {
                 }
             }
         }
+        self.take_letters();
         let mut at_work = std::mem::take(&mut self.marked);
         let mut taken = 0;
         let mut looked_at = 0;

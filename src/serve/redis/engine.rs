@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::oneshot::Sender;
 
 use super::commands::{Run, Spec, StoreCall};
 use super::error::ServeError;
 use super::view::Version;
-use crate::types::{Key, Time};
+use crate::command::{CommandError, Parsed, Response};
+use crate::error::Error;
+use crate::serve::service::{Listed, Read, Votes};
+use crate::types::{Key, Stamp, Time, Value};
 use crate::wire::resp::Reply;
 
 /// A cluster at work. The endpoint's thread calls it, and waits for nothing else: no call takes long.
@@ -15,7 +19,10 @@ pub(super) trait Engine {
     /// Takes a job. Those of one client are answered in any order, but have their effect in the order in which they came.
     fn begin(&mut self, job: Job);
 
-    /// Works on what was begun, and gives the answers that are there.
+    /// Takes a question that came by HTTP. It and the jobs that are begun with it have their effects in any order.
+    fn ask(&mut self, question: Question);
+
+    /// Works on what was begun and asked, and gives the answers that are there.
     fn work(&mut self, answer: &mut dyn FnMut(Ticket, Answer));
 
     /// After what time it has to work again though nothing was begun. `None`: it waits for jobs, or wakes the endpoint itself.
@@ -96,6 +103,19 @@ pub(super) struct Watched {
 pub(super) enum Answer {
     Reply(Reply),
     Watched(Vec<Watched>),
+}
+
+/// What is asked by HTTP, and where the answer goes. Who asks may be gone by then.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// The value of a key.
+    Read { key: Key, reply: Sender<Result<(Option<Read>, Votes), Error>> },
+    /// To write a value, or nothing for a delete, and how long it stays.
+    Write { key: Key, value: Option<Value>, ttl: Option<Time>, reply: Sender<Result<(Stamp, Votes), Error>> },
+    /// At most so many keys behind this one, in (token, key) order, and whether there are more.
+    List { after: Option<Key>, limit: usize, reply: Sender<(Vec<Listed>, bool)> },
+    /// To carry out a statement of the prompt, which is not on keys.
+    Operate { statement: Parsed, reply: Sender<Result<Response, CommandError>> },
 }
 
 /// Figures of an engine that cost nothing to know.

@@ -9,6 +9,10 @@ pub struct Flags {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:6379", value_parser = address)]
     pub redis: SocketAddr,
 
+    /// Where it listens for HTTP besides, on this machine
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    pub http: Option<SocketAddr>,
+
     /// The simulated cluster, paced by the wall clock: injected latencies delay answers, faults bite; the default
     #[arg(long, conflicts_with = "fast")]
     pub realtime: bool,

@@ -4,7 +4,8 @@
 //! What a Redis client sends is answered as Redis answers it, for the commands of [`commands`]. A write that was acknowledged
 //! is on a quorum of its replicas; each key is linearizable, for this process is the only entrance: a mutation has its key to
 //! itself while it reads, decides and writes. Between `MULTI` and `EXEC` no other client's command runs. `KVSIM` and any
-//! command of the prompt is the operator's way in, from any client: `KVSIM kill node2`.
+//! command of the prompt is the operator's way in, from any client: `KVSIM kill node2`. With `--http` the same cluster is
+//! there [by HTTP](http) besides.
 //!
 //! # How it works
 //! One thread turns: it takes what has arrived from all clients, hands it to the [engine](engine::Engine) as jobs, and sends
@@ -26,8 +27,10 @@ mod error;
 mod fast;
 mod flags;
 mod glob;
+mod http;
 mod intake;
 mod keyspace;
+mod mailbox;
 mod prompt;
 mod realtime;
 mod server;
@@ -61,6 +64,8 @@ pub struct Settings {
     pub is_fast: bool,
     /// Where it listens for Redis clients.
     pub redis: SocketAddr,
+    /// Where it listens for HTTP, if it does.
+    pub http: Option<SocketAddr>,
     /// Clients at once.
     pub max_clients: usize,
     /// Where its files are; `None` for memory.
@@ -92,21 +97,31 @@ pub struct Settings {
 /// Serves until the process is told to end. `say` hears what there is to tell, a line each.
 pub fn run(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(), ServeError> {
     let place = Place::listen(settings.redis)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Events)?;
+    let bind = |address| runtime.block_on(http::Listening::bind(address, place.slot(), settings.max_value));
+    let by_http = settings.http.map(bind).transpose()?;
+    let urls = [Some(format!("redis://{}", place.address()?)), by_http.as_ref().map(|listening| listening.url())];
     let bell = place.bell();
     let (engine, nodes) = if settings.is_fast { fast(settings, &bell, say)? } else { realtime(settings, say)? };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Events)?;
     thread::spawn(move || {
-        runtime.block_on(terminated());
+        // Who asks by HTTP needs the loop to the end.
+        runtime.block_on(async {
+            match by_http {
+                Some(listening) => listening.serve(terminated()).await,
+                None => terminated().await,
+            }
+        });
         bell.end();
     });
     let place_of = settings.data_dir.as_ref().map_or_else(|| "memory".to_owned(), |path| path.display().to_string());
     say(&format!(
-        "{} nodes, {} copies, in {place_of}; redis://{}",
+        "{} nodes, {} copies, in {place_of}; {}",
         nodes,
         settings.copies.unwrap_or(COPIES),
-        place.address()?
+        urls.into_iter().flatten().collect::<Vec<_>>().join(", ")
     ));
-    let max_clients = descriptors::room_for(settings.max_clients);
+    let by_http = if settings.http.is_some() { http::MOST_CONNECTIONS } else { 0 };
+    let max_clients = descriptors::room_for(settings.max_clients + by_http).saturating_sub(by_http).max(1);
     if max_clients < settings.max_clients {
         say(&format!("note: the system has file descriptors for {max_clients} clients (see ulimit -n)"));
     }

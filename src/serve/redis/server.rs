@@ -6,7 +6,7 @@ use super::engine::Facts;
 use crate::types::Time;
 
 /// See the module's page.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     pub(super) max_clients: usize,

@@ -9,6 +9,7 @@
 //! one of the steps, and everybody waits.
 
 mod operator;
+mod questions;
 
 use std::mem::take;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::commands::StoreCall;
-use super::engine::{Answer, Call, Engine, Facts, Job, Step, Ticket, Watched, Work};
+use super::engine::{Answer, Call, Engine, Facts, Job, Question, Step, Ticket, Watched, Work};
 use super::error::ServeError;
 use super::keyspace::Keyspace;
 use super::prompt;
@@ -32,6 +33,7 @@ use crate::wire::resp::Reply;
 pub(super) struct Fast {
     store: KeyValueStore,
     jobs: Vec<Job>,
+    questions: Vec<Question>,
     stretch: Stretch,
     /// Lines of the prompt that are being carried out.
     lines: usize,
@@ -46,8 +48,8 @@ type Told = (Ticket, Reply);
 impl Fast {
     /// On a store that is open. `wake` is called when there is work though nobody has asked.
     pub(super) fn new(store: KeyValueStore, max_value: usize, wake: impl Fn() + Send + Sync + 'static) -> Fast {
-        let stretch = Stretch::new(max_value);
-        Fast { store, jobs: Vec::new(), stretch, lines: 0, told: channel(), wake: Arc::new(wake) }
+        let (stretch, wake) = (Stretch::new(max_value), Arc::new(wake));
+        Fast { store, jobs: Vec::new(), questions: Vec::new(), stretch, lines: 0, told: channel(), wake }
     }
 
     /// Jobs of which some divide the turn.
@@ -168,11 +170,16 @@ impl Engine for Fast {
         self.jobs.push(job);
     }
 
+    fn ask(&mut self, question: Question) {
+        self.questions.push(question);
+    }
+
     fn work(&mut self, answer: &mut dyn FnMut(Ticket, Answer)) {
         while let Ok((ticket, reply)) = self.told.1.try_recv() {
             self.lines -= 1;
             answer(ticket, Answer::Reply(reply));
         }
+        self.answer_questions();
         let jobs = take(&mut self.jobs);
         if jobs.iter().any(divides) {
             self.run_divided(jobs, answer);

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::asked::Asked;
 use super::line::Line;
 use super::operations::{Ask, Ended};
 use crate::cluster::{self, Cluster, Done, Order, Undertaking};
@@ -9,6 +10,7 @@ use crate::error::Error;
 use crate::serve::redis::commands::StoreCall;
 use crate::serve::redis::engine::{Answer, Call, Job, Step, Ticket, Watched, Work};
 use crate::serve::redis::keyspace::Keyspace;
+use crate::serve::redis::prompt;
 use crate::serve::redis::stretch::Stretch;
 use crate::types::{Entry, Key, Time, Token, Value};
 use crate::wire::resp::Reply;
@@ -29,6 +31,8 @@ pub(super) enum Course {
     /// On keys alone.
     Keys(Keys),
     Steps(Steps),
+    /// Not a job, but what was asked by HTTP. It is answered elsewhere: what it gives here is for nobody.
+    Asked(Asked),
 }
 
 impl Course {
@@ -52,6 +56,7 @@ impl Course {
         match self {
             Course::Keys(keys) => keys.begin(hands),
             Course::Steps(steps) => steps.begin(hands),
+            Course::Asked(asked) => asked.begin(hands).then_some(TOLD),
         }
     }
 
@@ -60,6 +65,7 @@ impl Course {
         match self {
             Course::Keys(keys) => keys.on_ended(ended, hands),
             Course::Steps(steps) => steps.on_ended(ended, hands),
+            Course::Asked(asked) => asked.on_ended(ended, hands).then_some(TOLD),
         }
     }
 
@@ -68,14 +74,21 @@ impl Course {
         match self {
             Course::Keys(_) => None,
             Course::Steps(steps) => steps.on_time(hands),
+            Course::Asked(asked) => asked.on_time(hands).then_some(TOLD),
         }
     }
 
     /// Whether it waits for something else than its operations.
     pub(super) fn waits_for_time(&self) -> bool {
-        matches!(self, Course::Steps(_))
+        match self {
+            Course::Keys(_) => false,
+            Course::Steps(_) => true,
+            Course::Asked(asked) => asked.waits_for_time(),
+        }
     }
 }
+
+const TOLD: Answer = Answer::Reply(Reply::Nil);
 
 /// One job on keys: what it reads, then what it writes.
 #[derive(Debug)]
@@ -228,7 +241,7 @@ impl Steps {
             },
             Some(StoreCall::Prompt { line }) => {
                 let mut line = self.line.take().unwrap_or_else(|| Line::read(&line));
-                let reply = line.begin(hands);
+                let reply = line.begin(hands).map(prompt::reply);
                 self.at = At::Line(Box::new(line));
                 reply
             }
@@ -244,7 +257,7 @@ impl Steps {
                 return self.on_watched(answer, hands);
             }
             At::Keys(keys) => keys.on_ended(ended, hands).map(reply),
-            At::Line(line) => line.on_ended(ended, hands),
+            At::Line(line) => line.on_ended(ended, hands).map(prompt::reply),
             At::Nothing | At::Flush(_) => None,
         };
         self.replies.push(reply?);
@@ -258,7 +271,7 @@ impl Steps {
                 Ok(_) => None,
                 Err(error) => Some(Reply::Error(in_redis_words(&error))),
             },
-            At::Line(line) => line.on_time(hands),
+            At::Line(line) => line.on_time(hands).map(prompt::reply),
             At::Nothing | At::Watched(_) | At::Keys(_) => None,
         };
         self.replies.push(reply?);

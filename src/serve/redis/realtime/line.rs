@@ -20,15 +20,17 @@ use crate::command::response::{Keyed, Written};
 use crate::command::{Command, CommandError, Parsed, Response, execute};
 use crate::error::Error;
 use crate::types::{Key, Time};
-use crate::wire::resp::Reply;
 
 /// See the module's page.
 #[derive(Debug)]
 pub(super) struct Line {
     statements: VecDeque<Result<Parsed, CommandError>>,
-    results: Vec<Result<Response, CommandError>>,
+    results: Results,
     at: At,
 }
+
+/// What came of each statement.
+pub(super) type Results = Vec<Result<Response, CommandError>>;
 
 #[derive(Debug)]
 enum At {
@@ -55,6 +57,11 @@ impl Line {
         Line { statements, results: Vec::new(), at: At::Nothing }
     }
 
+    /// One statement.
+    pub(super) fn of(statement: Parsed) -> Line {
+        Line { statements: VecDeque::from([Ok(statement)]), results: Vec::new(), at: At::Nothing }
+    }
+
     /// What it has to have to itself.
     pub(super) fn wants(&self) -> Vec<Want> {
         let commands = || self.statements.iter().flatten().map(|parsed| &parsed.command);
@@ -69,12 +76,12 @@ impl Line {
         store.into_iter().chain(keys.into_iter().map(|key| (Some(key), Mode::Alone))).collect()
     }
 
-    pub(super) fn begin(&mut self, hands: &mut Hands<'_>) -> Option<Reply> {
+    pub(super) fn begin(&mut self, hands: &mut Hands<'_>) -> Option<Results> {
         self.go_on(hands)
     }
 
     /// One of its operations has ended.
-    pub(super) fn on_ended(&mut self, ended: Ended, hands: &mut Hands<'_>) -> Option<Reply> {
+    pub(super) fn on_ended(&mut self, ended: Ended, hands: &mut Hands<'_>) -> Option<Results> {
         let At::Keys(at) = &mut self.at else { return None };
         at.open -= 1;
         let nth = ended.place.nth;
@@ -90,7 +97,7 @@ impl Line {
     }
 
     /// Time has passed.
-    pub(super) fn on_time(&mut self, hands: &mut Hands<'_>) -> Option<Reply> {
+    pub(super) fn on_time(&mut self, hands: &mut Hands<'_>) -> Option<Results> {
         let result = match &mut self.at {
             At::Order(undertaking, command) => {
                 let done = hands.cluster.poll(undertaking)?;
@@ -108,7 +115,7 @@ impl Line {
     }
 
     /// Carries statements out until one has to wait.
-    fn go_on(&mut self, hands: &mut Hands<'_>) -> Option<Reply> {
+    fn go_on(&mut self, hands: &mut Hands<'_>) -> Option<Results> {
         self.at = At::Nothing;
         while let Some(statement) = self.statements.pop_front() {
             match statement.and_then(|parsed| self.carry_out(parsed, hands)) {
@@ -117,7 +124,7 @@ impl Line {
                 Err(error) => self.note(Err(error)),
             }
         }
-        Some(prompt::reply(std::mem::take(&mut self.results)))
+        Some(std::mem::take(&mut self.results))
     }
 
     /// Carries out a statement, or begins to: then there is no answer yet.

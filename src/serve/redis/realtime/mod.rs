@@ -12,6 +12,7 @@
 //! - What is done by hand at a node (its clock set wrong, its disk slow) is simulated; its files are real.
 //! - While the process is not running, virtual time stands still: so do the lifetimes of keys in a data directory.
 
+mod asked;
 mod course;
 mod line;
 mod locks;
@@ -20,12 +21,13 @@ mod operations;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use self::asked::Asked;
 use self::course::{Course, Hands};
 use self::line::Line;
 use self::locks::{Locks, Mode, Want};
 use self::operations::{Operations, Place};
 use super::commands::StoreCall;
-use super::engine::{Answer, Engine, Facts, Job, Ticket, Work};
+use super::engine::{Answer, Engine, Facts, Job, Question, Ticket, Work};
 use super::error::ServeError;
 use crate::cluster::Cluster;
 use crate::drive::clock::{ProcessClock, SteadyClock};
@@ -69,6 +71,7 @@ pub(super) struct Realtime<P> {
     started: Time,
     max_value: usize,
     new: Vec<Job>,
+    questions: Vec<Question>,
     jobs: BTreeMap<u64, Task>,
     next_job: u64,
     locks: Locks,
@@ -86,10 +89,11 @@ struct Synced {
     work: u64,
 }
 
-/// A job that was not answered yet.
+/// A job that was not answered yet, or a question.
 #[derive(Debug)]
 struct Task {
-    ticket: Ticket,
+    /// Of a job.
+    ticket: Option<Ticket>,
     wants: Vec<Want>,
     /// Of these it waits for so many.
     missing: usize,
@@ -106,6 +110,7 @@ impl<P: Pace> Realtime<P> {
             pace,
             max_value,
             new: Vec::new(),
+            questions: Vec::new(),
             jobs: BTreeMap::new(),
             next_job: 0,
             locks: Locks::default(),
@@ -145,10 +150,21 @@ impl<P: Pace> Realtime<P> {
             _ => None,
         };
         let wants = line.as_ref().map_or_else(|| wants(&job), Line::wants);
-        let (id, ticket) = (self.next_job, job.ticket);
+        let ticket = job.ticket;
+        self.add(Some(ticket), wants, Course::of(job, line), answer);
+    }
+
+    fn add(
+        &mut self,
+        ticket: Option<Ticket>,
+        wants: Vec<Want>,
+        course: Course,
+        answer: &mut dyn FnMut(Ticket, Answer),
+    ) {
+        let id = self.next_job;
         self.next_job += 1;
         let missing = self.locks.take(id, &wants);
-        self.jobs.insert(id, Task { ticket, wants, missing, course: Course::of(job, line) });
+        self.jobs.insert(id, Task { ticket, wants, missing, course });
         if missing == 0 {
             self.go(id, answer, |course, hands| course.begin(hands));
             self.go_on(answer);
@@ -178,7 +194,9 @@ impl<P: Pace> Realtime<P> {
         while let Some((id, given)) = over.pop_front() {
             self.timed.remove(&id);
             let Some(task) = self.jobs.remove(&id) else { continue };
-            answer(task.ticket, given);
+            if let Some(ticket) = task.ticket {
+                answer(ticket, given);
+            }
             let mut freed = Vec::new();
             self.locks.release(&task.wants, &mut |job| freed.push(job));
             for job in freed {
@@ -227,8 +245,16 @@ impl<P: Pace> Engine for Realtime<P> {
         self.new.push(job);
     }
 
+    fn ask(&mut self, question: Question) {
+        self.questions.push(question);
+    }
+
     fn work(&mut self, answer: &mut dyn FnMut(Ticket, Answer)) {
         self.play(answer);
+        for question in std::mem::take(&mut self.questions) {
+            let asked = Asked::new(question);
+            self.add(None, asked.wants(), Course::Asked(asked), answer);
+        }
         for job in std::mem::take(&mut self.new) {
             self.admit(job, answer);
         }
