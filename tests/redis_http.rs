@@ -1,5 +1,7 @@
 //! `kvsim serve --http`: the cluster behind the Redis protocol, asked by HTTP besides.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot run the program must say so")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;

@@ -257,7 +257,7 @@ pub struct Cluster {
     values: Values,
     /// What judges have found on the way. At most [`MAX_FINDINGS`](ledger::MAX_FINDINGS): more say nothing new.
     violations: Vec<String>,
-    /// Whether one process is the only [entrance](entrance).
+    /// Whether one process is the only [entrance].
     is_served: bool,
     /// How often a node has done something with its disk.
     disk_work: u64,

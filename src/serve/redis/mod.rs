@@ -1,14 +1,14 @@
 //! `kvsim serve`: a whole cluster behind the Redis protocol, in one process, for applications that are to meet its faults.
 //!
 //! # Promise
-//! What a Redis client sends is answered as Redis answers it, for the commands of [`commands`]. A write that was acknowledged
+//! What a Redis client sends is answered as Redis answers it, for the commands of `commands`. A write that was acknowledged
 //! is on a quorum of its replicas; each key is linearizable, for this process is the only entrance: a mutation has its key to
 //! itself while it reads, decides and writes. Between `MULTI` and `EXEC` no other client's command runs. `KVSIM` and any
 //! command of the prompt is the operator's way in, from any client: `KVSIM kill node2`. With `--http` the same cluster is
-//! there [by HTTP](http) besides.
+//! there by HTTP besides.
 //!
 //! # How it works
-//! One thread turns: it takes what has arrived from all clients, hands it to the [engine](engine::Engine) as jobs, and sends
+//! One thread turns: it takes what has arrived from all clients, hands it to the engine as jobs, and sends
 //! the answers. With `--fast` the engine does all of a turn's jobs in the turn, and each touched log is committed once for
 //! all of them. With `--realtime` the jobs are operations of the simulated cluster, whose time is paced by the wall clock.
 //!
