@@ -34,6 +34,8 @@ pub(super) struct Client {
     pub(super) is_gone: bool,
     /// There is something to write, or to look whether there is.
     pub(super) is_marked: bool,
+    /// Whether it was held back when that was last asked.
+    pub(super) is_held_back: bool,
 }
 
 /// A request's place in the order of answers.
@@ -59,6 +61,7 @@ impl Client {
             is_ending: false,
             is_gone: false,
             is_marked: false,
+            is_held_back: false,
         }
     }
 

@@ -163,6 +163,7 @@ impl Endpoint {
         }
         self.take_letters();
         let mut at_work = std::mem::take(&mut self.marked);
+        self.server.figures.turns += u64::from(!at_work.is_empty());
         let mut taken = 0;
         let mut looked_at = 0;
         while taken < ENOUGH_REQUESTS
@@ -226,6 +227,7 @@ impl Endpoint {
         marked.retain(|place| {
             let Some(client) = self.clients.get_mut(*place).and_then(Option::as_mut) else { return false };
             self.server.figures.sent_bytes += client.send() as u64;
+            self.server.figures.held_back += u64::from(client.is_newly_held_back());
             if client.is_over() {
                 self.remove(*place);
                 return false;

@@ -185,19 +185,30 @@ impl Client {
         takes_answers && self.stalled.is_none() && !self.is_ending && !self.is_gone
     }
 
+    /// Whether it has left so much untaken that it is not read from, and had not when this was last asked.
+    pub(super) fn is_newly_held_back(&mut self) -> bool {
+        let was_held_back = self.is_held_back;
+        self.is_held_back = self.unsent() >= MOST_UNSENT;
+        self.is_held_back && !was_held_back
+    }
+
     /// Whether it has something left that can be gone on with at once.
     pub(super) fn wants_a_turn(&self) -> bool {
         self.may_ask() && (self.has_more || self.is_readable)
     }
 }
 
-/// What a browser says first, or next: a request line, or a header.
+/// What a browser says first, or next: a request line, or a header. Nothing of that is a command of Redis.
 fn is_http(words: &[Bytes]) -> bool {
     let first = words.first().map(Bytes::as_ref).unwrap_or_default();
-    let is_request_line = words.len() == 3 && words.last().is_some_and(|last| last.starts_with(b"HTTP/"));
+    let has_method = HTTP_METHODS.iter().any(|method| first == method.as_bytes());
+    let is_request_line = has_method && words.len() == 3 && words.last().is_some_and(|last| last.starts_with(b"HTTP/"));
     is_request_line || first.eq_ignore_ascii_case(b"host:") || (first.eq_ignore_ascii_case(b"post") && words.len() > 1)
 }
 
+/// `GET` is Redis's too, but never with three words.
+const HTTP_METHODS: [&str; 10] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH", "PRI"];
 /// Requests of one client in one turn.
 const MOST_REQUESTS: usize = 1_024;
 /// Bytes of answers that a client has not taken.

@@ -117,7 +117,7 @@ pub fn run(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(), ServeEr
     say(&format!(
         "{} nodes, {} copies, in {place_of}; {}",
         nodes,
-        settings.copies.unwrap_or(COPIES),
+        engine.facts().copies,
         urls.into_iter().flatten().collect::<Vec<_>>().join(", ")
     ));
     let by_http = if settings.http.is_some() { http::MOST_CONNECTIONS } else { 0 };

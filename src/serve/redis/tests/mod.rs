@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
+use super::descriptors;
 use super::endpoint::{Bell, Place};
 use super::fast::Fast;
 use crate::store_api::KeyValueStore;
@@ -121,6 +122,8 @@ fn a_pipeline_is_answered_in_order_however_it_is_cut() {
 
 #[test]
 fn one_client_more_than_the_most_is_refused_without_harm() {
+    // Both ends of a connection are in this process.
+    assert!(descriptors::room_for(2 * MANY + 10) >= 2 * MANY + 10, "the system has no file descriptors for this test");
     let served = Served::start(MANY);
     let mut clients: Vec<Client> = (0..MANY).map(|_| served.client()).collect();
     for client in &mut clients {
@@ -143,8 +146,8 @@ fn one_client_more_than_the_most_is_refused_without_harm() {
     }
 }
 
-/// Each end of a connection is in this process.
-const MANY: usize = 300;
+/// What is served unless it is said otherwise.
+const MANY: usize = 1_000;
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "only time shows that nothing happens")]
@@ -168,11 +171,24 @@ fn who_does_not_take_its_answers_is_not_read_from() {
         assert!(sent < 1 << 30, "it is read from for ever");
     }
     // Nobody else is held up, and once it reads it has all its answers.
-    served.client().ask("PING", "+PONG\r\n");
+    let mut other = served.client();
+    other.ask("PING", "+PONG\r\n");
+    other.send("INFO stats\r\nQUIT\r\n");
+    let told = String::from_utf8(other.rest()).unwrap();
+    assert!(told.contains("clients_held_back:1\r\n"), "{told}");
     greedy.stream.set_nonblocking(false).unwrap();
     for _ in 0..sent / request.len() {
         greedy.expect(&reply);
     }
+}
+
+#[test]
+fn a_value_that_looks_like_http_is_a_value() {
+    let served = Served::start(10);
+    let mut client = served.client();
+    client.ask("SET a HTTP/1.1", "+OK\r\n");
+    client.ask("GET a", "$8\r\nHTTP/1.1\r\n");
+    client.ask("APPEND a HTTP/1.1", ":16\r\n");
 }
 
 #[test]
