@@ -162,26 +162,28 @@ impl Endpoint {
             }
         }
         self.take_letters();
-        let mut at_work = std::mem::take(&mut self.marked);
-        self.server.figures.turns += u64::from(!at_work.is_empty());
-        let mut taken = 0;
-        let mut looked_at = 0;
+        self.take_all_requests();
+        self.work();
+        self.send_answers();
+        Ok(())
+    }
+
+    /// Takes requests of clients that something has happened to, until these are enough. All of them stay marked, those that
+    /// have to wait for the next turn before the others.
+    fn take_all_requests(&mut self) {
+        let mut marked = std::mem::take(&mut self.marked);
+        self.server.figures.turns += u64::from(!marked.is_empty());
+        let (mut taken, mut looked_at) = (0, 0);
         while taken < ENOUGH_REQUESTS
-            && let Some(place) = at_work.get(looked_at)
+            && let Some(place) = marked.get(looked_at)
         {
             taken += self.take_requests(*place);
             looked_at += 1;
         }
-        // The others' turn is the next.
-        let waiting = at_work.split_off(looked_at);
-        self.work();
-        // Those answered in this turn were marked, besides those that asked in it.
-        for place in at_work {
-            self.mark_again(place);
-        }
-        self.send_answers();
-        self.marked.splice(0..0, waiting);
-        Ok(())
+        marked.rotate_left(looked_at);
+        // Those that a request had to do with: `CLIENT KILL` ends others.
+        marked.append(&mut self.marked);
+        self.marked = marked;
     }
 
     /// Something has happened to a client: it is looked at before the turn ends.
@@ -190,13 +192,6 @@ impl Endpoint {
             client.is_marked = true;
             self.marked.push(place);
         }
-    }
-
-    fn mark_again(&mut self, place: usize) {
-        if let Some(client) = self.clients.get_mut(place).and_then(Option::as_mut) {
-            client.is_marked = false;
-        }
-        self.mark(place);
     }
 
     fn work(&mut self) {
