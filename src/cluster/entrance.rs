@@ -23,8 +23,8 @@ pub(crate) struct Glance {
     pub(crate) nodes: usize,
     /// Those whose process is up.
     pub(crate) nodes_up: usize,
-    /// Values held, expired ones included until they are dropped, over the copies of each.
-    pub(crate) keys: u64,
+    /// Keys with a value on each node that is up, expired ones included until they are dropped.
+    pub(crate) held: u64,
     /// Bytes of the logs of those that are up.
     pub(crate) log_bytes: u64,
 }
@@ -112,10 +112,9 @@ impl Cluster {
         for process in self.nodes.values().filter_map(|node| node.process.as_ref()) {
             let stats = process.replica.store().stats();
             glance.nodes_up += 1;
-            glance.keys += stats.keys;
+            glance.held += stats.keys;
             glance.log_bytes += stats.log_bytes;
         }
-        glance.keys /= u64::from(self.config.copies).min(glance.nodes_up as u64).max(1);
         glance
     }
 }

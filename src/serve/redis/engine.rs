@@ -126,10 +126,16 @@ pub(super) struct Facts {
     pub(super) nodes: usize,
     pub(super) nodes_up: usize,
     pub(super) copies: u8,
-    /// Keys with a value, as far as that is known without counting: held copies by the copies of each.
+    /// Keys with a value, as far as that is known without counting: see [`keys_held`].
     pub(super) keys: u64,
     /// Bytes of all logs.
     pub(super) log_bytes: u64,
     /// By how much its time lags behind that of the machine, which cannot keep up.
     pub(super) behind: Time,
+}
+
+/// How many keys there are at least, if so many nodes hold so many values with so many copies of each. What a quorum has
+/// acknowledged counts, also while a copy is missing.
+pub(super) fn keys_held(held: u64, copies: u8, nodes: usize) -> u64 {
+    held.div_ceil(u64::from(copies).min(nodes as u64).max(1))
 }

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::commands::StoreCall;
-use super::engine::{Answer, Call, Engine, Facts, Job, Question, Step, Ticket, Watched, Work};
+use super::engine::{Answer, Call, Engine, Facts, Job, Question, Step, Ticket, Watched, Work, keys_held};
 use super::error::ServeError;
 use super::keyspace::Keyspace;
 use super::prompt;
@@ -199,7 +199,7 @@ impl Engine for Fast {
             nodes: sizes.nodes,
             nodes_up: sizes.up,
             copies: sizes.copies,
-            keys: sizes.held / u64::from(sizes.copies).min(sizes.nodes as u64).max(1),
+            keys: keys_held(sizes.held, sizes.copies, sizes.nodes),
             log_bytes: sizes.log_bytes,
             behind: Time(0),
         }

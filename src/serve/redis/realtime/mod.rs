@@ -27,7 +27,7 @@ use self::line::Line;
 use self::locks::{Locks, Mode, Want};
 use self::operations::{Operations, Place};
 use super::commands::StoreCall;
-use super::engine::{Answer, Engine, Facts, Job, Question, Ticket, Work};
+use super::engine::{Answer, Engine, Facts, Job, Question, Ticket, Work, keys_held};
 use super::error::ServeError;
 use crate::cluster::Cluster;
 use crate::drive::clock::{ProcessClock, SteadyClock};
@@ -268,13 +268,13 @@ impl<P: Pace> Engine for Realtime<P> {
     }
 
     fn facts(&self) -> Facts {
-        let glance = self.cluster.glance();
+        let (glance, copies) = (self.cluster.glance(), self.cluster.config().copies);
         Facts {
             mode: "realtime",
             nodes: glance.nodes,
             nodes_up: glance.nodes_up,
-            copies: self.cluster.config().copies,
-            keys: glance.keys,
+            copies,
+            keys: keys_held(glance.held, copies, glance.nodes_up),
             log_bytes: glance.log_bytes,
             behind: self.due().since(self.cluster.now()),
         }

@@ -192,6 +192,17 @@ fn a_value_that_looks_like_http_is_a_value() {
 }
 
 #[test]
+fn a_key_that_a_node_lacks_counts() {
+    let served = Served::start(10);
+    let mut client = served.client();
+    client.ask("KVSIM kill node3", "$13\r\nnode3 is down\r\n");
+    client.ask("SET a 1", "+OK\r\n");
+    client.send("INFO keyspace\r\nQUIT\r\n");
+    let told = String::from_utf8(client.rest()).unwrap();
+    assert!(told.contains("\r\ndb0:keys=1,"), "{told}");
+}
+
+#[test]
 fn who_says_all_at_once_and_leaves_still_gets_its_answers() {
     let served = Served::start(10);
     let mut client = served.client();
