@@ -18,7 +18,7 @@ fn cache(criterion: &mut Criterion) {
         let value: Value = Arc::from([7; 100].as_slice());
         let cache = Cache::new(entries as usize);
         // Shards fill unevenly: half of the capacity stays in whole.
-        let place = |key: Key| (cache.put(&key, Stamp::ZERO, value.clone(), None), key);
+        let place = |key: Key| (cache.put(&key, Stamp::ZERO, value.clone()), key);
         let held: Vec<(Place, Key)> = keys(0, entries / 2).into_iter().map(place).collect();
         let mut next = held.iter().cycle();
         group.bench_function(BenchmarkId::new("hit", entries), |bencher| {
@@ -32,7 +32,7 @@ fn cache(criterion: &mut Criterion) {
         let many = keys(1 << 29, entries * 4);
         let mut next = many.iter().cycle();
         group.bench_function(BenchmarkId::new("put evicting", entries), |bencher| {
-            bencher.iter(|| next.next().map(|key| cache.put(key, Stamp::ZERO, value.clone(), None)));
+            bencher.iter(|| next.next().map(|key| cache.put(key, Stamp::ZERO, value.clone())));
         });
     }
     group.finish();

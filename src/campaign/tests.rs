@@ -87,14 +87,14 @@ fn ten_seeds_have_the_hashes_they_ever_had() {
 
 const PINNED: [&str; 10] = [
     "80cfb4fbe6bcc5c3",
-    "028ec6cb25b4cf04",
-    "6b26ea8b4ace95b3",
+    "9f0ffc98e655829f",
+    "7965c548f5887c2d",
     "e7c16d5278c303e2",
     "7a920e706b6c5e91",
     "efc95d49b26e381a",
     "464dacbc5ac64448",
-    "431459b33f1c7689",
-    "46cd1e3656771d33",
+    "ad3f27395a2759a9",
+    "d296fac04db4b339",
     "db38cdd3b5e858ae",
 ];
 

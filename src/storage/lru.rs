@@ -15,13 +15,17 @@
 //! maps do not use, each shard with its share of the capacity and its own exact order, so that threads rarely meet;
 //! the order across shards is then only nearly that of use.
 //!
+//! A value is held because it was read. A write takes the place of the value that it supersedes, and takes none where that
+//! was not held: so writes push out nothing that is read, and of a key's replicas only those that are asked for values
+//! hold them.
+//!
 //! Caveats: the capacity counts values, not bytes. Hits and misses are exact, but a count read while others work is
 //! already past. The cache does not know which version is the newest: whoever changes the table changes the cache under
 //! the same lock, and keeps the place it was given last. A value whose place is lost stays until it is evicted.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::mem::offset_of;
+use std::mem::{self, offset_of};
 
 use super::prefetch::prefetch;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
@@ -83,13 +87,24 @@ impl Cache {
         self.shard(key).get(Version::of(key, stamp), place)
     }
 
-    /// Holds the value of this version, now the most recently used, in place of the key's `old` version if that is here,
-    /// or else evicting the least recently used when full. Returns where it is.
-    pub fn put(&self, key: &Key, stamp: Stamp, value: Value, old: Option<(Stamp, Place)>) -> Place {
-        let old = old.map(|(stamp, place)| (Version::of(key, stamp), place));
-        // What is replaced or evicted is freed after the lock is released.
-        let (place, _freed) = self.shard(key).put(Version::of(key, stamp), value, old);
+    /// Holds the value of this version of a key of which no other is held, now the most recently used, evicting the least
+    /// recently used when full. Returns where it is.
+    pub fn put(&self, key: &Key, stamp: Stamp, value: Value) -> Place {
+        // What is evicted is freed after the lock is released.
+        let (place, _freed) = self.shard(key).put(Version::of(key, stamp), value);
         place
+    }
+
+    /// Holds the value of this version, now the most recently used, in place of the key's `old` version, if that is at
+    /// `place` still. Returns where it is: there, or nowhere.
+    pub fn replace(&self, key: &Key, old: Stamp, place: Place, stamp: Stamp, value: Value) -> Place {
+        if place == Place::NONE {
+            return place;
+        }
+        let (old, new) = (Version::of(key, old), Version::of(key, stamp));
+        // What is replaced is freed after the lock is released, and so is the new value where it is not held.
+        let freed = self.shard(key).replace(old, place, new, value);
+        if freed.is_ok() { place } else { Place::NONE }
     }
 
     /// Forgets the value of this version, if it is at `place` still.
@@ -140,6 +155,24 @@ impl Cache {
         prefetch(&raw const self.shards[self.index(key)]);
     }
 
+    /// Has the processor fetch what [`Cache::get`] and [`Cache::replace`] will read then: the entry at `place`.
+    #[inline]
+    pub(super) fn prefetch_entry(&self, key: &Key, place: Place) {
+        if let Some(entry) = self.shard(key).entries.get(place.0 as usize) {
+            prefetch(entry);
+        }
+    }
+
+    /// And last, the beginning of the value in that entry.
+    #[inline]
+    pub(super) fn prefetch_value(&self, key: &Key, place: Place) {
+        if let Some(Entry { held: Some((_, value)), .. }) = self.shard(key).entries.get(place.0 as usize) {
+            let start = value.as_ptr();
+            prefetch(start);
+            prefetch(start.wrapping_add(LINE));
+        }
+    }
+
     fn index(&self, key: &Key) -> usize {
         (key.token().0 >> SHARD_BITS_FROM) as usize & (self.shards.len() - 1)
     }
@@ -166,7 +199,7 @@ struct Shard {
 }
 
 /// The lock's word takes eight bytes of its line.
-const _: () = assert!(offset_of!(Shard, capacity) <= 64 - 8);
+const _: () = assert!(offset_of!(Shard, capacity) <= LINE - 8);
 
 /// One cache line.
 #[derive(Debug)]
@@ -233,21 +266,34 @@ impl Shard {
     }
 
     /// Returns where the value is, and the one that is no longer held.
-    fn put(&mut self, version: Version, value: Value, old: Option<(Version, Place)>) -> (Place, Option<Value>) {
+    fn put(&mut self, version: Version, value: Value) -> (Place, Option<Value>) {
         if self.capacity == 0 {
             return (Place::NONE, None);
         }
+        let place = self.vacate();
         self.clock += 1;
-        let now = self.clock;
-        let held = old.filter(|(version, place)| self.holds(*version, *place));
-        let place = held.map_or_else(|| self.vacate(), |(_, place)| place);
         let entry = &mut self.entries[place.0 as usize];
-        entry.used = now;
+        entry.used = self.clock;
         (place, entry.held.replace((version, value)).map(|(_, freed)| freed))
     }
 
-    fn holds(&self, version: Version, place: Place) -> bool {
-        self.entries.get(place.0 as usize).is_some_and(|entry| entry.value_of(version).is_some())
+    /// Gives back the memory that is no longer held; as an error the new value, which is not.
+    fn replace(&mut self, old: Version, place: Place, new: Version, value: Value) -> Result<Value, Value> {
+        let Some(entry) = self.entries.get_mut(place.0 as usize) else { return Err(value) };
+        let Some((version, held)) = entry.held.as_mut().filter(|(version, _)| *version == old) else {
+            return Err(value);
+        };
+        self.clock += 1;
+        entry.used = self.clock;
+        *version = new;
+        // Memory that was just written, the new value's, is soon written again if it is freed; the old one's is cold.
+        match Value::get_mut(held).filter(|held| held.len() == value.len()) {
+            Some(held) => {
+                held.copy_from_slice(&value);
+                Ok(value)
+            }
+            None => Ok(mem::replace(held, value)),
+        }
     }
 
     /// An entry for another value: a free one, or a new one, or, where the shard is full, the least recently used.
@@ -280,6 +326,8 @@ impl Shard {
     }
 }
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
 /// One shard below this many values: its order of eviction is then exact.
 const SHARDED_FROM: usize = 4_096;
 /// A shard is never cut smaller than this many values, lest chance fill one while others have room.

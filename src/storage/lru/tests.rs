@@ -44,8 +44,13 @@ impl Placed {
         self.cache.peek(key, stamp, place)
     }
 
+    /// Replaces the key's value where there is one.
     fn put(&mut self, key: &Key, stamp: Stamp, value: Value) {
-        let place = self.cache.put(key, stamp, value, self.places.get(key).copied());
+        let (old, place) = self.place(key);
+        let place = match self.cache.replace(key, old, place, stamp, value.clone()) {
+            Place::NONE => self.cache.put(key, stamp, value),
+            place => place,
+        };
         self.places.insert(key.clone(), (stamp, place));
     }
 
@@ -224,14 +229,15 @@ fn a_removed_value_is_freed() {
 #[test]
 fn a_place_that_another_key_or_version_has_taken_finds_nothing() {
     let cache = Cache::new(1);
-    let place = cache.put(&key(1), stamp(1), value(1), None);
-    assert_eq!(cache.put(&key(2), stamp(1), value(2), None), place, "there is only one");
+    let place = cache.put(&key(1), stamp(1), value(1));
+    assert_eq!(cache.put(&key(2), stamp(1), value(2)), place, "there is only one");
     assert_eq!(cache.get(&key(1), stamp(1), place), None);
     assert_eq!(cache.peek(&key(1), stamp(1), place), None);
+    assert_eq!(cache.replace(&key(1), stamp(1), place, stamp(2), value(4)), Place::NONE);
     cache.remove(&key(1), stamp(1), place);
     assert_eq!(cache.get(&key(2), stamp(1), place), Some(value(2)));
 
-    assert_eq!(cache.put(&key(2), stamp(2), value(3), Some((stamp(1), place))), place);
+    assert_eq!(cache.replace(&key(2), stamp(1), place, stamp(2), value(3)), place);
     assert_eq!(cache.get(&key(2), stamp(1), place), None, "the old version is gone");
     assert_eq!(cache.get(&key(2), stamp(2), place), Some(value(3)));
     cache.remove(&key(2), stamp(2), place);
@@ -268,7 +274,7 @@ fn every_lookup_of_every_thread_is_counted_once() {
                             assert_eq!(&*found, key.bytes(), "a value of another key");
                             hits.fetch_add(1, Ordering::Relaxed);
                         } else {
-                            let place = cache.put(&key, stamp(0), Arc::from(key.bytes()), Some((stamp(0), place)));
+                            let place = cache.put(&key, stamp(0), Arc::from(key.bytes()));
                             *at.lock().unwrap() = place;
                         }
                     }

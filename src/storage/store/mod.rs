@@ -50,7 +50,7 @@ pub struct StoreOptions {
     pub log: LogOptions,
     /// Values in the cache.
     pub cache_entries: usize,
-    /// Shards of the table, a power of two: 1,024 where many threads write, 16 where one does.
+    /// Shards of the table, a power of two: 256 where many threads write, 16 where one does.
     pub shards: usize,
 }
 
@@ -227,16 +227,7 @@ impl Store {
             return Err(StoreRefusal::BelowFloor(bound));
         }
         let at = self.log.append(epoch, &Body::Version { key: key.clone(), entry: entry.clone() })?;
-        let old = held.map(|slot| (slot.stamp, slot.cached));
-        let cached = match (&entry.value, old) {
-            (Some(_), Some((_, place))) if planted!(L01) => place,
-            (Some(value), old) => self.cache.put(key, entry.stamp, value.clone(), old),
-            (None, Some((stamp, place))) => {
-                self.cache.remove(key, stamp, place);
-                Place::NONE
-            }
-            (None, None) => Place::NONE,
-        };
+        let cached = held.map_or(Place::NONE, |slot| self.recache(key, entry, slot));
         shard.insert(key, Slot::new(entry, at, cached));
         Ok(Applied::Yes { position: at.into(), known: held.is_some() })
     }
@@ -265,6 +256,28 @@ impl Store {
     pub fn prefetch(&self, key: &Key) {
         self.table.prefetch(key.token());
         self.cache.prefetch(key);
+    }
+
+    /// The same of what a read or a write of the value will need next, if it is in the cache. Waits for what
+    /// [`Store::prefetch`] fetches. Where it is.
+    #[inline]
+    pub fn prefetch_cached(&self, key: &Key) -> Place {
+        if self.cache.capacity() == 0 {
+            return Place::NONE;
+        }
+        let place = self.table.lock(key.token()).get(key).map_or(Place::NONE, |slot| slot.cached);
+        if place != Place::NONE {
+            self.cache.prefetch_entry(key, place);
+        }
+        place
+    }
+
+    /// And of what it will need last. Waits for what [`Store::prefetch_cached`] fetches, which gave this place.
+    #[inline]
+    pub fn prefetch_value(&self, key: &Key, place: Place) {
+        if place != Place::NONE {
+            self.cache.prefetch_value(key, place);
+        }
     }
 
     /// The newest version's stamp, from the table.
@@ -435,8 +448,20 @@ impl Store {
             return Ok(value);
         }
         let value = self.read_value(key, slot.at)?;
-        shard.set_cached(key, self.cache.put(key, slot.stamp, value.clone(), None));
+        shard.set_cached(key, self.cache.put(key, slot.stamp, value.clone()));
         Ok(value)
+    }
+
+    /// What the cache has of the version that `entry` supersedes, it has of this one from now on. Returns where.
+    fn recache(&self, key: &Key, entry: &Entry, held: Slot) -> Place {
+        match &entry.value {
+            Some(_) if planted!(L01) => held.cached,
+            Some(value) => self.cache.replace(key, held.stamp, held.cached, entry.stamp, value.clone()),
+            None => {
+                self.cache.remove(key, held.stamp, held.cached);
+                Place::NONE
+            }
+        }
     }
 
     /// Under the shard's lock: a merge cannot move the record while it is read.

@@ -8,11 +8,14 @@ use super::*;
 fn a_put_is_staged_until_its_commit_and_found_at_once() {
     let (store, _) = open(&MemoryDisk::new(), 4_096);
     let Applied::Yes { position, known: false } = put(&store, 1, &entry(10)) else { panic!("not applied") };
-    let found = store.get(Epoch(0), &key(1)).unwrap();
-    assert_eq!((found.found, found.staged), (Some(entry(10)), Some(position)));
     let version = store.version(Epoch(0), &key(1)).unwrap();
     assert_eq!((version.found, version.staged), (Some(stamp(10)), Some(position)));
-    assert_eq!(put(&store, 1, &entry(10)), Applied::No { held: stamp(10), staged: Some(position) });
+    let found = store.get(Epoch(0), &key(1)).unwrap();
+    assert_eq!((found.found, found.staged), (Some(entry(10)), Some(position)));
+    assert_eq!(store.version(Epoch(0), &key(1)).unwrap().staged, None, "what is read is written first");
+    assert_eq!(put(&store, 1, &entry(10)), Applied::No { held: stamp(10), staged: None });
+    let Applied::Yes { position, .. } = put(&store, 2, &tombstone(10)) else { panic!("not applied") };
+    assert_eq!(put(&store, 2, &tombstone(10)), Applied::No { held: stamp(10), staged: Some(position) });
 
     store.commit(position).unwrap();
     assert_eq!(store.get(Epoch(0), &key(1)).unwrap().staged, None);
@@ -274,7 +277,7 @@ fn reads_are_hits_and_misses_and_a_repair_replaces_the_cached_value() {
     for number in 0..6 {
         commit(&store, put(&store, number, &entry(10)));
     }
-    assert_eq!(store.cached(&key(0)), None, "evicted by the sixth of five");
+    assert_eq!(store.cached(&key(0)), None, "nobody has read it");
     assert_eq!(get(&store, 0), Some(entry(10)));
     assert_eq!(get(&store, 0), Some(entry(10)));
     assert_eq!(get(&store, 99), None);
@@ -368,10 +371,10 @@ fn verify_names_what_is_wrong() {
         ("the floor at token", |store| store.table.lock(Token(0)).raise_floor(TokenRange::ALL, stamp(50))),
         ("the cache has another value", |store| {
             let slot = store.table.lock(key(1).token()).get(&key(1)).unwrap();
-            store.cache.put(&key(1), slot.stamp, value(2, 2), Some((slot.stamp, slot.cached)));
+            store.cache.replace(&key(1), slot.stamp, slot.cached, slot.stamp, value(2, 2));
         }),
         ("that the table does not lead to", |store| {
-            store.cache.put(&key(2), stamp(10), value(2, 2), None);
+            store.cache.put(&key(2), stamp(10), value(2, 2));
         }),
         ("that the table does not lead to", |store| {
             store.table.lock(key(1).token()).set_cached(&key(1), Place::NONE);
@@ -386,6 +389,7 @@ fn verify_names_what_is_wrong() {
     for (expected, damage) in damages {
         let (store, _) = open(&MemoryDisk::new(), 4_096);
         put(&store, 1, &entry(10));
+        get(&store, 1);
         put(&store, 2, &tombstone(11));
         store.raise_floor(store.epoch(), &[upper_half()], stamp(5)).unwrap();
         store.raise_epoch(Epoch(1), b"one", &[], Stamp::ZERO).unwrap();

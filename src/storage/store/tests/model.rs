@@ -272,7 +272,9 @@ impl Machine {
                 let Ok(Applied::Yes { position, known }) = applied else { panic!("{applied:?} by {entry:?}") };
                 assert_eq!(known, held.is_some());
                 self.wait_for(position);
-                self.cache(key, entry.value.clone());
+                if self.cached.iter().any(|(cached, _)| cached == key) {
+                    self.cache(key, entry.value.clone());
+                }
                 self.record(|state| {
                     state.versions.insert(key.clone(), entry.clone());
                 });
