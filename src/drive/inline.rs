@@ -24,6 +24,7 @@ use crate::node::{Replica, Staged};
 use crate::protocol::message::{Refusal, Reply, Request};
 use crate::protocol::operation::Step;
 use crate::protocol::ring_change::{ChangeStep, Ended, RingChange};
+use crate::storage::lru::Place;
 use crate::sync::{Arc, ArcSwap, Guard};
 use crate::topology::{Need, NoPlan, Topology};
 use crate::types::{Entry, Key, Level, NodeId, Time};
@@ -115,38 +116,45 @@ impl Inline {
     }
 
     /// Starts flights and runs them as [`Inline::run`] does, where they are so many that not all fit into the processor's
-    /// caches: what has been fetched for one is used before it is pushed out. From the first on that has no plan, none is run.
-    /// Gives what `land` makes of each.
+    /// caches: what has been fetched for one is used before it is pushed out, and who waits for no log lands before others
+    /// start. From the first on that has no plan, none is run. Gives what `land` makes of each.
     pub fn start_and_run<T>(
         &self,
-        starts: impl Iterator<Item = Result<Flight, NoPlan>>,
+        mut starts: impl Iterator<Item = Result<Flight, NoPlan>>,
         land: impl Fn(Result<&mut Flight, NoPlan>) -> T,
     ) -> Vec<T> {
-        let mut starts = starts.fuse();
         let mut round = Round::new(self.nodes.load());
-        let mut flights: Vec<Flight> = Vec::with_capacity(starts.size_hint().0);
+        let mut landed = Vec::with_capacity(starts.size_hint().0);
+        let mut flights: Vec<Flight> = Vec::with_capacity(WINDOW);
         let mut unplanned = None;
         while unplanned.is_none() {
             let begun = flights.len();
             for start in starts.by_ref().take(WINDOW) {
                 match start {
                     Ok(flight) => flights.push(flight),
-                    Err(no_plan) => unplanned = Some(no_plan),
-                }
-                if unplanned.is_some() {
-                    break;
+                    Err(no_plan) => {
+                        unplanned = Some(no_plan);
+                        break;
+                    }
                 }
             }
             if flights.len() == begun {
                 break;
             }
+            prefetch_values(round.nodes(), flights.get(begun..).unwrap_or_default());
             for (index, flight) in flights.iter_mut().enumerate().skip(begun) {
                 self.advance(index, flight, &mut round);
             }
+            if round.is_empty() {
+                landed.extend(flights.iter_mut().map(|flight| land(Ok(flight))));
+                flights.clear();
+            }
         }
         self.settle(&mut flights, round);
+        landed.extend(flights.iter_mut().map(|flight| land(Ok(flight))));
         let others = unplanned.into_iter().flat_map(|no_plan| iter::repeat_n(no_plan, 1 + starts.by_ref().count()));
-        flights.iter_mut().map(Ok).chain(others.map(Err)).map(land).collect()
+        landed.extend(others.map(|no_plan| land(Err(no_plan))));
+        landed
     }
 
     /// Goes on with flights until all are over, whatever replies `round` holds back for them.
@@ -359,6 +367,19 @@ fn leader<T>(round: &Round<T>) -> NodeId {
 fn prefetch(nodes: &Nodes, key: &Key, need: &Need, asked: usize) {
     for node in need.replicas.as_slice().iter().take(asked) {
         nodes.get(*node).inspect(|replica| replica.store().prefetch(key));
+    }
+}
+
+/// Whoever is asked for the value, or has it replaced, finds it in its cache: the way there is longer by two steps, each
+/// taken for all flights before the next.
+fn prefetch_values(nodes: &Nodes, flights: &[Flight]) {
+    let mut places = [Place::NONE; WINDOW];
+    let store = |flight: &Flight| nodes.get(flight.coordinator()).map(|replica| replica.store());
+    for (flight, place) in flights.iter().zip(&mut places) {
+        *place = store(flight).map_or(Place::NONE, |store| store.prefetch_cached(flight.key()));
+    }
+    for (flight, place) in flights.iter().zip(places) {
+        store(flight).inspect(|store| store.prefetch_value(flight.key(), place));
     }
 }
 

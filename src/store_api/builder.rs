@@ -270,7 +270,7 @@ impl Options {
 /// A closed segment is this large: 64 MiB. Under shuttle a few writes fill one, so that merges have their part in it.
 const SEGMENT_BYTES: u32 = if cfg!(shuttle) { 1 << 10 } else { 64 << 20 };
 /// Locks of a server's table: many threads write. Under shuttle each is a step, and two are enough to meet in.
-const SHARDS: usize = if cfg!(shuttle) { 2 } else { 1_024 };
+const SHARDS: usize = if cfg!(shuttle) { 2 } else { 256 };
 
 fn in_limits(setting: &'static str, given: usize, least: usize, most: usize) -> Result<(), Error> {
     if (least..=most).contains(&given) {

@@ -89,6 +89,11 @@ impl Flight {
         self.coordinator
     }
 
+    /// The key it is about.
+    pub(super) fn key(&self) -> &Key {
+        self.operation.key()
+    }
+
     /// As [`Flight::land`], for a flight that is too large to be moved again.
     pub fn take_outcome(&mut self) -> Result<Outcome, Hopeless> {
         let unrun = || Ok(Outcome::Failed(Shortfall { needed: 0, acks: NodeList::NONE, missing: Vec::new() }));

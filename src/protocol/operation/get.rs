@@ -164,6 +164,10 @@ impl Get {
         }
     }
 
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
     pub(super) fn repair_in_background(&mut self) {
         self.in_background = true;
     }

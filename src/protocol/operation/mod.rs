@@ -178,6 +178,14 @@ impl Operation {
         Operation { machine: Machine::Get(Get::new(plan, repair, key, absent, now, deadline)) }
     }
 
+    /// The key it is about.
+    pub fn key(&self) -> &Key {
+        match &self.machine {
+            Machine::Put(put) => put.key(),
+            Machine::Get(get) => get.key(),
+        }
+    }
+
     /// Of a get below a majority: once it is answered, the replicas that were not asked are asked for their versions, and
     /// whoever lacks the newest is sent it. For drivers that can do that behind the client's back.
     pub fn repair_in_background(&mut self) {

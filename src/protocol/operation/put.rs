@@ -53,6 +53,10 @@ impl Put {
         }
     }
 
+    pub(super) fn key(&self) -> &Key {
+        self.write.key()
+    }
+
     /// The order matters: a newer topology comes before giving up, since under it the put may still win; giving up
     /// comes before sending, since what was not sent cannot be applied; every replica is sent the version before the
     /// answer, since a driver may be slow to come back after it.

@@ -54,6 +54,13 @@ impl Write {
         }
     }
 
+    pub(super) fn key(&self) -> &Key {
+        match &self.request {
+            Request::Put { key, .. } => key,
+            other => unreachable!("a write sends {other:?}"),
+        }
+    }
+
     #[inline]
     pub(super) fn verdict(&self) -> Verdict {
         self.tally.verdict()

@@ -26,10 +26,12 @@ impl<B> Hint<B> {
         Hint { first: AtomicPtr::default(), mask: AtomicUsize::default() }
     }
 
-    /// Fetches the bucket in which a key of this token lies, if no other pushed it further.
+    /// Fetches the bucket in which a key of this token lies, and the next one, into which another may have pushed it.
     #[inline]
     pub(super) fn fetch(&self, token: Token) {
-        prefetch(self.home(token));
+        let home = self.home(token);
+        prefetch(home);
+        prefetch(home.wrapping_add(1));
     }
 
     #[inline]
