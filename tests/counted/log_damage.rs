@@ -212,9 +212,9 @@ fn written(rng: &mut Rng) -> MemoryDisk {
     let closed: Vec<u32> = log.segments().iter().filter(|segment| segment.closed).map(|one| one.segment).collect();
     if closed.len() > 1 && rng.below(2) == 0 {
         let mut merge = log.start_merge(&closed[..2]).unwrap();
-        while merge.next().unwrap().is_some() {
+        while let Some((at, record)) = merge.next().unwrap() {
             if rng.below(3) > 0 {
-                merge.keep().unwrap();
+                merge.keep(at, &record).unwrap();
             }
         }
         log.finish_merge(merge, &mut |_, _| {}).unwrap();

@@ -26,8 +26,6 @@ pub struct MergeWriter {
     /// How many of the inputs are opened, the last of them being read.
     opened: usize,
     reading: Option<Scanner>,
-    /// Where `next` found the record it gave last; taken by `keep`.
-    given: Option<Location>,
     output: Segment,
     file: Arc<dyn DiskFile>,
     /// Bytes of the output that are not written yet.
@@ -64,7 +62,6 @@ impl Log {
             inputs,
             opened: 0,
             reading: None,
-            given: None,
             output,
             file,
             buffer: header.encode().to_vec(),
@@ -126,9 +123,8 @@ impl Log {
 
 impl MergeWriter {
     /// The next record of the inputs and where it is, in log order; `None` at the end. One bounded read at a time.
-    #[expect(clippy::should_implement_trait, reason = "it can fail, and what it gives can be kept")]
+    #[expect(clippy::should_implement_trait, reason = "it can fail")]
     pub fn next(&mut self) -> Result<Option<(Location, Record)>, StorageError> {
-        self.given = None;
         loop {
             let Some(scanner) = &mut self.reading else {
                 if !self.open_next()? {
@@ -139,10 +135,7 @@ impl MergeWriter {
             let name = self.inputs.get(self.opened - 1).map(|input| Arc::clone(&input.name)).unwrap_or_default();
             let offset = u64::from(scanner.offset());
             match scanner.next().map_err(|error| StorageError::reading(&name, offset, &error))? {
-                Scanned::Record(at, record) => {
-                    self.given = Some(at);
-                    return Ok(Some((at, record)));
-                }
+                Scanned::Record(at, record) => return Ok(Some((at, record))),
                 Scanned::Flaw(_, flaw) => {
                     return Err(StorageError::Damaged { file: name.to_string(), offset, why: flaw.to_string() });
                 }
@@ -151,12 +144,10 @@ impl MergeWriter {
         }
     }
 
-    /// Keeps the record that `next` gave last, with its number and epoch. Once; a second call does nothing.
-    pub fn keep(&mut self) -> Result<(), StorageError> {
-        let (Some(from), Some(scanner)) = (self.given.take(), &self.reading) else { return Ok(()) };
-        let start = self.buffer.len();
-        self.buffer.extend_from_slice(scanner.given_bytes());
-        record::seal(self.buffer.split_at_mut(start).1, self.output.seed());
+    /// Keeps a record that `next` gave, with its number and epoch: each at most once, in the order in which they were given.
+    pub fn keep(&mut self, from: Location, record: &Record) -> Result<(), StorageError> {
+        let Record { sequence, synced, epoch, body } = record;
+        record::encode(&mut self.buffer, self.output.seed(), *sequence, *synced, *epoch, body);
         let to = Location { segment: self.output.ordinal, offset: self.output.bytes, length: from.length };
         self.output.bytes += from.length;
         self.moved.push((from, to));

@@ -74,11 +74,6 @@ impl Scanner {
         }
     }
 
-    /// The bytes of the record given last.
-    pub(in crate::storage) fn given_bytes(&self) -> &[u8] {
-        self.window.get(self.given.clone()).unwrap_or_default()
-    }
-
     /// Everything from `offset` to the end of the segment.
     pub(in crate::storage) fn rest(&self, offset: u32) -> io::Result<Vec<u8>> {
         let mut rest = vec![0; self.end.saturating_sub(offset) as usize];

