@@ -112,7 +112,7 @@ fn line(client: &Client, server: &Server) -> String {
         seconds(session.asked),
         session.watched.len(),
         client.unsent(),
-        session.last,
+        session.last.map_or("NULL", |spec| spec.name),
         session.library.0,
         session.library.1,
     );

@@ -55,7 +55,7 @@ impl Endpoint {
         client.session.asked = self.server.now;
         let number = client.owe();
         let ticket = Ticket { place, client: client.session.id, request: number };
-        match commands::look_up(&words) {
+        match commands::look_up(&words, client.session.last) {
             Ok(spec) => self.take_call(ticket, Call::new(spec, words)),
             Err(error) => {
                 let error = client.session.break_transaction(&words, error);
@@ -66,7 +66,7 @@ impl Endpoint {
 
     fn take_call(&mut self, ticket: Ticket, call: Call) {
         let Some(client) = self.clients.get_mut(ticket.place).and_then(Option::as_mut) else { return };
-        client.session.last = call.spec.name;
+        client.session.last = Some(call.spec);
         let is_queued = client.session.transaction.is_some();
         match &call.spec.run {
             Run::Session { at_once, .. } if is_queued && !at_once => self.queue(ticket, call),

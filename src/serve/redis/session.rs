@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::clients::ClientsCall;
+use super::commands::Spec;
 use super::engine::{Call, Watched};
 use crate::types::{Key, Time};
 use crate::wire::resp::{MAX_REQUEST_BYTES, Protocol, Reply};
@@ -23,8 +24,8 @@ pub(super) struct Session {
     /// When it connected, and when it last asked, by the endpoint's clock.
     pub(super) connected: Time,
     pub(super) asked: Time,
-    /// The command that it asked last, for `CLIENT LIST`.
-    pub(super) last: &'static str,
+    /// The command that it asked last.
+    pub(super) last: Option<&'static Spec>,
     /// What `MULTI` has begun.
     pub(super) transaction: Option<Transaction>,
     pub(super) watched: Vec<Watched>,
@@ -70,7 +71,7 @@ impl Session {
             library: (String::new(), String::new()),
             connected: now,
             asked: now,
-            last: "NULL",
+            last: None,
             transaction: None,
             watched: Vec::new(),
         }

@@ -75,14 +75,15 @@ impl Requests {
             match self.received.first() {
                 None => return Ok(None),
                 Some(b'*') => {
-                    let Some(line) = self.line(Malformed::ArrayLine)? else { return Ok(None) };
-                    let count = number(line.get(1..).unwrap_or_default()).ok_or(Malformed::ArrayLength)?;
+                    let Some(count) = self.length(Malformed::ArrayLine)? else { return Ok(None) };
+                    let count = count.ok_or(Malformed::ArrayLength)?;
                     let missing = usize::try_from(count.max(0)).unwrap_or(usize::MAX);
                     if missing > MAX_WORDS {
                         return Err(Malformed::ArrayLength);
                     }
                     // As Redis: an array of nothing asks nothing.
-                    let array = Array { words: Vec::new(), missing, bytes: 0, next: None };
+                    let words = Vec::with_capacity(missing.min(FEW_WORDS));
+                    let array = Array { words, missing, bytes: 0, next: None };
                     self.array = Some(array).filter(|array| array.missing > 0);
                 }
                 Some(_) => {
@@ -117,8 +118,8 @@ impl Requests {
                 if let Some(other) = self.received.first().filter(|first| **first != b'$') {
                     return Err(Malformed::NoBulk(*other));
                 }
-                let Some(line) = self.line(Malformed::BulkLine)? else { return Ok(None) };
-                let length = number(line.get(1..).unwrap_or_default()).and_then(|length| usize::try_from(length).ok());
+                let Some(length) = self.length(Malformed::BulkLine)? else { return Ok(None) };
+                let length = length.and_then(|length| usize::try_from(length).ok());
                 let length = length.filter(|length| *length <= MAX_REQUEST_BYTES - bytes);
                 let length = length.ok_or(Malformed::BulkLength)?;
                 if let Some(array) = &mut self.array {
@@ -141,15 +142,15 @@ impl Requests {
         Ok(Some(word))
     }
 
-    /// A line that names a length, without its end.
-    fn line(&mut self, too_long: Malformed) -> Result<Option<BytesMut>, Malformed> {
+    /// What the next line names behind its first byte, if it is a number; once all of the line is there.
+    fn length(&mut self, too_long: Malformed) -> Result<Option<Option<i64>>, Malformed> {
         let looked = self.received.get(..MAX_LINE_BYTES.min(self.received.len())).unwrap_or_default();
         let Some(at) = looked.windows(END.len()).position(|end| end == END) else {
             return if self.received.len() > MAX_LINE_BYTES { Err(too_long) } else { Ok(None) };
         };
-        let line = self.received.split_to(at);
-        self.received.advance(END.len());
-        Ok(Some(line))
+        let length = number(looked.get(1..at).unwrap_or_default());
+        self.received.advance(at + END.len());
+        Ok(Some(length))
     }
 
     /// An inline request, without its end, which may be a line feed alone.
@@ -175,3 +176,5 @@ fn number(text: &[u8]) -> Option<i64> {
 }
 
 const END: &[u8] = b"\r\n";
+/// No memory is taken for more words than these before they are there.
+const FEW_WORDS: usize = 8;

@@ -121,9 +121,11 @@ impl Spec {
     }
 }
 
-/// The command that the first word names, or the first two, if it takes so many; else an error in Redis's words.
-pub(super) fn look_up(words: &[Bytes]) -> Result<&'static Spec, String> {
-    let spec = table::named(words)?;
+/// The command that the first word names, or the first two, if it takes so many; else an error in Redis's words. It is
+/// found at once if it is the `last` one again, and one on keys: those have no second name.
+pub(super) fn look_up(words: &[Bytes], last: Option<&'static Spec>) -> Result<&'static Spec, String> {
+    let is_again = |last: &&Spec| last.keys != table::NO_KEYS && is(word(words, 0), last.name);
+    let spec = last.filter(is_again).map_or_else(|| table::named(words), Ok)?;
     if spec.takes(words.len()) { Ok(spec) } else { Err(wrong_number(spec.name)) }
 }
 

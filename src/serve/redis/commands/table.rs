@@ -115,7 +115,7 @@ const LOADING: Flags = &["loading", "stale"];
 const CONNECTION: Flags = &["noscript", "loading", "stale", "fast"];
 const ADMIN: Flags = &["admin", "noscript", "loading", "stale"];
 
-const NO_KEYS: Keys = (0, 0, 0);
+pub(super) const NO_KEYS: Keys = (0, 0, 0);
 const ONE: Keys = (1, 1, 1);
 const ALL: Keys = (1, -1, 1);
 /// Each with a value behind it.

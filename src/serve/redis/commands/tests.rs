@@ -33,13 +33,24 @@ fn words(line: &str) -> Vec<Bytes> {
 }
 
 fn refusal(line: &str) -> String {
-    look_up(&words(line)).err().unwrap_or_default()
+    look_up(&words(line), None).err().unwrap_or_default()
+}
+
+#[test]
+fn a_command_is_the_same_whatever_came_before_it() {
+    let typed = COMMANDS.iter().flat_map(|spec| [spec.name.to_owned(), spec.name.replace('|', " ").to_uppercase()]);
+    for name in typed {
+        for line in [name.clone(), format!("{name} a"), format!("{name} a b")] {
+            let found = |last| look_up(&words(&line), last).map(|spec| spec.name);
+            assert!(COMMANDS.iter().all(|last| found(Some(last)) == found(None)), "{line}");
+        }
+    }
 }
 
 #[test]
 fn commands_are_found_whatever_the_size_of_their_letters() {
     for (line, name) in [("get k", "get"), ("GET k", "get"), ("cLiEnT iD", "client|id"), ("COMMAND", "command")] {
-        assert_eq!(look_up(&words(line)).unwrap().name, name);
+        assert_eq!(look_up(&words(line), None).unwrap().name, name);
     }
     assert_eq!(refusal("get"), "ERR wrong number of arguments for 'get' command");
     assert_eq!(refusal("client"), "ERR wrong number of arguments for 'client' command");
@@ -84,7 +95,7 @@ impl Table {
 
     fn run(&mut self, line: &str) -> Result<Reply, String> {
         let words = words(line);
-        let spec = look_up(&words)?;
+        let spec = look_up(&words, None)?;
         for key in spec.keys(&words).filter_map(|word| Key::new(word).ok()) {
             self.0.expect(&key);
         }
@@ -222,7 +233,7 @@ fn several_keys_are_done_in_order() {
 
 #[test]
 fn what_a_client_may_have_kept_or_matched_is_bounded() {
-    let call = |line: String| match look_up(&words(&line)).unwrap().run {
+    let call = |line: String| match look_up(&words(&line), None).unwrap().run {
         Run::Store(read) => read(&words(&line)).err().unwrap_or_default(),
         _ => panic!("{line}"),
     };
