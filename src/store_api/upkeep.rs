@@ -42,6 +42,7 @@ impl Drop for Upkeep {
 }
 
 fn run(shared: &Weak<Shared>, stopped: &AtomicBool) {
+    step_back();
     loop {
         // It may return early: upkeep that is done too often finds little to do.
         thread::park_timeout(INTERVAL);
@@ -53,5 +54,15 @@ fn run(shared: &Weak<Shared>, stopped: &AtomicBool) {
     }
 }
 
+/// Whoever calls goes first where there are too few processors: what is done here can wait its turn, and gets one.
+fn step_back() {
+    #[cfg(all(target_os = "linux", not(miri)))]
+    // As Linux has it, of this thread alone. Where it is refused the thread is as important as the others.
+    let _ = rustix::process::nice(NICER);
+}
+
+/// A tenth of a processor is left to it at least.
+#[cfg(all(target_os = "linux", not(miri)))]
+const NICER: i32 = 10;
 /// Half of the sync interval, so that what is due is late by no more than that.
 const INTERVAL: Duration = Duration::from_millis(50);

@@ -3,15 +3,15 @@
 /// Asks the system for room for so many clients. How many there is room for.
 #[cfg(unix)]
 pub(super) fn room_for(clients: usize) -> usize {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let wanted = (clients + RESERVED) as u64;
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return clients };
-    if soft >= wanted {
-        return clients;
-    }
-    let raised = wanted.min(hard);
-    let given = if setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_ok() { raised } else { soft };
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // None is no limit.
+    let Some(soft) = current.filter(|soft| *soft < wanted) else { return clients };
+    let raised = maximum.map_or(wanted, |hard| wanted.min(hard));
+    let is_raised = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum }).is_ok();
+    let given = if is_raised { raised } else { soft };
     usize::try_from(given).map_or(clients, |given| given.saturating_sub(RESERVED).clamp(1, clients))
 }
 
