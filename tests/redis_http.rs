@@ -352,6 +352,21 @@ fn it_stops_when_the_requests_under_way_are_answered(mode: &str) {
     assert_eq!(server.http().get("late").text(), "1234567890");
 }
 
+/// Whoever starts it may stop it as soon as it says that it is there.
+#[cfg(unix)]
+#[test]
+fn it_ends_in_good_order_from_its_first_word_on() {
+    use rustix::process::{Pid, Signal, kill_process};
+    for attempt in 0..40 {
+        let mut server = Server::start(if attempt % 2 == 0 { "--fast" } else { "--realtime" });
+        let signal = if attempt % 4 < 2 { Signal::TERM } else { Signal::INT };
+        // At once: a program that does it takes long.
+        kill_process(Pid::from_child(&server.child), signal).unwrap();
+        let ended = server.child.wait().unwrap();
+        assert!(ended.success(), "{signal:?}: {ended}");
+    }
+}
+
 /// Every test of both kinds of server.
 macro_rules! of_both {
     ($($name:ident)*) => {

@@ -7,23 +7,48 @@ pub mod node;
 pub mod redis;
 pub mod service;
 
-/// Ends when the process is told to.
+use std::io;
+
+/// The signals by which a process is told to end, caught from the moment this is made: before, the system ends it.
+struct Termination {
+    #[cfg(unix)]
+    signals: [tokio::signal::unix::Signal; 2],
+    #[cfg(windows)]
+    signals: (tokio::signal::windows::CtrlC, tokio::signal::windows::CtrlBreak),
+}
+
 #[cfg(unix)]
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let interrupted = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = interrupted => {}
+impl Termination {
+    /// In a runtime.
+    fn catch() -> io::Result<Termination> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Termination { signals: [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?] })
+    }
+
+    /// Ends when the process is told to.
+    async fn wait(mut self) {
+        let [interrupt, terminate] = &mut self.signals;
+        tokio::select! {
+            _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-        },
-        Err(_) => drop(interrupted.await),
+        }
     }
 }
 
-/// Ends when the process is told to.
-#[cfg(not(unix))]
-async fn terminated() {
-    // Without a handler the system ends the process.
-    let _ = tokio::signal::ctrl_c().await;
+#[cfg(windows)]
+impl Termination {
+    /// In a runtime.
+    fn catch() -> io::Result<Termination> {
+        use tokio::signal::windows::{ctrl_break, ctrl_c};
+        Ok(Termination { signals: (ctrl_c()?, ctrl_break()?) })
+    }
+
+    /// Ends when the process is told to.
+    async fn wait(mut self) {
+        let (interrupt, stop) = &mut self.signals;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = stop.recv() => {}
+        }
+    }
 }

@@ -47,7 +47,7 @@ pub use self::flags::Flags;
 use self::handle::{Handle, INPUTS};
 use self::home::{Home, Opened};
 use self::words::{Admission, Call, Wish};
-use super::{http, terminated};
+use super::{Termination, http};
 use crate::drive::clock::SteadyClock;
 use crate::drive::fanout::Fanout;
 use crate::error::Error;
@@ -98,8 +98,12 @@ pub fn run(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(), NodeErr
     let runtime = runtime.worker_threads(2).enable_all().build().map_err(|error| refused(port, &error))?;
     let process = Arc::new(Process::default());
     let told = Arc::clone(&process);
+    let termination = {
+        let _entered = runtime.enter();
+        Termination::catch().map_err(|error| refused(port, &error))?
+    };
     runtime.spawn(async move {
-        terminated().await;
+        termination.wait().await;
         if !told.serves.load(Ordering::SeqCst) {
             std::process::exit(ENDED_EARLY);
         }

@@ -50,7 +50,7 @@ pub use self::error::ServeError;
 use self::fast::Fast;
 pub use self::flags::Flags;
 use self::realtime::{Realtime, WallClock};
-use super::terminated;
+use super::Termination;
 use crate::cluster::{Backing, Cluster, ClusterConfig};
 use crate::sim::latency::Latency;
 use crate::storage::log::SyncPolicy;
@@ -103,12 +103,16 @@ pub fn run(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(), ServeEr
     let urls = [Some(format!("redis://{}", place.address()?)), by_http.as_ref().map(|listening| listening.url())];
     let bell = place.bell();
     let (engine, nodes) = if settings.is_fast { fast(settings, &bell, say)? } else { realtime(settings, say)? };
+    let termination = {
+        let _entered = runtime.enter();
+        Termination::catch().map_err(ServeError::Events)?
+    };
     thread::spawn(move || {
         // Who asks by HTTP needs the loop to the end.
         runtime.block_on(async {
             match by_http {
-                Some(listening) => listening.serve(terminated()).await,
-                None => terminated().await,
+                Some(listening) => listening.serve(termination.wait()).await,
+                None => termination.wait().await,
             }
         });
         bell.end();
