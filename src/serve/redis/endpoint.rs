@@ -38,6 +38,8 @@ pub(super) struct Endpoint {
     next_client: u64,
     pub(super) mailbox: Receiver<Letter>,
     scratch: Box<[u8]>,
+    /// The longest value that was met, in bytes: so long may each answer be that is still to come.
+    pub(super) longest: usize,
     /// The system had no room for a client who came, and who waits.
     is_refused: bool,
 }
@@ -111,6 +113,8 @@ impl Place {
         let facts = engine.facts();
         let clock = SteadyClock::start();
         let (now, figures) = (clock.now(), Figures::default());
+        // How long the values are that were there before nobody knows.
+        let longest = if facts.keys > 0 { max_value } else { 0 };
         let server = Server { address, max_clients, max_value, now, clients: 0, figures, facts };
         let mut endpoint = Endpoint {
             poll,
@@ -123,6 +127,7 @@ impl Place {
             clock,
             next_client: 1,
             mailbox,
+            longest,
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             is_refused: false,
         };
@@ -195,7 +200,7 @@ impl Endpoint {
     }
 
     fn work(&mut self) {
-        let Endpoint { engine, clients, marked, server, .. } = self;
+        let Endpoint { engine, clients, marked, server, longest, .. } = self;
         engine.work(&mut |ticket: Ticket, answer: Answer| {
             let client = clients.get_mut(ticket.place).and_then(Option::as_mut);
             // One that left is not there, or another is in its place.
@@ -208,6 +213,7 @@ impl Endpoint {
                 }
             };
             server.figures.errors += u64::from(matches!(reply, Reply::Error(_)));
+            *longest = reply.longest().max(*longest);
             client.answer(ticket.request, reply);
             if !client.is_marked {
                 client.is_marked = true;
@@ -218,6 +224,7 @@ impl Endpoint {
 
     /// Sends what there is, and closes what is over. Who has something left to be looked at stays marked.
     fn send_answers(&mut self) {
+        let room = self.room();
         let mut marked = std::mem::take(&mut self.marked);
         marked.retain(|place| {
             let Some(client) = self.clients.get_mut(*place).and_then(Option::as_mut) else { return false };
@@ -227,7 +234,7 @@ impl Endpoint {
                 self.remove(*place);
                 return false;
             }
-            client.is_marked = client.wants_a_turn();
+            client.is_marked = client.wants_a_turn(room);
             client.is_marked
         });
         self.marked = marked;
@@ -287,8 +294,9 @@ impl Endpoint {
 
     /// Reads what a client has sent.
     pub(super) fn receive(&mut self, place: usize) {
+        let room = self.room();
         let Some(client) = self.clients.get_mut(place).and_then(Option::as_mut) else { return };
-        if client.is_readable && client.may_send() {
+        if client.is_readable && client.may_send(room) {
             self.server.figures.received_bytes += client.receive(&mut self.scratch) as u64;
         }
     }

@@ -28,6 +28,9 @@ pub(super) trait Engine {
     /// After what time it has to work again though nothing was begun. `None`: it waits for jobs, or wakes the endpoint itself.
     fn idles(&mut self) -> Option<Duration>;
 
+    /// Bytes of the longest value that it was made to write.
+    fn longest(&self) -> usize;
+
     /// What it can tell of itself at once, for `INFO`.
     fn facts(&self) -> Facts;
 

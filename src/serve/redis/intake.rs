@@ -2,7 +2,8 @@
 //! connection or the server alone; the rest is the engine's.
 //!
 //! A client that does not take its answers is not read from beyond [`MOST_UNSENT`] bytes of them, or [`MOST_WAITING`]
-//! requests that are not answered. What is no request is answered with what is wrong with it, and ends the connection, as with
+//! requests that are not answered; fewer, where values have been met of which so many would be more than that, though
+//! [`FEWEST_WAITING`] always. One answer may be of any length. What is no request is answered with what is wrong with it, and ends the connection, as with
 //! Redis; one that speaks HTTP, which a page of the web can make a browser do, is closed at once.
 
 use bytes::Bytes;
@@ -19,9 +20,10 @@ impl Endpoint {
     /// Reads from a client, and takes its requests. How many.
     pub(super) fn take_requests(&mut self, place: usize) -> usize {
         self.receive(place);
+        let room = self.room();
         for taken in 0..MOST_REQUESTS {
             let Some(client) = self.clients.get_mut(place).and_then(Option::as_mut) else { return taken };
-            if !client.may_ask() {
+            if !client.may_ask(room) {
                 return taken;
             }
             match client.requests.next_request() {
@@ -43,8 +45,14 @@ impl Endpoint {
         MOST_REQUESTS
     }
 
+    /// How many requests of one client may wait for answers.
+    pub(super) fn room(&self) -> usize {
+        (MOST_UNSENT / self.longest.max(self.engine.longest()).max(1)).clamp(FEWEST_WAITING, MOST_WAITING)
+    }
+
     fn take_request(&mut self, place: usize, words: Vec<Bytes>) {
         self.server.figures.commands += 1;
+        self.longest = words.iter().map(Bytes::len).fold(self.longest, usize::max);
         let Some(client) = self.clients.get_mut(place).and_then(Option::as_mut) else { return };
         if is_http(&words) {
             self.server.figures.malformed += 1;
@@ -175,13 +183,13 @@ impl Endpoint {
 
 impl Client {
     /// Whether more is read of what it sends.
-    pub(super) fn may_send(&self) -> bool {
-        !self.has_more && self.may_ask()
+    pub(super) fn may_send(&self, room: usize) -> bool {
+        !self.has_more && self.may_ask(room)
     }
 
-    /// Whether another request of it is looked at.
-    pub(super) fn may_ask(&self) -> bool {
-        let takes_answers = self.unsent() < MOST_UNSENT && self.waiting() < MOST_WAITING;
+    /// Whether another request of it is looked at, if there is room for so many that wait.
+    pub(super) fn may_ask(&self, room: usize) -> bool {
+        let takes_answers = self.unsent() < MOST_UNSENT && self.waiting() < room;
         takes_answers && self.stalled.is_none() && !self.is_ending && !self.is_gone
     }
 
@@ -193,8 +201,8 @@ impl Client {
     }
 
     /// Whether it has something left that can be gone on with at once.
-    pub(super) fn wants_a_turn(&self) -> bool {
-        self.may_ask() && (self.has_more || self.is_readable)
+    pub(super) fn wants_a_turn(&self, room: usize) -> bool {
+        self.may_ask(room) && (self.has_more || self.is_readable)
     }
 }
 
@@ -215,3 +223,5 @@ const MOST_REQUESTS: usize = 1_024;
 const MOST_UNSENT: usize = 4 << 20;
 /// Requests of one client that are not answered yet.
 const MOST_WAITING: usize = 10_000;
+/// However long the answers may be.
+const FEWEST_WAITING: usize = 4;

@@ -57,7 +57,12 @@ impl Endpoint {
     pub(super) fn take_letters(&mut self) {
         for _ in 0..MOST_LETTERS {
             match self.mailbox.try_recv() {
-                Ok(Letter::Question(question)) => self.engine.ask(question),
+                Ok(Letter::Question(question)) => {
+                    if let Question::Write { value: Some(value), .. } = &question {
+                        self.longest = value.len().max(self.longest);
+                    }
+                    self.engine.ask(question);
+                }
                 Ok(Letter::Server(reply)) => {
                     self.server.facts = self.engine.facts();
                     // Who has gone away needs no answer.

@@ -84,6 +84,11 @@ impl Stretch {
         self.view.writes()
     }
 
+    /// Bytes of the longest value that its commands have ever written.
+    pub(super) fn longest(&self) -> usize {
+        self.view.longest()
+    }
+
     /// Write number `nth` did not succeed. An error is in Redis's words.
     pub(super) fn fail(&mut self, nth: usize, error: &str) {
         let Some(Write { command, key, .. }) = self.view.writes().get(nth) else { return };

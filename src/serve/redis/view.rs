@@ -18,6 +18,8 @@ pub(super) struct View {
     writes: Vec<Write>,
     /// Which command runs.
     running: usize,
+    /// Bytes of the longest value that was ever written.
+    longest: usize,
 }
 
 /// What a key is, for the commands that read it.
@@ -153,6 +155,7 @@ impl View {
     }
 
     fn write(&mut self, key: Key, value: Option<Value>, expires: Option<Time>) {
+        self.longest = value.as_ref().map_or(0, |value| value.len()).max(self.longest);
         if let Some(known) = self.known.get_mut(&key) {
             *known = Known::Written { value: value.clone(), expires };
         }
@@ -162,6 +165,11 @@ impl View {
     /// What is to be written, in order.
     pub(super) fn writes(&self) -> &[Write] {
         &self.writes
+    }
+
+    /// Bytes of the longest value that was ever written.
+    pub(super) fn longest(&self) -> usize {
+        self.longest
     }
 
     /// The engine's clock.

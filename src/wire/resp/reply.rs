@@ -45,6 +45,20 @@ impl Reply {
         Reply::Bulk(bytes.into())
     }
 
+    /// Bytes of the longest value in it.
+    pub fn longest(&self) -> usize {
+        match self {
+            Reply::Bulk(bytes) => bytes.len(),
+            Reply::Value(value) => value.len(),
+            Reply::Text(text) | Reply::Error(text) => text.len(),
+            Reply::Array(items) => items.iter().map(Reply::longest).max().unwrap_or(0),
+            Reply::Map(pairs) => {
+                pairs.iter().map(|(name, value)| name.longest().max(value.longest())).max().unwrap_or(0)
+            }
+            Reply::Simple(_) | Reply::Integer(_) | Reply::Nil | Reply::NilArray => 0,
+        }
+    }
+
     /// Appends it.
     pub fn encode(&self, protocol: Protocol, into: &mut BytesMut) {
         let is_third = protocol == Protocol::Resp3;

@@ -192,6 +192,10 @@ impl Engine for Fast {
         None
     }
 
+    fn longest(&self) -> usize {
+        self.stretch.longest()
+    }
+
     fn facts(&self) -> Facts {
         let sizes = self.store.sizes();
         Facts {

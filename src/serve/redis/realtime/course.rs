@@ -21,6 +21,8 @@ pub(super) struct Hands<'a> {
     /// Microseconds since 1970.
     pub(super) unix: Time,
     pub(super) max_value: usize,
+    /// Bytes of the longest value written.
+    pub(super) longest: &'a mut usize,
     /// Takes an operation that the course wants done, counted from 0 since it last wanted none.
     pub(super) want: &'a mut dyn FnMut(usize, Ask),
 }
@@ -123,6 +125,7 @@ impl Keys {
             self.open += 1;
             (hands.want)(nth, Ask::Write(write.key.clone(), write.value.clone(), write.expires));
         }
+        *hands.longest = stretch.longest().max(*hands.longest);
         self.end()
     }
 

@@ -80,6 +80,8 @@ pub(super) struct Realtime<P> {
     /// Jobs that wait for something else than operations, in the order in which they began.
     timed: BTreeSet<u64>,
     synced: Synced,
+    /// Bytes of the longest value written.
+    longest: usize,
 }
 
 /// When the host's files were synced last, and what had been done with them by then.
@@ -118,6 +120,7 @@ impl<P: Pace> Realtime<P> {
             ended: VecDeque::new(),
             timed: BTreeSet::new(),
             synced: Synced { at: Time(0), work: 0 },
+            longest: 0,
         }
     }
 
@@ -210,10 +213,10 @@ impl<P: Pace> Realtime<P> {
     }
 
     fn step(&mut self, id: u64, step: impl FnOnce(&mut Course, &mut Hands<'_>) -> Option<Answer>) -> Option<Answer> {
-        let Realtime { cluster, pace, max_value, jobs, operations, timed, .. } = self;
+        let Realtime { cluster, pace, max_value, jobs, operations, timed, longest, .. } = self;
         let course = &mut jobs.get_mut(&id)?.course;
         let want = &mut |nth, ask| operations.want(Place { job: id, nth }, ask);
-        let answer = step(course, &mut Hands { cluster, unix: pace.unix(), max_value: *max_value, want });
+        let answer = step(course, &mut Hands { cluster, unix: pace.unix(), max_value: *max_value, longest, want });
         if course.waits_for_time() {
             timed.insert(id);
         }
@@ -265,6 +268,10 @@ impl<P: Pace> Engine for Realtime<P> {
     fn idles(&mut self) -> Option<Duration> {
         let next = self.cluster.next_event_at()?;
         Some(Duration::from_micros(next.since(self.due()).0))
+    }
+
+    fn longest(&self) -> usize {
+        self.longest
     }
 
     fn facts(&self) -> Facts {

@@ -183,6 +183,38 @@ fn who_does_not_take_its_answers_is_not_read_from() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the server is asked until it has come so far")]
+fn long_answers_are_held_back_before_there_are_many() {
+    let served = Served::start(10);
+    let (mut greedy, mut other) = (served.client(), served.client());
+    // No request is as long as the value that comes of them.
+    let piece = "x".repeat(50_000);
+    for pieces in 1..=20 {
+        other.ask(&format!("APPEND big {piece}"), &format!(":{}\r\n", 50_000 * pieces));
+    }
+    greedy.send("GET big\r\n".repeat(1_000));
+    let asked = |other: &mut Client, request: &str| {
+        other.send(format!("{request}\r\nPING end\r\n"));
+        let mut told = Vec::new();
+        while !told.ends_with(b"$3\r\nend\r\n") {
+            let mut scratch = [0; 4096];
+            let length = other.stream.read(&mut scratch).unwrap();
+            told.extend_from_slice(&scratch[..length]);
+        }
+        String::from_utf8(told).unwrap()
+    };
+    while !asked(&mut other, "INFO stats").contains("clients_held_back:1\r\n") {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let clients = asked(&mut other, "CLIENT LIST");
+    let unsent = |line: &str| line.split(' ').find_map(|field| field.strip_prefix("omem=")?.parse::<usize>().ok());
+    let most = clients.lines().filter_map(unsent).max().unwrap();
+    assert!((1 << 20..10 << 20).contains(&most), "{clients}");
+    let answer = format!("$1000000\r\n{}\r\n", "x".repeat(1_000_000));
+    (0..1_000).for_each(|_| greedy.expect(&answer));
+}
+
+#[test]
 fn a_value_that_looks_like_http_is_a_value() {
     let served = Served::start(10);
     let mut client = served.client();
