@@ -352,6 +352,24 @@ fn it_stops_when_the_requests_under_way_are_answered(mode: &str) {
     assert_eq!(server.http().get("late").text(), "1234567890");
 }
 
+/// And the load that it has set to work ends, which nobody else could end.
+#[test]
+fn who_closes_the_connection_is_gone_though_an_operators_command_goes_on() {
+    let server = Server::start("--realtime");
+    let mut operator = server.redis();
+    operator.send(&["KVSIM", "clients", "2", "--for", "1h"]);
+    let mut other = server.redis();
+    let mut clients = || other.ask(&["CLIENT", "LIST"]).lines().count();
+    patiently("it is at work", || (server.redis().ask(&["EXISTS", "client:7"]) == "1").then_some(()));
+    patiently("who only looked has gone", || (clients() == 2).then_some(()));
+    drop(operator);
+    patiently("its place is free", || (clients() == 1).then_some(()));
+    patiently("its load ends", || {
+        let report = other.ask(&["KVSIM", "clients", "1", "--for", "1ms"]);
+        report.starts_with("1 client").then_some(())
+    });
+}
+
 /// Whoever starts it may stop it as soon as it says that it is there.
 #[cfg(unix)]
 #[test]

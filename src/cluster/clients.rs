@@ -84,6 +84,14 @@ impl Cluster {
         self.clients_ended.take()
     }
 
+    /// Clients at work ask for nothing more: each ends with the answer that it waits for.
+    #[cfg(feature = "serve")]
+    pub(crate) fn dismiss_clients(&mut self) {
+        if let Some(clients) = &mut self.simulated {
+            clients.options.duration = self.now.since(clients.started);
+        }
+    }
+
     /// One client asks for the next thing, or ends.
     pub(super) fn on_client_turn(&mut self) {
         let Some(clients) = &mut self.simulated else { return };

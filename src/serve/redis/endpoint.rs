@@ -22,6 +22,7 @@ use super::mailbox::{Letter, Slot};
 use super::server::{Figures, Server};
 use super::session::Session;
 use crate::drive::clock::SteadyClock;
+use crate::types::Time;
 use crate::wire::resp::Reply;
 
 /// See the module's page.
@@ -38,6 +39,8 @@ pub(super) struct Endpoint {
     next_client: u64,
     pub(super) mailbox: Receiver<Letter>,
     scratch: Box<[u8]>,
+    /// Clients that say no more while they wait for an operator's command: since when, their places and numbers.
+    leaving: Vec<(Time, usize, u64)>,
     /// The longest value that was met, in bytes: so long may each answer be that is still to come.
     pub(super) longest: usize,
     /// The system had no room for a client who came, and who waits.
@@ -127,6 +130,7 @@ impl Place {
             clock,
             next_client: 1,
             mailbox,
+            leaving: Vec::new(),
             longest,
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             is_refused: false,
@@ -145,6 +149,10 @@ impl Endpoint {
         if self.is_refused {
             wait = Some(wait.map_or(ACCEPT_PAUSE, |wait| wait.min(ACCEPT_PAUSE)));
         }
+        if let Some((since, ..)) = self.leaving.first() {
+            let left = Duration::from_micros(since.plus(LEAVING).since(self.clock.now()).0);
+            wait = Some(wait.map_or(left, |wait| wait.min(left)));
+        }
         match self.poll.poll(events, wait) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             polled => polled.map_err(ServeError::Events)?,
@@ -161,16 +169,35 @@ impl Endpoint {
                     let place = number - FIRST_CLIENT;
                     if let Some(client) = self.clients.get_mut(place).and_then(Option::as_mut) {
                         client.is_readable |= event.is_readable();
+                        if event.is_read_closed() && client.stalled.is_some() {
+                            self.leaving.push((self.server.now, place, client.session.id));
+                        }
                         self.mark(place);
                     }
                 }
             }
         }
+        self.let_go();
         self.take_letters();
         self.take_all_requests();
         self.work();
         self.send_answers();
         Ok(())
+    }
+
+    /// Whoever says no more and waits for an operator's command, which may take as long as it likes, is gone: a connection
+    /// that is closed looks so. One that is half closed and wants its answer is given a little time.
+    fn let_go(&mut self) {
+        let Endpoint { leaving, clients, server, .. } = self;
+        let mut gone = Vec::new();
+        leaving.retain(|(since, place, id)| {
+            let client = clients.get_mut(*place).and_then(Option::as_mut).filter(|client| client.session.id == *id);
+            let Some(client) = client.filter(|client| client.stalled.is_some()) else { return false };
+            client.is_gone = server.now >= since.plus(LEAVING);
+            gone.extend(client.is_gone.then_some(*place));
+            !client.is_gone
+        });
+        gone.into_iter().for_each(|place| self.mark(place));
     }
 
     /// Takes requests of clients that something has happened to, until these are enough. All of them stay marked, those that
@@ -285,6 +312,7 @@ impl Endpoint {
 
     fn remove(&mut self, place: usize) {
         let Some(mut client) = self.clients.get_mut(place).and_then(Option::take) else { return };
+        self.engine.forget(client.session.id);
         // It is closed when it is dropped, whatever these two say.
         let _ = self.poll.registry().deregister(&mut client.stream);
         let _ = client.close();
@@ -308,6 +336,8 @@ const WAKER: Token = Token(1);
 const FIRST_CLIENT: usize = 2;
 /// Looked at in one turn.
 const EVENTS: usize = 1_024;
+/// How long somebody who says no more waits for an operator's command before it is taken for gone.
+const LEAVING: Time = Time::SECOND;
 /// After the system had no room for a client it is asked again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Requests after which a turn takes no other client's: more make it no cheaper, and those whose answers are there wait for them.

@@ -22,6 +22,9 @@ pub(super) trait Engine {
     /// Takes a question that came by HTTP. It and the jobs that are begun with it have their effects in any order.
     fn ask(&mut self, question: Question);
 
+    /// The client is gone, and hears no answers: what only it wanted need not go on.
+    fn forget(&mut self, client: u64);
+
     /// Works on what was begun and asked, and gives the answers that are there.
     fn work(&mut self, answer: &mut dyn FnMut(Ticket, Answer));
 

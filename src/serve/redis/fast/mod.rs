@@ -174,6 +174,9 @@ impl Engine for Fast {
         self.questions.push(question);
     }
 
+    /// Whatever was begun is brought to its end.
+    fn forget(&mut self, _client: u64) {}
+
     fn work(&mut self, answer: &mut dyn FnMut(Ticket, Answer)) {
         while let Ok((ticket, reply)) = self.told.1.try_recv() {
             self.lines -= 1;

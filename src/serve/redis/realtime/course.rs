@@ -80,6 +80,13 @@ impl Course {
         }
     }
 
+    /// Nobody hears its answer.
+    pub(super) fn forget(&mut self, cluster: &mut Cluster) {
+        if let Course::Steps(Steps { at: At::Line(line), .. }) = self {
+            line.forget(cluster);
+        }
+    }
+
     /// Whether it waits for something else than its operations.
     pub(super) fn waits_for_time(&self) -> bool {
         match self {

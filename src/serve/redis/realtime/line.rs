@@ -14,7 +14,7 @@ use super::super::prompt;
 use super::course::Hands;
 use super::locks::{Mode, Want};
 use super::operations::{Ask, Ended};
-use crate::cluster::{Answer, Done, Explanation, OperationId, Order, ReadReport, RequestOptions, Undertaking};
+use crate::cluster::{Answer, Cluster, Done, Explanation, OperationId, Order, ReadReport, RequestOptions, Undertaking};
 use crate::command::execute::{check_limits, check_weight};
 use crate::command::response::{Keyed, Written};
 use crate::command::{Command, CommandError, Parsed, Response, execute};
@@ -108,6 +108,14 @@ impl Line {
         };
         self.note(result);
         self.go_on(hands)
+    }
+
+    /// Nobody hears what comes of it: simulated clients go home, and no more statements are carried out.
+    pub(super) fn forget(&mut self, cluster: &mut Cluster) {
+        self.statements.clear();
+        if let At::Clients = self.at {
+            cluster.dismiss_clients();
+        }
     }
 
     fn note(&mut self, result: Result<Response, CommandError>) {

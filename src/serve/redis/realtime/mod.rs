@@ -252,6 +252,15 @@ impl<P: Pace> Engine for Realtime<P> {
         self.questions.push(question);
     }
 
+    fn forget(&mut self, client: u64) {
+        let is_its = |task: &&mut Task| task.ticket.is_some_and(|ticket| ticket.client == client);
+        for id in &self.timed {
+            if let Some(task) = self.jobs.get_mut(id).filter(is_its) {
+                task.course.forget(&mut self.cluster);
+            }
+        }
+    }
+
     fn work(&mut self, answer: &mut dyn FnMut(Ticket, Answer)) {
         self.play(answer);
         for question in std::mem::take(&mut self.questions) {

@@ -175,7 +175,8 @@ fn who_does_not_take_its_answers_is_not_read_from() {
     other.ask("PING", "+PONG\r\n");
     other.send("INFO stats\r\nQUIT\r\n");
     let told = String::from_utf8(other.rest()).unwrap();
-    assert!(told.contains("clients_held_back:1\r\n"), "{told}");
+    // More than once, if the system's buffers grow meanwhile.
+    assert!(!told.contains("clients_held_back:0\r\n"), "{told}");
     greedy.stream.set_nonblocking(false).unwrap();
     for _ in 0..sent / request.len() {
         greedy.expect(&reply);
@@ -203,7 +204,7 @@ fn long_answers_are_held_back_before_there_are_many() {
         }
         String::from_utf8(told).unwrap()
     };
-    while !asked(&mut other, "INFO stats").contains("clients_held_back:1\r\n") {
+    while asked(&mut other, "INFO stats").contains("clients_held_back:0\r\n") {
         thread::sleep(Duration::from_millis(10));
     }
     let clients = asked(&mut other, "CLIENT LIST");

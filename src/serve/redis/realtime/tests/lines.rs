@@ -69,6 +69,21 @@ fn what_takes_time_keeps_nobody_waiting() {
 }
 
 #[test]
+fn whose_client_is_gone_begins_nothing_more() {
+    let mut world = World::new(9);
+    world.line(1, "clients 5 --for 1h; put a 1");
+    world.line(2, "clients 5 --for 1h");
+    world.pass(Time::SECOND);
+    world.engine.forget(2);
+    world.pass(Time::SECOND);
+    assert!(matches!(world.say("clients 1 --for 1ms"), Reply::Error(error) if error.starts_with("KV-E203 ")));
+    world.engine.forget(1);
+    world.pass(Time::SECOND);
+    assert!(matches!(world.say("clients 1 --for 1ms"), Reply::Text(_)));
+    assert!(world.tell("exists a").starts_with("false"));
+}
+
+#[test]
 fn a_line_writes_keys_as_a_client_does() {
     let mut world = World::new(4);
     let line = world.line(1, "put n 5; get n");
