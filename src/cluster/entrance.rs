@@ -25,6 +25,8 @@ pub(crate) struct Glance {
     pub(crate) nodes_up: usize,
     /// Keys with a value on each node that is up, expired ones included until they are dropped.
     pub(crate) held: u64,
+    /// Of these, those whose value expires.
+    pub(crate) expiring: u64,
     /// Bytes of the logs of those that are up.
     pub(crate) log_bytes: u64,
 }
@@ -113,6 +115,7 @@ impl Cluster {
             let stats = process.replica.store().stats();
             glance.nodes_up += 1;
             glance.held += stats.keys;
+            glance.expiring += stats.expiring;
             glance.log_bytes += stats.log_bytes;
         }
         glance

@@ -174,6 +174,8 @@ pub(super) struct Shard {
     pub(super) reads: u64,
     slots: Slots,
     tombstones: u64,
+    /// Values that expire.
+    expiring: u64,
     /// Tombstones that are droppable.
     droppable: u64,
     /// The sum over versions that are not droppable.
@@ -215,6 +217,7 @@ impl Shard {
             reads: 0,
             slots: Slots::new(hinted),
             tombstones: 0,
+            expiring: 0,
             droppable: 0,
             sum: 0,
             usage: Vec::new(),
@@ -391,6 +394,11 @@ impl Shard {
         self.slots.len() as u64 - self.tombstones
     }
 
+    /// Keys with a value that expires.
+    pub(super) fn expiring(&self) -> u64 {
+        self.expiring
+    }
+
     /// Keys with a tombstone.
     pub(super) fn tombstones(&self) -> u64 {
         self.tombstones
@@ -403,6 +411,7 @@ impl Shard {
 
     fn count(&mut self, key: &Key, slot: Slot) {
         self.tombstones += u64::from(slot.tombstone);
+        self.expiring += u64::from(slot.expires.is_some() && !slot.tombstone);
         let usage = self.usage_of(key, slot);
         match self.is_droppable(key, &slot) {
             true => self.droppable += 1,
@@ -416,6 +425,7 @@ impl Shard {
 
     fn uncount(&mut self, key: &Key, slot: Slot) {
         self.tombstones -= u64::from(slot.tombstone);
+        self.expiring -= u64::from(slot.expires.is_some() && !slot.tombstone);
         let usage = self.usage_of(key, slot);
         match self.is_droppable(key, &slot) {
             true => self.droppable -= 1,

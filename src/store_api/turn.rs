@@ -76,13 +76,13 @@ impl KeyValueStore {
     pub(crate) fn sizes(&self) -> Sizes {
         let Shared { inline, options, .. } = self.shared();
         let nodes = inline.nodes();
-        let mut sizes =
-            Sizes { nodes: inline.topology().nodes().len(), up: 0, copies: options.copies, held: 0, log_bytes: 0 };
+        let mut sizes = Sizes { nodes: inline.topology().nodes().len(), copies: options.copies, ..Sizes::default() };
         for replica in nodes.iter() {
             let stats = replica.store().stats();
             let serves = replica.store().failure().is_none() && !nodes.is_down(replica.id());
             sizes.up += usize::from(serves);
             sizes.held += stats.keys;
+            sizes.expiring += stats.expiring;
             sizes.log_bytes += stats.log_bytes;
         }
         sizes
@@ -95,6 +95,7 @@ impl KeyValueStore {
 }
 
 /// A store's nodes and what they hold.
+#[derive(Default)]
 pub(crate) struct Sizes {
     pub(crate) nodes: usize,
     /// Nodes that serve.
@@ -103,6 +104,8 @@ pub(crate) struct Sizes {
     pub(crate) copies: u8,
     /// Keys with a value, on each node that holds one.
     pub(crate) held: u64,
+    /// Of these, those whose value expires.
+    pub(crate) expiring: u64,
     pub(crate) log_bytes: u64,
 }
 

@@ -134,6 +134,8 @@ pub(super) struct Facts {
     pub(super) copies: u8,
     /// Keys with a value, as far as that is known without counting: see [`keys_held`].
     pub(super) keys: u64,
+    /// Of these, those whose value expires.
+    pub(super) expiring: u64,
     /// Bytes of all logs.
     pub(super) log_bytes: u64,
     /// By how much its time lags behind that of the machine, which cannot keep up.

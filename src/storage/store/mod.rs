@@ -112,6 +112,8 @@ pub struct StoreStats {
     pub misses: u64,
     /// Keys with a value (expired ones included until they are dropped).
     pub keys: u64,
+    /// Of these, those whose value expires.
+    pub expiring: u64,
     /// Keys with a tombstone.
     pub tombstones: u64,
     /// Bytes of the log.
@@ -406,6 +408,7 @@ impl Store {
             hits: cache.hits,
             misses: cache.misses,
             keys: shards.iter().map(|shard| shard.keys()).sum(),
+            expiring: shards.iter().map(|shard| shard.expiring()).sum(),
             tombstones: shards.iter().map(|shard| shard.tombstones()).sum(),
             log_bytes: self.log.bytes(),
         }

@@ -234,10 +234,11 @@ impl Check<'_> {
         let versions = std::mem::take(&mut self.naive.versions);
         let mut ahead = versions.iter().peekable();
         for (index, part) in table.parts(TokenRange::ALL) {
-            let (mut keys, mut tombstones, mut digest) = (0, 0, RangeDigest::default());
+            let (mut keys, mut expiring, mut tombstones, mut digest) = (0, 0, 0, RangeDigest::default());
             let mut usage = BTreeMap::<u32, Usage>::new();
             while let Some((key, slot)) = ahead.next_if(|(key, _)| part.contains(key.token())) {
                 *(if slot.tombstone { &mut tombstones } else { &mut keys }) += 1;
+                expiring += u64::from(slot.expires.is_some() && !slot.tombstone);
                 let droppable = slot.tombstone && slot.stamp <= self.naive.floor(key.token());
                 if !droppable {
                     digest.versions += 1;
@@ -248,8 +249,8 @@ impl Check<'_> {
                 *(if droppable { &mut of.droppable } else { &mut of.kept }) += u64::from(slot.at.length);
             }
             let shard = &self.shards[index];
-            let held = (shard.keys(), shard.tombstones(), shard.digest(), shard.usage());
-            let logged = (keys, tombstones, digest, usage);
+            let held = (shard.keys(), shard.expiring(), shard.tombstones(), shard.digest(), shard.usage());
+            let logged = (keys, expiring, tombstones, digest, usage);
             if held != logged {
                 self.differs("WAL-3", format!("shard {index} counts {held:?}, by the log {logged:?}"));
             }

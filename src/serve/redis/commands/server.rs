@@ -38,7 +38,7 @@ type Lines = Vec<(&'static str, String)>;
 fn sections(server: &Server) -> Vec<(&'static str, Lines)> {
     let Server { address, max_clients, max_value, now, clients, figures, facts } = server;
     let line = |name, value: &dyn ToString| (name, value.to_string());
-    let keys = (facts.keys > 0).then(|| ("db0", format!("keys={},expires=0,avg_ttl=0", facts.keys)));
+    let keys = (facts.keys > 0).then(|| ("db0", format!("keys={},expires={},avg_ttl=0", facts.keys, facts.expiring)));
     vec![
         (
             "Server",

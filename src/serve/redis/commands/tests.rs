@@ -231,6 +231,21 @@ fn several_keys_are_done_in_order() {
     table.says("mset a 1 b", "ERR wrong number of arguments for 'mset' command");
 }
 
+/// A server with three keys, two of which expire.
+fn server() -> Server {
+    let facts =
+        Facts { mode: "fast", nodes: 5, nodes_up: 5, copies: 3, keys: 3, expiring: 2, log_bytes: 0, behind: Time(0) };
+    Server {
+        address: (std::net::Ipv4Addr::LOCALHOST, 1).into(),
+        max_clients: 1,
+        max_value: MAX_VALUE,
+        now: Time(0),
+        clients: 1,
+        figures: Figures::default(),
+        facts,
+    }
+}
+
 #[test]
 fn what_a_client_may_have_kept_or_matched_is_bounded() {
     let call = |line: String| match look_up(&words(&line), None).unwrap().run {
@@ -241,11 +256,8 @@ fn what_a_client_may_have_kept_or_matched_is_bounded() {
     for line in ["keys", "scan 0 match"] {
         assert_eq!(call(format!("{line} {}", "*".repeat(4_097))), "ERR the pattern is too long");
     }
-    let address = (std::net::Ipv4Addr::LOCALHOST, 1).into();
-    let facts = Facts { mode: "fast", nodes: 0, nodes_up: 0, copies: 3, keys: 0, log_bytes: 0, behind: Time(0) };
-    let (figures, now) = (Figures::default(), Time(0));
-    let server = Server { address, max_clients: 1, max_value: MAX_VALUE, now, clients: 1, figures, facts };
-    let mut session = Session::new(1, address, now);
+    let server = server();
+    let mut session = Session::new(1, server.address, server.now);
     let watched =
         Watched { key: Key::new("k").unwrap(), version: View::new(0).version(&Key::new("k").unwrap()).unwrap() };
     session.watched = vec![watched; MAX_WORDS - 2];

@@ -207,6 +207,7 @@ impl Engine for Fast {
             nodes_up: sizes.up,
             copies: sizes.copies,
             keys: keys_held(sizes.held, sizes.copies, sizes.nodes),
+            expiring: keys_held(sizes.expiring, sizes.copies, sizes.nodes),
             log_bytes: sizes.log_bytes,
             behind: Time(0),
         }

@@ -291,6 +291,7 @@ impl<P: Pace> Engine for Realtime<P> {
             nodes_up: glance.nodes_up,
             copies,
             keys: keys_held(glance.held, copies, glance.nodes_up),
+            expiring: keys_held(glance.expiring, copies, glance.nodes_up),
             log_bytes: glance.log_bytes,
             behind: self.due().since(self.cluster.now()),
         }

@@ -236,6 +236,20 @@ fn a_key_that_a_node_lacks_counts() {
 }
 
 #[test]
+fn keys_that_expire_are_counted() {
+    let served = Served::start(10);
+    let mut client = served.client();
+    client.ask("MSET a 1 b 2 c 3", "+OK\r\n");
+    client.ask("EXPIRE a 100", ":1\r\n");
+    client.ask("SET b 2 EX 100", "+OK\r\n");
+    let told = "$44\r\n# Keyspace\r\ndb0:keys=3,expires=2,avg_ttl=0\r\n\r\n";
+    client.ask("INFO keyspace", told);
+    client.ask("PERSIST a", ":1\r\n");
+    client.ask("DEL b", ":1\r\n");
+    client.ask("INFO keyspace", &told.replace("keys=3,expires=2", "keys=2,expires=0"));
+}
+
+#[test]
 fn who_says_all_at_once_and_leaves_still_gets_its_answers() {
     let served = Served::start(10);
     let mut client = served.client();

@@ -389,6 +389,8 @@ impl Machine {
         let stats = self.store.stats();
         let tombstones = self.state.versions.values().filter(|entry| entry.value.is_none()).count() as u64;
         assert_eq!((stats.keys + stats.tombstones, stats.tombstones), (self.state.versions.len() as u64, tombstones));
+        let expiring = |entry: &&Entry| entry.value.is_some() && entry.expires.is_some();
+        assert_eq!(stats.expiring, self.state.versions.values().filter(expiring).count() as u64);
         assert_eq!((stats.reads, stats.hits, stats.misses), (self.reads, self.hits, self.reads - self.hits));
         for number in 0..KEYS {
             let cached = self.cached.iter().find(|(held, _)| *held == key(number)).map(|(_, value)| value.clone());

@@ -45,6 +45,17 @@ fn clients_cannot_make_time_lag_by_much() {
 }
 
 #[test]
+fn keys_and_those_that_expire_are_known() {
+    let mut world = World::new(14);
+    for request in [world.call(1, &SET, &["a", "x"]), world.call(1, &SET, &["b", "x", "60000"])] {
+        assert_eq!(world.reply(request), Reply::Simple("OK"));
+    }
+    world.pass(Time::SECOND);
+    let facts = world.engine.facts();
+    assert_eq!((facts.keys, facts.expiring), (2, 1));
+}
+
+#[test]
 fn who_looks_at_all_keys_sees_no_half_of_what_is_written_to_several() {
     let mut world = World::new(13);
     let mut looks = Vec::new();
