@@ -29,6 +29,8 @@ pub(crate) struct Glance {
     pub(crate) expiring: u64,
     /// Bytes of the logs of those that are up.
     pub(crate) log_bytes: u64,
+    /// Whether the logs are real files.
+    pub(crate) is_on_disk: bool,
 }
 
 impl Cluster {
@@ -110,7 +112,8 @@ impl Cluster {
 
     /// Figures that cost nothing to know.
     pub(crate) fn glance(&self) -> Glance {
-        let mut glance = Glance { nodes: self.nodes.values().count(), ..Glance::default() };
+        let (nodes, is_on_disk) = (self.nodes.values().count(), self.home.is_on_disk());
+        let mut glance = Glance { nodes, is_on_disk, ..Glance::default() };
         for process in self.nodes.values().filter_map(|node| node.process.as_ref()) {
             let stats = process.replica.store().stats();
             glance.nodes_up += 1;

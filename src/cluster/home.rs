@@ -32,6 +32,8 @@ use crate::types::{Epoch, MAX_NODES, Stamp, Time};
 #[derive(Debug)]
 pub(super) struct Home {
     directory: Directory,
+    /// Whether they are real files.
+    is_on_disk: bool,
     /// Each node's own disk: the directory's, with an account of what the node has synced in virtual time.
     disks: BTreeMap<String, Arc<FaultyDisk>>,
 }
@@ -68,6 +70,7 @@ impl Home {
         // Virtual time has no moment of its own: two clusters of one seed are the same cluster.
         let cluster_uid = Streams::new(config.seed).number("cluster");
         let fresh = Format { clock: ClockKind::Virtual, copies: config.copies, vnodes: config.vnodes, cluster_uid };
+        let is_on_disk = matches!(backing, Backing::Directory { .. });
         let (directory, labels) = match backing {
             Backing::Memory => Directory::on_disk(Arc::new(MemoryDisk::new()), &fresh)?,
             Backing::Disk(disk) => Directory::on_disk(disk, &fresh)?,
@@ -78,7 +81,13 @@ impl Home {
             }
         };
         let Format { copies, vnodes, .. } = directory.format;
-        Ok((Home { directory, disks: BTreeMap::new() }, ClusterConfig { copies, vnodes, ..config }, labels))
+        let home = Home { directory, is_on_disk, disks: BTreeMap::new() };
+        Ok((home, ClusterConfig { copies, vnodes, ..config }, labels))
+    }
+
+    /// Whether the files are real ones.
+    pub(super) fn is_on_disk(&self) -> bool {
+        self.is_on_disk
     }
 
     /// Whether nothing was there.

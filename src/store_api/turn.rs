@@ -3,7 +3,7 @@
 use super::KeyValueStore;
 use super::failure::{self, Attempt};
 use super::listing::{Walk, Walked};
-use super::shared::Shared;
+use super::shared::{Home, Shared};
 use super::stripes::TURNS;
 use crate::error::Error;
 use crate::protocol::operation::{NodeList, Outcome};
@@ -74,9 +74,11 @@ impl KeyValueStore {
 
     /// What is known without a look at each key.
     pub(crate) fn sizes(&self) -> Sizes {
-        let Shared { inline, options, .. } = self.shared();
+        let Shared { inline, options, home, .. } = self.shared();
         let nodes = inline.nodes();
-        let mut sizes = Sizes { nodes: inline.topology().nodes().len(), copies: options.copies, ..Sizes::default() };
+        let is_on_disk = matches!(home, Home::Directory(_));
+        let members = inline.topology().nodes().len();
+        let mut sizes = Sizes { nodes: members, copies: options.copies, is_on_disk, ..Sizes::default() };
         for replica in nodes.iter() {
             let stats = replica.store().stats();
             let serves = replica.store().failure().is_none() && !nodes.is_down(replica.id());
@@ -107,6 +109,8 @@ pub(crate) struct Sizes {
     /// Of these, those whose value expires.
     pub(crate) expiring: u64,
     pub(crate) log_bytes: u64,
+    /// Whether its logs are real files.
+    pub(crate) is_on_disk: bool,
 }
 
 impl Turn<'_> {

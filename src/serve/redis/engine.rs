@@ -138,6 +138,8 @@ pub(super) struct Facts {
     pub(super) expiring: u64,
     /// Bytes of all logs.
     pub(super) log_bytes: u64,
+    /// Whether they are real files.
+    pub(super) is_on_disk: bool,
     /// By how much its time lags behind that of the machine, which cannot keep up.
     pub(super) behind: Time,
 }

@@ -118,7 +118,7 @@ pub(super) fn config_set(words: &[Bytes], server: &Server) -> Reply {
 fn settings(server: &Server) -> Vec<(&'static str, String)> {
     let text = str::to_owned;
     vec![
-        ("appendonly", text("yes")),
+        ("appendonly", text(if server.facts.is_on_disk { "yes" } else { "no" })),
         ("bind", server.address.ip().to_string()),
         ("databases", text("1")),
         ("maxclients", server.max_clients.to_string()),

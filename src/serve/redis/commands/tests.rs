@@ -233,8 +233,17 @@ fn several_keys_are_done_in_order() {
 
 /// A server with three keys, two of which expire.
 fn server() -> Server {
-    let facts =
-        Facts { mode: "fast", nodes: 5, nodes_up: 5, copies: 3, keys: 3, expiring: 2, log_bytes: 0, behind: Time(0) };
+    let facts = Facts {
+        mode: "fast",
+        nodes: 5,
+        nodes_up: 5,
+        copies: 3,
+        keys: 3,
+        expiring: 2,
+        log_bytes: 0,
+        is_on_disk: false,
+        behind: Time(0),
+    };
     Server {
         address: (std::net::Ipv4Addr::LOCALHOST, 1).into(),
         max_clients: 1,
@@ -243,6 +252,16 @@ fn server() -> Server {
         clients: 1,
         figures: Figures::default(),
         facts,
+    }
+}
+
+#[test]
+fn whether_there_are_files_is_told() {
+    let mut server = server();
+    for (is_on_disk, told) in [(false, "no"), (true, "yes")] {
+        server.facts.is_on_disk = is_on_disk;
+        let pair = (Reply::bulk("appendonly"), Reply::bulk(told));
+        assert_eq!(server::config_get(&words("config get appendonly"), &server), Reply::Map(vec![pair]));
     }
 }
 

@@ -209,6 +209,7 @@ impl Engine for Fast {
             keys: keys_held(sizes.held, sizes.copies, sizes.nodes),
             expiring: keys_held(sizes.expiring, sizes.copies, sizes.nodes),
             log_bytes: sizes.log_bytes,
+            is_on_disk: sizes.is_on_disk,
             behind: Time(0),
         }
     }

@@ -293,6 +293,7 @@ impl<P: Pace> Engine for Realtime<P> {
             keys: keys_held(glance.held, copies, glance.nodes_up),
             expiring: keys_held(glance.expiring, copies, glance.nodes_up),
             log_bytes: glance.log_bytes,
+            is_on_disk: glance.is_on_disk,
             behind: self.due().since(self.cluster.now()),
         }
     }

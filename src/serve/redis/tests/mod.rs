@@ -4,13 +4,17 @@ mod hostile;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
 use super::descriptors;
 use super::endpoint::{Bell, Place};
+use super::engine::Engine;
 use super::fast::Fast;
+use super::realtime::{Realtime, WallClock};
+use crate::cluster::{Backing, Cluster, ClusterConfig};
 use crate::store_api::KeyValueStore;
 
 /// A cluster behind an endpoint, in this process. It ends with the test.
@@ -247,6 +251,33 @@ fn keys_that_expire_are_counted() {
     client.ask("PERSIST a", ":1\r\n");
     client.ask("DEL b", ":1\r\n");
     client.ask("INFO keyspace", &told.replace("keys=3,expires=2", "keys=2,expires=0"));
+}
+
+/// A cluster of either kind with a node, which has these files.
+fn engines(directory: Option<&Path>) -> [Box<dyn Engine>; 2] {
+    let builder = KeyValueStore::builder().tokens(1);
+    let builder = directory.iter().fold(builder, |builder, path| builder.directory(path.join("fast")));
+    let store = builder.build().unwrap();
+    store.add_server("node1").unwrap();
+    let backing = directory.map_or(Backing::Memory, |path| Backing::Directory {
+        path: path.join("realtime"),
+        copies: None,
+        vnodes: None,
+    });
+    let config = ClusterConfig { nodes: 1, ..ClusterConfig::default() };
+    let (cluster, _) = Cluster::open(config, backing).unwrap();
+    [Box::new(Fast::new(store, 1, || {})), Box::new(Realtime::new(cluster, WallClock::start(), 1))]
+}
+
+#[test]
+fn a_cluster_knows_whether_it_is_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    for engine in engines(None) {
+        assert!(!engine.facts().is_on_disk);
+    }
+    for engine in engines(Some(folder.path())) {
+        assert!(engine.facts().is_on_disk);
+    }
 }
 
 #[test]
