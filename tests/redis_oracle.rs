@@ -13,6 +13,8 @@
 //! - `HELLO` and `CLIENT SETNAME` between `MULTI` and `EXEC` are done before the commands on keys, and also if `EXEC` is called
 //!   off; the list of `EXEC` is in one version of the protocol.
 //! - A watched key that was deleted before, and then cleared with all others, has changed.
+//! - `CLIENT REPLY` between `MULTI` and `EXEC` is refused; Redis then says that its list has elements which it leaves out.
+//!   `QUIT` without answers closes the connection; Redis leaves it open.
 //! - `CLUSTER` refuses every subcommand in the same words.
 //! - `HELLO` looks at all its options before it does anything, as later versions than 7.0 do.
 //!
@@ -133,6 +135,25 @@ fn the_same_requests_have_the_same_replies() {
     eprintln!("{compared} requests had the same replies");
 }
 
+#[test]
+fn who_wants_no_answers_has_none() {
+    let servers = [Some(Server::kvsim()), Server::redis()];
+    for (server, (pipeline, answers)) in servers.iter().flatten().flat_map(|server| SILENT.map(|each| (server, each))) {
+        let mut client = server.connect();
+        let in_full = |word| match word {
+            "ON" | "OFF" | "SKIP" | "skip" | "FOO" => format!("CLIENT REPLY {word}\r\n"),
+            request => format!("{request}\r\n"),
+        };
+        client.send(pipeline.split('|').map(in_full).collect::<String>().as_bytes());
+        client.send(b"CLIENT REPLY ON\r\nECHO end\r\n");
+        let mut answered = String::new();
+        while !answered.ends_with("+OK|$3|end|") {
+            answered += &String::from_utf8(client.reply().unwrap()).unwrap().replace("\r\n", "|");
+        }
+        assert_eq!(answered, format!("{answers}+OK|$3|end|"), "{pipeline}");
+    }
+}
+
 /// A pipeline that ends with `QUIT`, and one that is cut off.
 #[test]
 fn quit_closes_as_redis_does() {
@@ -155,3 +176,13 @@ const PIPELINES: usize = 400;
 /// Requests of a pipeline.
 const LONGEST: usize = 24;
 const MOST_SHOWN: usize = 25;
+/// Pipelines, and all that is answered.
+const SILENT: [(&str, &str); 7] = [
+    ("OFF|PING|SKIP|FOO|NOSUCH|SET a 1|GET a|ON|GET a", "+OK|$1|1|"),
+    ("SKIP|PING|ECHO 1|skip|SKIP|ECHO 2|ECHO 3|SKIP|ON|ECHO 4", "$1|1|$1|3|+OK|$1|4|"),
+    ("SKIP|NOSUCH|ECHO 5|SKIP|OFF|ECHO 6|ON|FOO", "$1|5|+OK|-ERR syntax error|"),
+    ("SKIP|CLIENT GETNAME|CLIENT SETNAME ann|SKIP|HELLO 2|WATCH a|SKIP|WATCH b|UNWATCH", "+OK|+OK|+OK|"),
+    ("SKIP|MULTI|SET b 2|EXEC|MULTI|DISCARD", "+QUEUED|*1|+OK|+OK|+OK|"),
+    ("OFF|MULTI|INCR c|INCR c|EXEC|ON|GET c", "+OK|$1|2|"),
+    ("OFF|RESET|ECHO 1|SKIP|RESET|ECHO 2|OFF|ECHO 3", "+RESET|$1|1|$1|2|"),
+];

@@ -121,6 +121,20 @@ fn a_server_tells_of_itself() {
 }
 
 #[test]
+fn a_transaction_answers_whole() {
+    let server = Server::kvsim();
+    let mut client = server.connect();
+    client.send(b"MULTI\r\nSET a 1\r\nCLIENT REPLY OFF\r\nEXEC\r\nEXISTS a\r\n");
+    let replies = [(); 5].map(|()| client.reply().unwrap());
+    assert_eq!(replies[2], b"-ERR Command not allowed inside a transaction\r\n");
+    assert!(replies[3].starts_with(b"-EXECABORT "));
+    assert_eq!(replies[4], b":0\r\n");
+    // Who has no answers is closed all the same.
+    client.send(b"CLIENT REPLY OFF\r\nPING\r\nQUIT\r\n");
+    assert_eq!(client.reply(), None);
+}
+
+#[test]
 fn limits_are_told_by_their_codes() {
     let server = Server::kvsim();
     let mut client = server.connect();

@@ -42,7 +42,17 @@ pub(super) struct Client {
 #[derive(Debug)]
 struct Owed {
     protocol: Protocol,
+    /// Its client wants an answer.
+    is_wanted: bool,
     reply: Option<Reply>,
+}
+
+impl Owed {
+    fn write(&self, reply: &Reply, output: &mut BytesMut) {
+        if self.is_wanted {
+            reply.encode(self.protocol, output);
+        }
+    }
 }
 
 impl Client {
@@ -88,7 +98,8 @@ impl Client {
 
     /// Keeps a place for the answer to the next request. Its number.
     pub(super) fn owe(&mut self) -> u64 {
-        self.owed.push_back(Owed { protocol: self.session.protocol, reply: None });
+        let is_wanted = self.session.begin_command();
+        self.owed.push_back(Owed { protocol: self.session.protocol, is_wanted, reply: None });
         self.first + self.owed.len() as u64 - 1
     }
 
@@ -98,7 +109,7 @@ impl Client {
         let place = usize::try_from(request.saturating_sub(self.first)).unwrap_or(usize::MAX);
         match self.owed.get_mut(place) {
             Some(owed) if place == 0 => {
-                reply.encode(owed.protocol, &mut self.output);
+                owed.write(&reply, &mut self.output);
                 self.owed.pop_front();
                 self.first += 1;
                 self.write_out_answered();
@@ -108,17 +119,17 @@ impl Client {
         }
     }
 
-    /// A request that is not answered yet will be in the version that is spoken now.
+    /// A request that is not answered yet will be in the version that is spoken now, and if answers are wanted now.
     pub(super) fn speak_anew(&mut self, request: u64) {
         let place = usize::try_from(request.saturating_sub(self.first)).unwrap_or(usize::MAX);
         if let Some(owed) = self.owed.get_mut(place) {
-            owed.protocol = self.session.protocol;
+            (owed.protocol, owed.is_wanted) = (self.session.protocol, self.session.is_answered());
         }
     }
 
     fn write_out_answered(&mut self) {
-        while let Some(Owed { protocol, reply: Some(reply) }) = self.owed.front() {
-            reply.encode(*protocol, &mut self.output);
+        while let Some(owed @ Owed { reply: Some(reply), .. }) = self.owed.front() {
+            owed.write(reply, &mut self.output);
             self.owed.pop_front();
             self.first += 1;
         }

@@ -21,6 +21,8 @@ pub(super) struct Session {
     pub(super) name: String,
     /// `CLIENT SETINFO`: the library's name and version.
     pub(super) library: (String, String),
+    /// `CLIENT REPLY`.
+    pub(super) silence: Silence,
     /// When it connected, and when it last asked, by the endpoint's clock.
     pub(super) connected: Time,
     pub(super) asked: Time,
@@ -29,6 +31,18 @@ pub(super) struct Session {
     /// What `MULTI` has begun.
     pub(super) transaction: Option<Transaction>,
     pub(super) watched: Vec<Watched>,
+}
+
+/// Which commands are not answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Silence {
+    No,
+    /// The one that comes next.
+    Next,
+    /// The one that runs.
+    This,
+    /// All until it is said otherwise.
+    All,
 }
 
 /// Commands that wait for `EXEC`.
@@ -69,12 +83,28 @@ impl Session {
             protocol: Protocol::default(),
             name: String::new(),
             library: (String::new(), String::new()),
+            silence: Silence::No,
             connected: now,
             asked: now,
             last: None,
             transaction: None,
             watched: Vec::new(),
         }
+    }
+
+    /// Another command has come. Whether it is answered.
+    pub(super) fn begin_command(&mut self) -> bool {
+        self.silence = match self.silence {
+            Silence::Next => Silence::This,
+            Silence::This => Silence::No,
+            lasting => lasting,
+        };
+        self.is_answered()
+    }
+
+    /// Whether the command that runs is answered.
+    pub(super) fn is_answered(&self) -> bool {
+        self.silence == Silence::No
     }
 
     /// A command was refused: `EXEC` will be, too. One that is itself the refused one ends the transaction. What is answered.

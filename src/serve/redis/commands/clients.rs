@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::super::clients::{Chosen, ClientsCall};
 use super::super::server::Server;
-use super::super::session::{Effect, Session};
+use super::super::session::{Effect, Session, Silence};
 use super::numbers::integer_or;
 use super::{SYNTAX, is, shown, word};
 use crate::wire::resp::Reply;
@@ -116,6 +116,26 @@ fn read_type(kind: &[u8], chosen: &mut Chosen) -> Result<(), String> {
 pub(super) fn on_or_off(words: &[Bytes], _: &mut Session, _: &Server) -> Effect {
     let is_either = ["on", "off"].iter().any(|either| is(word(words, 2), either));
     done(if is_either { Ok(()) } else { Err(SYNTAX.to_owned()) })
+}
+
+/// Itself it is answered only if commands are from now on. Between `MULTI` and `EXEC` it would make holes in what `EXEC`
+/// answers.
+pub(super) fn reply(words: &[Bytes], session: &mut Session, _: &Server) -> Effect {
+    if session.transaction.is_some() {
+        let refused = "ERR Command not allowed inside a transaction".to_owned();
+        return done(Err(session.break_transaction(words, refused)));
+    }
+    let option = word(words, 2);
+    session.silence = if is(option, "on") {
+        Silence::No
+    } else if is(option, "off") || (is(option, "skip") && session.silence == Silence::All) {
+        Silence::All
+    } else if is(option, "skip") {
+        Silence::Next
+    } else {
+        return done(Err(SYNTAX.to_owned()));
+    };
+    done(Ok(()))
 }
 
 fn text(word: &[u8]) -> String {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::super::server::Server;
-use super::super::session::{Effect, Session};
+use super::super::session::{Effect, Session, Silence};
 use super::super::view::View;
 use super::numbers::{integer, integer_or};
 use super::{SYNTAX, clients, is, shown, word, wrong_number};
@@ -107,5 +107,8 @@ pub(super) fn reset(_: &[Bytes], session: &mut Session, _: &Server) -> Effect {
     session.name.clear();
     session.transaction = None;
     session.watched.clear();
+    if session.silence == Silence::All {
+        session.silence = Silence::No;
+    }
     Effect::Reply(Reply::Simple("RESET"))
 }

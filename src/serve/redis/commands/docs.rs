@@ -56,6 +56,7 @@ pub(super) static DOCS: &[Doc] = &[
     ),
     doc("client|no-evict", "7.0.0", CLIENT, ONE, "(ON | OFF)", "Accepted; no connection is closed for want of memory"),
     doc("client|no-touch", "7.2.0", CLIENT, ONE, "(ON | OFF)", "Accepted; no key is kept by when it was used"),
+    doc("client|reply", "3.2.0", CLIENT, ONE, "(ON | OFF | SKIP)", "Have answers, none, or none to the next command"),
     doc("client|setinfo", "7.2.0", CLIENT, ONE, "(LIB-NAME name | LIB-VER version)", "Name the client's library"),
     doc("client|setname", "2.6.9", CLIENT, ONE, "name", "Name this connection"),
     doc("cluster", "3.0.0", "cluster", ONE, "subcommand...", "Refused: the nodes are not seen as a Redis cluster"),

@@ -134,6 +134,7 @@ pub(super) static COMMANDS: &[Spec] = &[
     of_session("client|list", -2, ADMIN, clients::list),
     of_session("client|no-evict", 3, ADMIN, clients::on_or_off),
     of_session("client|no-touch", 3, CONNECTION, clients::on_or_off),
+    at_once("client|reply", 3, NO_KEYS, clients::reply),
     of_session("client|setinfo", 4, CONNECTION, clients::setinfo),
     of_session("client|setname", 3, CONNECTION, clients::setname),
     plain("cluster", -2, LOADING, server::cluster),
