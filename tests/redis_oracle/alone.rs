@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::reply;
-use crate::world::Server;
+use crate::world::{Connection, Server};
 
 /// The elements of a list of bulks.
 fn list(reply: &str) -> Vec<String> {
@@ -116,6 +116,20 @@ fn a_server_tells_of_itself() {
     }
     let named = list(&client.ask(&["COMMAND", "LIST"]));
     assert!(named.contains(&"kvsim".to_owned()) && !named.iter().any(|name| name.contains('|')), "{named:?}");
+    let by = |how: &str, wanted: &str, client: &mut Connection| {
+        let reply = client.ask(&["COMMAND", "LIST", "FILTERBY", how, wanted]);
+        list(&reply)
+    };
+    assert_eq!(by("PATTERN", "GET*", &mut client), ["get", "getdel", "getex", "getset"]);
+    assert_eq!(by("pattern", "client|k*", &mut client), ["client|kill"]);
+    assert_eq!(
+        by("ACLCAT", "Keyspace", &mut client),
+        ["dbsize", "flushall", "flushdb", "keys", "kvsim", "randomkey", "scan"]
+    );
+    assert!(client.ask(&["COMMAND", "INFO", "scan"]).contains("@keyspace"));
+    for (how, wanted) in [("ACLCAT", "@keyspace"), ("ACLCAT", "nosuch"), ("MODULE", "json"), ("PATTERN", "")] {
+        assert!(by(how, wanted, &mut client).is_empty(), "{how} {wanted}");
+    }
     assert_eq!(client.ask(&["COMMAND", "COUNT"]), format!(":{}\r\n", named.len()));
     assert!(client.ask(&["HELLO", "3"]).starts_with("%7\r\n"));
 }

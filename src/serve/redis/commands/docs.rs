@@ -36,6 +36,8 @@ const GETEX: Text =
 const KILL: Text =
     "(address | [ID client-id] [TYPE type] [USER user] [ADDR address] [LADDR address] [SKIPME yes-or-no])";
 
+const FILTER: Text = "[FILTERBY (MODULE module-name | ACLCAT category | PATTERN pattern)]";
+
 /// In the table's order.
 pub(super) static DOCS: &[Doc] = &[
     doc("append", "2.0.0", VALUE, "O(length of the value)", "key value", "Put more bytes at the end of a value"),
@@ -73,7 +75,7 @@ pub(super) static DOCS: &[Doc] = &[
         "[name...]",
         "Commands and what they are like",
     ),
-    doc("command|list", "7.0.0", SERVER, "O(n), the number of commands", "", "The names of all commands"),
+    doc("command|list", "7.0.0", SERVER, "O(n), the number of commands", FILTER, "The names of commands"),
     doc("config", "2.0.0", SERVER, "As its subcommands", "", "About settings"),
     doc("config|get", "2.0.0", SERVER, "O(n), the number of settings", "pattern...", "Settings whose names match"),
     doc("config|help", "5.0.0", SERVER, ONE, "", "These lines"),

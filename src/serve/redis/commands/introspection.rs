@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
+use super::super::glob;
 use super::super::view::View;
 use super::docs::DOCS;
 use super::table::{COMMANDS, find, named, subcommands};
-use super::{Run, Spec, usage};
+use super::{Run, SYNTAX, Spec, is, usage};
 use crate::wire::resp::Reply;
 
 /// `COMMAND`, `COMMAND INFO` without names.
@@ -25,8 +26,31 @@ pub(super) fn count(_: &[Bytes], _: &mut View) -> Result<Reply, String> {
     Ok(Reply::Integer(top().count() as i64))
 }
 
-pub(super) fn list(_: &[Bytes], _: &mut View) -> Result<Reply, String> {
-    Ok(Reply::Array(top().map(|spec| Reply::bulk(spec.name)).collect()))
+/// Subcommands are listed where it is said which commands are wanted.
+pub(super) fn list(words: &[Bytes], _: &mut View) -> Result<Reply, String> {
+    let names: Vec<&str> = match words.get(2..).unwrap_or_default() {
+        [] => top().map(|spec| spec.name).collect(),
+        [by, how, wanted] if is(by, "filterby") => filtered(how, wanted)?,
+        _ => return Err(SYNTAX.to_owned()),
+    };
+    Ok(Reply::Array(names.into_iter().map(Reply::bulk).collect()))
+}
+
+fn filtered(how: &[u8], wanted: &[u8]) -> Result<Vec<&'static str>, String> {
+    let named = |is_wanted: &dyn Fn(&Spec) -> bool| {
+        COMMANDS.iter().filter(|spec| is_wanted(spec)).map(|spec| spec.name).collect()
+    };
+    if is(how, "pattern") {
+        let pattern = wanted.to_ascii_lowercase();
+        Ok(named(&|spec| glob::matches(&pattern, spec.name.as_bytes())))
+    } else if is(how, "aclcat") {
+        Ok(named(&|spec| category(spec).strip_prefix('@').is_some_and(|category| is(wanted, category))))
+    } else if is(how, "module") {
+        // There are none.
+        Ok(Vec::new())
+    } else {
+        Err(SYNTAX.to_owned())
+    }
 }
 
 pub(super) fn docs(words: &[Bytes], _: &mut View) -> Result<Reply, String> {
@@ -71,21 +95,24 @@ fn description(spec: &Spec) -> Reply {
     let (first, last, step) = spec.keys;
     let keys = [first as i64, i64::from(last), step as i64].map(Reply::Integer);
     let flags = spec.flags.iter().map(|flag| Reply::Simple(flag)).collect();
-    let category = match spec.run {
-        Run::Keys { .. } if first > 0 => "@string",
-        Run::Keys { .. } | Run::Session { .. } => "@connection",
-        Run::Store(_) => "@keyspace",
-        Run::Server(_) => "@admin",
-    };
     let start = [Reply::bulk(spec.name), Reply::Integer(i64::from(spec.arity)), Reply::Array(flags)];
     let end = [
-        Reply::Array(vec![Reply::Simple(category)]),
+        Reply::Array(vec![Reply::Simple(category(spec))]),
         // Tips, and keys' places in more detail: there is nothing to add.
         Reply::Array(Vec::new()),
         Reply::Array(Vec::new()),
         Reply::Array(subcommands(spec).map(description).collect()),
     ];
     Reply::Array(start.into_iter().chain(keys).chain(end).collect())
+}
+
+fn category(spec: &Spec) -> &'static str {
+    match spec.run {
+        Run::Keys { .. } if spec.keys.0 > 0 => "@string",
+        Run::Keys { .. } | Run::Session { .. } => "@connection",
+        Run::Store(_) => "@keyspace",
+        Run::Server(_) => "@admin",
+    }
 }
 
 /// What `COMMAND DOCS` says of one: its name, and the rest.

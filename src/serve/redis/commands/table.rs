@@ -144,7 +144,7 @@ pub(super) static COMMANDS: &[Spec] = &[
     plain("command|getkeys", -4, LOADING, introspection::getkeys),
     plain("command|help", 2, LOADING, introspection::help),
     plain("command|info", -2, LOADING, introspection::info),
-    plain("command|list", 2, LOADING, introspection::list),
+    plain("command|list", -2, LOADING, introspection::list),
     plain("config", -2, ADMIN, introspection::help),
     of_server("config|get", -3, ADMIN, server::config_get),
     plain("config|help", 2, LOADING, introspection::help),
