@@ -1,7 +1,8 @@
 //! The operator's way in, with `--fast`: commands of the prompt on the embedded store.
 //!
 //! The answers are the simulation's, as far as they can be known, in the wall clock's time. Kill, restart and partition are
-//! [switches](crate::drive::inline::Switches). What needs time is refused (KV-E143): nothing takes any here.
+//! [switches](crate::drive::inline::Switches). What needs time is refused (KV-E143), for nothing takes any here; and what is
+//! for terminals (KV-E147).
 //!
 //! Caveats: a command runs on the caller's thread until it is over, and may take long. A key that it writes is changed
 //! between two turns of the clients, not within one; whoever watches the key sees that it has changed.
@@ -25,9 +26,7 @@ pub(super) fn perform(store: &KeyValueStore, name: &'static str, command: Comman
     let mut operator = Operator { store, clock: SteadyClock::start() };
     match operator.perform(name, command)? {
         // What is said of these is not of the cluster.
-        answer @ (Response::Help(_) | Response::Timing { .. } | Response::History(_) | Response::ClearScreen) => {
-            Ok(answer)
-        }
+        answer @ (Response::Help(_) | Response::ClearScreen) => Ok(answer),
         answer => Ok(Response::Live(Box::new(answer))),
     }
 }
@@ -42,6 +41,8 @@ struct Operator<'a> {
 impl Operator<'_> {
     fn perform(&mut self, name: &'static str, command: Command) -> Result<Response, CommandError> {
         let refused = |instead| Err(CommandError::NeedsTime { command: name, instead });
+        let for_terminals =
+            |instead| Err(CommandError::NotLive { command: name, of: "a cluster without delays", instead });
         let command = match on_keys(self, command, &mut |_| Ok(()))? {
             Ok(answer) => return Ok(answer),
             Err(command) => command,
@@ -110,6 +111,8 @@ impl Operator<'_> {
             Command::Clients(_) => return refused("connect as many as you like: redis-benchmark"),
             Command::Benchmark { .. } => return refused("it measures clusters of its own: kvsim benchmark"),
             Command::Demo { .. } => return refused("simulated clusters have it: kvsim --demo"),
+            Command::History { .. } => return for_terminals("the terminal has the lines that were typed"),
+            Command::Timing { .. } => return for_terminals("redis-cli measures it: --latency"),
             Command::Exit => return refused("QUIT closes the connection; Ctrl-C ends the server"),
             command => aside(&command).unwrap_or_else(|| unreachable!("every other command is above: {command:?}")),
         })

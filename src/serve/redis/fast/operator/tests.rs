@@ -184,6 +184,17 @@ fn what_went_with_dead_nodes_is_told() {
     assert_eq!(store.len(), 30 - held);
 }
 
+#[test]
+fn what_is_for_terminals_is_refused() {
+    for line in ["timing on", "timing off", "history"] {
+        let refusal = format!(
+            "KV-E147 {} is not for a cluster without delays: nothing was changed; ",
+            line.split(' ').next().unwrap()
+        );
+        assert!(say(&store(), line).starts_with(&refusal), "{line}");
+    }
+}
+
 /// A command that is new in the grammar is either performed or refused: this says which.
 #[test]
 fn every_command_is_performed_or_refused() {
@@ -212,8 +223,8 @@ fn every_command_is_performed_or_refused() {
         "slow",
         "step",
     ];
-    // These two are tried on files of their own.
-    for spec in SPECS.iter().filter(|spec| !["load", "dump"].contains(&spec.name)) {
+    // These are tried by themselves.
+    for spec in SPECS.iter().filter(|spec| !["load", "dump", "history", "timing"].contains(&spec.name)) {
         let said = say(&store(), &spec.example.replace("node4", "node6"));
         let refusal =
             format!("KV-E143 {} is not for a cluster without delays (--fast): nothing was changed; ", spec.name);
