@@ -112,6 +112,8 @@ fn a_command_lists_only_the_flags_it_takes() {
         assert!(!benchmark.contains(refused), "{refused} is in\n{benchmark}");
     }
     assert!(!printed("completions --help").contains("--data-dir"));
+    let serve = printed("serve --help");
+    assert!(serve.contains("--seed <N>") && !serve.contains("--format") && !serve.contains("--bail"), "{serve}");
     assert!(printed("run --help").contains("--bail"));
 }
 
@@ -122,6 +124,17 @@ fn what_means_nothing_is_refused_before_and_after_the_command() {
         let said = text(&output.stderr);
         assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()), "{arguments}");
         assert!(said.contains("does not take --bail"), "{said}");
+    }
+    for (arguments, refused) in [
+        ("serve --bail", "serve does not take --bail"),
+        ("--format json serve", "serve does not take --format"),
+        ("serve --realtime --format text", "serve does not take --format"),
+        ("serve --fast --format json", "serve --fast does not take --format"),
+        ("serve --fast --seed 2", "serve --fast does not take --seed"),
+    ] {
+        let output = kvsim(&std::env::temp_dir()).args(arguments.split(' ')).output().expect("the program");
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()), "{arguments}");
+        assert!(text(&output.stderr).contains(refused), "{output:?}");
     }
 }
 

@@ -12,7 +12,8 @@ pub(super) fn is_vain(action: &str, flag: &str) -> bool {
         "simulate" => !FOR_SIMULATE.contains(&flag),
         "node" => NOT_FOR_NODE.contains(&flag),
         "client" => !FOR_CLIENT.contains(&flag),
-        SERVE_FAST => NOT_FOR_SERVE_FAST.contains(&flag),
+        "serve" => NOT_FOR_SERVE.contains(&flag),
+        SERVE_FAST => NOT_FOR_SERVE.contains(&flag) || NOT_FOR_SERVE_FAST.contains(&flag),
         "completions" | "man" => true,
         // Its clusters are its own, and it is text.
         DEMO => flag != "seed",
@@ -41,7 +42,9 @@ const NOT_FOR_BENCHMARK: &[&str] =
 const NOT_FOR_NODE: &[&str] = &["nodes", "seed", "latency", "format", "bail"];
 /// Shared flags with a meaning for a client: the nodes have their own.
 const FOR_CLIENT: &[&str] = &["vnodes", "consistency", "timeout", "format", "bail"];
-/// `serve` without a simulation, and the shared flags without a meaning for it.
+/// Shared flags without a meaning for `serve`: it answers by its protocols, and runs no script.
+const NOT_FOR_SERVE: &[&str] = &["format", "bail"];
+/// `serve` without a simulation, and those that have none for that besides.
 const SERVE_FAST: &str = "serve --fast";
 const NOT_FOR_SERVE_FAST: &[&str] = &["seed", "timeout", "latency"];
 /// Shared flags with a meaning for a campaign: all else is the seeds' choice.
