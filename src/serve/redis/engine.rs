@@ -8,6 +8,7 @@ use tokio::sync::oneshot::Sender;
 use super::commands::{Run, Spec, StoreCall};
 use super::error::ServeError;
 use super::view::Version;
+use crate::command::render::counted;
 use crate::command::{CommandError, Parsed, Response};
 use crate::error::Error;
 use crate::serve::service::{Listed, Read, Votes};
@@ -37,7 +38,7 @@ pub(super) trait Engine {
     /// What it can tell of itself at once, for `INFO`.
     fn facts(&self) -> Facts;
 
-    /// Ends it in good order: what was acknowledged is synced. A last line for people.
+    /// Ends it in good order: what was acknowledged is synced, unless it is in memory. A last line for people.
     fn end(self: Box<Self>) -> Result<String, ServeError>;
 }
 
@@ -142,6 +143,14 @@ pub(super) struct Facts {
     pub(super) is_on_disk: bool,
     /// By how much its time lags behind that of the machine, which cannot keep up.
     pub(super) behind: Time,
+}
+
+/// The last line on a cluster in memory.
+pub(super) const FORGOTTEN: &str = "ended; what was in memory is gone";
+
+/// The last line on a cluster on disk.
+pub(super) fn synced(logs: usize) -> String {
+    format!("{} synced", counted(logs as u64, "log"))
 }
 
 /// How many keys there are at least, if so many nodes hold so many values with so many copies of each. What a quorum has

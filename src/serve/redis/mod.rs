@@ -52,6 +52,7 @@ pub use self::flags::Flags;
 use self::realtime::{Realtime, WallClock};
 use super::Termination;
 use crate::cluster::{Backing, Cluster, ClusterConfig};
+use crate::command::render::counted;
 use crate::sim::latency::Latency;
 use crate::storage::log::SyncPolicy;
 use crate::store_api::KeyValueStore;
@@ -119,9 +120,8 @@ pub fn run(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(), ServeEr
     });
     let place_of = settings.data_dir.as_ref().map_or_else(|| "memory".to_owned(), |path| path.display().to_string());
     say(&format!(
-        "{} nodes, {} copies, in {place_of}; {}",
-        nodes,
-        engine.facts().copies,
+        "{}, in {place_of}; {}",
+        size(nodes, engine.facts().copies),
         urls.into_iter().flatten().collect::<Vec<_>>().join(", ")
     ));
     let by_http = if settings.http.is_some() { http::MOST_CONNECTIONS } else { 0 };
@@ -132,6 +132,13 @@ pub fn run(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<(), ServeEr
     let engine = place.serve(engine, max_clients, settings.max_value)?;
     say(&engine.end()?);
     Ok(())
+}
+
+/// How many nodes there are, and how many copies of each key: no more than nodes.
+fn size(nodes: usize, wanted: u8) -> String {
+    let (nodes, wanted) = (nodes as u64, u64::from(wanted));
+    let short = if nodes < wanted { format!(" ({wanted} wanted)") } else { String::new() };
+    format!("{}, {}{short}", counted(nodes, "node"), counted(nodes.min(wanted), "copy"))
 }
 
 /// The simulated cluster, in memory or in a directory. And how many nodes it has.

@@ -18,7 +18,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::commands::StoreCall;
-use super::engine::{Answer, Call, Engine, Facts, Job, Question, Step, Ticket, Watched, Work, keys_held};
+use super::engine::{
+    Answer, Call, Engine, FORGOTTEN, Facts, Job, Question, Step, Ticket, Watched, Work, keys_held, synced,
+};
 use super::error::ServeError;
 use super::keyspace::Keyspace;
 use super::prompt;
@@ -215,8 +217,11 @@ impl Engine for Fast {
     }
 
     fn end(self: Box<Self>) -> Result<String, ServeError> {
+        if !self.store.sizes().is_on_disk {
+            return Ok(FORGOTTEN.to_owned());
+        }
         self.store.sync()?;
-        Ok(format!("{} logs synced", self.store.server_count()))
+        Ok(synced(self.store.server_count()))
     }
 }
 

@@ -27,7 +27,7 @@ use self::line::Line;
 use self::locks::{Locks, Mode, Want};
 use self::operations::{Operations, Place};
 use super::commands::StoreCall;
-use super::engine::{Answer, Engine, Facts, Job, Question, Ticket, Work, keys_held};
+use super::engine::{Answer, Engine, FORGOTTEN, Facts, Job, Question, Ticket, Work, keys_held, synced};
 use super::error::ServeError;
 use crate::cluster::Cluster;
 use crate::drive::clock::{ProcessClock, SteadyClock};
@@ -299,8 +299,10 @@ impl<P: Pace> Engine for Realtime<P> {
     }
 
     fn end(self: Box<Self>) -> Result<String, ServeError> {
-        let logs = self.cluster.close()?;
-        Ok(format!("{logs} logs synced"))
+        if !self.cluster.glance().is_on_disk {
+            return Ok(FORGOTTEN.to_owned());
+        }
+        Ok(synced(self.cluster.close()?))
     }
 }
 

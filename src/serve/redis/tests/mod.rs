@@ -14,6 +14,7 @@ use super::endpoint::{Bell, Place};
 use super::engine::Engine;
 use super::fast::Fast;
 use super::realtime::{Realtime, WallClock};
+use super::size;
 use crate::cluster::{Backing, Cluster, ClusterConfig};
 use crate::store_api::KeyValueStore;
 
@@ -277,6 +278,29 @@ fn a_cluster_knows_whether_it_is_on_disk() {
     }
     for engine in engines(Some(folder.path())) {
         assert!(engine.facts().is_on_disk);
+    }
+}
+
+#[test]
+fn the_first_and_the_last_line_say_what_holds() {
+    let sizes = [(5, 3), (3, 3), (2, 3), (1, 3), (1, 1), (0, 3)].map(|(nodes, copies)| size(nodes, copies));
+    assert_eq!(
+        sizes,
+        [
+            "5 nodes, 3 copies",
+            "3 nodes, 3 copies",
+            "2 nodes, 2 copies (3 wanted)",
+            "1 node, 1 copy (3 wanted)",
+            "1 node, 1 copy",
+            "0 nodes, 0 copies (3 wanted)"
+        ]
+    );
+    let folder = tempfile::tempdir().unwrap();
+    for engine in engines(None) {
+        assert_eq!(engine.end().unwrap(), "ended; what was in memory is gone");
+    }
+    for engine in engines(Some(folder.path())) {
+        assert_eq!(engine.end().unwrap(), "1 log synced");
     }
 }
 
