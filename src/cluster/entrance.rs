@@ -110,6 +110,12 @@ impl Cluster {
         (found, has_more)
     }
 
+    /// No value of a node that is up is longer, in bytes. O(keys).
+    pub(crate) fn longest_value(&self) -> usize {
+        let processes = self.nodes.values().filter_map(|node| node.process.as_ref());
+        processes.map(|process| process.replica.store().longest_record() as usize).max().unwrap_or(0)
+    }
+
     /// Figures that cost nothing to know.
     pub(crate) fn glance(&self) -> Glance {
         let (nodes, is_on_disk) = (self.nodes.values().count(), self.home.is_on_disk());

@@ -150,6 +150,12 @@ impl Table {
         total
     }
 
+    /// Bytes of the longest record that is meant; 0 without any. O(keys).
+    pub(super) fn longest_record(&self) -> u32 {
+        let of_shard = |index| self.lock_shard(index).within(TokenRange::ALL).map(|(_, slot)| slot.at.length).max();
+        (0..self.shards.len()).filter_map(of_shard).max().unwrap_or(0)
+    }
+
     fn index(&self, token: Token) -> usize {
         // Two shifts, because the whole width is one too many for a single shard.
         (token.0 >> 1 >> (63 - self.bits())) as usize

@@ -90,6 +90,12 @@ impl KeyValueStore {
         sizes
     }
 
+    /// No value is longer, in bytes. O(keys).
+    pub(crate) fn longest_value(&self) -> usize {
+        let nodes = self.shared().inline.nodes();
+        nodes.iter().map(|replica| replica.store().longest_record() as usize).max().unwrap_or(0)
+    }
+
     /// The store's clock: microseconds since 1970.
     pub(crate) fn now(&self) -> Time {
         self.shared().inline.clock().now()

@@ -41,7 +41,7 @@ pub(super) struct Endpoint {
     scratch: Box<[u8]>,
     /// Clients that say no more while they wait for an operator's command: since when, their places and numbers.
     leaving: Vec<(Time, usize, u64)>,
-    /// The longest value that was met, in bytes: so long may each answer be that is still to come.
+    /// Bytes of the longest value in a request or an answer: so long may each answer be that is still to come.
     pub(super) longest: usize,
     /// The system had no room for a client who came, and who waits.
     is_refused: bool,
@@ -116,8 +116,6 @@ impl Place {
         let facts = engine.facts();
         let clock = SteadyClock::start();
         let (now, figures) = (clock.now(), Figures::default());
-        // How long the values are that were there before nobody knows.
-        let longest = if facts.keys > 0 { max_value } else { 0 };
         let server = Server { address, max_clients, max_value, now, clients: 0, figures, facts };
         let mut endpoint = Endpoint {
             poll,
@@ -131,7 +129,7 @@ impl Place {
             next_client: 1,
             mailbox,
             leaving: Vec::new(),
-            longest,
+            longest: 0,
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             is_refused: false,
         };

@@ -32,7 +32,7 @@ pub(super) trait Engine {
     /// After what time it has to work again though nothing was begun. `None`: it waits for jobs, or wakes the endpoint itself.
     fn idles(&mut self) -> Option<Duration>;
 
-    /// Bytes of the longest value that it was made to write.
+    /// No value that was there when it began, or that it was made to write since, has more bytes.
     fn longest(&self) -> usize;
 
     /// What it can tell of itself at once, for `INFO`.

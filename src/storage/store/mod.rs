@@ -414,6 +414,11 @@ impl Store {
         }
     }
 
+    /// Bytes of the longest version held, as its record has it; 0 without any. O(keys).
+    pub fn longest_record(&self) -> u32 {
+        self.table.longest_record()
+    }
+
     /// The cached value of `key`, without touching its recency or the counters (for checkers).
     pub fn cached(&self, key: &Key) -> Option<Value> {
         let slot = self.table.lock(key.token()).get(key)?;

@@ -50,12 +50,11 @@ impl Reply {
         match self {
             Reply::Bulk(bytes) => bytes.len(),
             Reply::Value(value) => value.len(),
-            Reply::Text(text) | Reply::Error(text) => text.len(),
             Reply::Array(items) => items.iter().map(Reply::longest).max().unwrap_or(0),
             Reply::Map(pairs) => {
                 pairs.iter().map(|(name, value)| name.longest().max(value.longest())).max().unwrap_or(0)
             }
-            Reply::Simple(_) | Reply::Integer(_) | Reply::Nil | Reply::NilArray => 0,
+            _ => 0,
         }
     }
 

@@ -37,6 +37,8 @@ pub(super) struct Fast {
     jobs: Vec<Job>,
     questions: Vec<Question>,
     stretch: Stretch,
+    /// No value that was there at the start has more bytes.
+    longest_before: usize,
     /// Lines of the prompt that are being carried out.
     lines: usize,
     /// What came of them.
@@ -50,8 +52,16 @@ type Told = (Ticket, Reply);
 impl Fast {
     /// On a store that is open. `wake` is called when there is work though nobody has asked.
     pub(super) fn new(store: KeyValueStore, max_value: usize, wake: impl Fn() + Send + Sync + 'static) -> Fast {
-        let (stretch, wake) = (Stretch::new(max_value), Arc::new(wake));
-        Fast { store, jobs: Vec::new(), questions: Vec::new(), stretch, lines: 0, told: channel(), wake }
+        Fast {
+            longest_before: store.longest_value(),
+            store,
+            jobs: Vec::new(),
+            questions: Vec::new(),
+            stretch: Stretch::new(max_value),
+            lines: 0,
+            told: channel(),
+            wake: Arc::new(wake),
+        }
     }
 
     /// Jobs of which some divide the turn.
@@ -198,7 +208,7 @@ impl Engine for Fast {
     }
 
     fn longest(&self) -> usize {
-        self.stretch.longest()
+        self.stretch.longest().max(self.longest_before)
     }
 
     fn facts(&self) -> Facts {

@@ -80,7 +80,7 @@ pub(super) struct Realtime<P> {
     /// Jobs that wait for something else than operations, in the order in which they began.
     timed: BTreeSet<u64>,
     synced: Synced,
-    /// Bytes of the longest value written.
+    /// No value that was there, or was written, has more bytes.
     longest: usize,
 }
 
@@ -106,6 +106,7 @@ impl<P: Pace> Realtime<P> {
     /// On a cluster that is open.
     pub(super) fn new(mut cluster: Cluster, pace: P, max_value: usize) -> Realtime<P> {
         cluster.be_the_only_entrance();
+        let longest = cluster.longest_value();
         Realtime {
             started: Time(cluster.now().0.saturating_sub(pace.elapsed().0)),
             cluster,
@@ -120,7 +121,7 @@ impl<P: Pace> Realtime<P> {
             ended: VecDeque::new(),
             timed: BTreeSet::new(),
             synced: Synced { at: Time(0), work: 0 },
-            longest: 0,
+            longest,
         }
     }
 

@@ -221,6 +221,15 @@ fn long_answers_are_held_back_before_there_are_many() {
 }
 
 #[test]
+fn values_that_were_there_before_are_long_too() {
+    let store = KeyValueStore::new();
+    store.add_server("node1").unwrap();
+    store.set("a", "x".repeat(5_000)).unwrap();
+    let engine = Fast::new(store, 1 << 20, || ());
+    assert!((5_000..6_000).contains(&engine.longest()));
+}
+
+#[test]
 fn a_value_that_looks_like_http_is_a_value() {
     let served = Served::start(10);
     let mut client = served.client();
