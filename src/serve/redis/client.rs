@@ -20,6 +20,8 @@ pub(super) struct Client {
     owed: VecDeque<Owed>,
     /// The number of the first of these.
     first: u64,
+    /// Those of them that may be answered with a value, of whatever length.
+    values: usize,
     /// There may be more to read.
     pub(super) is_readable: bool,
     /// It sends no more, and may wait for answers.
@@ -44,6 +46,8 @@ struct Owed {
     protocol: Protocol,
     /// Its client wants an answer.
     is_wanted: bool,
+    /// Which may be a value.
+    may_be_value: bool,
     reply: Option<Reply>,
 }
 
@@ -64,6 +68,7 @@ impl Client {
             output: BytesMut::new(),
             owed: VecDeque::new(),
             first: 0,
+            values: 0,
             is_readable: true,
             has_said_all: false,
             has_more: false,
@@ -99,7 +104,7 @@ impl Client {
     /// Keeps a place for the answer to the next request. Its number.
     pub(super) fn owe(&mut self) -> u64 {
         let is_wanted = self.session.begin_command();
-        self.owed.push_back(Owed { protocol: self.session.protocol, is_wanted, reply: None });
+        self.owed.push_back(Owed { protocol: self.session.protocol, is_wanted, may_be_value: false, reply: None });
         self.first + self.owed.len() as u64 - 1
     }
 
@@ -110,8 +115,7 @@ impl Client {
         match self.owed.get_mut(place) {
             Some(owed) if place == 0 => {
                 owed.write(&reply, &mut self.output);
-                self.owed.pop_front();
-                self.first += 1;
+                self.go_on();
                 self.write_out_answered();
             }
             Some(owed) => owed.reply = Some(reply),
@@ -130,8 +134,21 @@ impl Client {
     fn write_out_answered(&mut self) {
         while let Some(owed @ Owed { reply: Some(reply), .. }) = self.owed.front() {
             owed.write(reply, &mut self.output);
-            self.owed.pop_front();
-            self.first += 1;
+            self.go_on();
+        }
+    }
+
+    /// The first of the requests that wait is answered.
+    fn go_on(&mut self) {
+        self.values -= usize::from(self.owed.pop_front().is_some_and(|owed| owed.may_be_value));
+        self.first += 1;
+    }
+
+    /// The request that was taken last may be answered with a value.
+    pub(super) fn expect_value(&mut self) {
+        if let Some(owed) = self.owed.back_mut().filter(|owed| !owed.may_be_value) {
+            owed.may_be_value = true;
+            self.values += 1;
         }
     }
 
@@ -143,6 +160,11 @@ impl Client {
     /// Requests that were taken and wait for their answers.
     pub(super) fn waiting(&self) -> usize {
         self.owed.len()
+    }
+
+    /// Those of them that may be answered with a value.
+    pub(super) fn values_awaited(&self) -> usize {
+        self.values
     }
 
     /// Bytes that it has not taken.

@@ -2,14 +2,17 @@
 //! connection or the server alone; the rest is the engine's.
 //!
 //! A client that does not take its answers is not read from beyond [`MOST_UNSENT`] bytes of them, or [`MOST_WAITING`]
-//! requests that are not answered; fewer, where values have been met of which so many would be more than that, though
-//! [`FEWEST_WAITING`] always. One answer may be of any length. What is no request is answered with what is wrong with it, and ends the connection, as with
-//! Redis; one that speaks HTTP, which a page of the web can make a browser do, is closed at once.
+//! requests that are not answered. Of those that may be answered with a value it has no more under way than as many of the
+//! longest value as are that many bytes, though [`FEWEST_VALUES`] always; and of those on all keys one. One answer may be of
+//! any length.
+//!
+//! What is no request is answered with what is wrong with it, and ends the connection, as with Redis; one that speaks HTTP,
+//! which a page of the web can make a browser do, is closed at once.
 
 use bytes::Bytes;
 
 use super::client::Client;
-use super::commands::{self, Run, StoreCall};
+use super::commands::{self, Run};
 use super::endpoint::Endpoint;
 use super::engine::{Call, Job, Step, Ticket, Work};
 use super::server::Figures;
@@ -45,9 +48,9 @@ impl Endpoint {
         MOST_REQUESTS
     }
 
-    /// How many requests of one client may wait for answers.
+    /// How many requests of one client may wait for values.
     pub(super) fn room(&self) -> usize {
-        (MOST_UNSENT / self.longest.max(self.engine.longest()).max(1)).clamp(FEWEST_WAITING, MOST_WAITING)
+        (MOST_UNSENT / self.longest.max(self.engine.longest()).max(1)).max(FEWEST_VALUES)
     }
 
     fn take_request(&mut self, place: usize, words: Vec<Bytes>) {
@@ -91,8 +94,11 @@ impl Endpoint {
                 self.answer(ticket, reply);
             }
             Run::Keys { .. } | Run::Store(_) => {
-                // What an operator does may take long, and what follows is to see it.
-                client.stalled = matches!(call.store, Some(StoreCall::Prompt { .. })).then_some(ticket.request);
+                // What is done with all keys, or by an operator, may take long, and what follows is to see it.
+                client.stalled = call.store.is_some().then_some(ticket.request);
+                if call.spec.reads(&call.words) {
+                    client.expect_value();
+                }
                 self.engine.begin(Job { ticket, work: Work::One(call) });
             }
         }
@@ -132,6 +138,9 @@ impl Endpoint {
                 self.engine.begin(Job { ticket, work: Work::Watch(keys) });
             }
             Effect::Execute { watched, calls } => {
+                if let Some(client) = self.client(ticket) {
+                    client.expect_value();
+                }
                 let steps = calls.into_iter().map(|call| self.step(ticket, call)).collect();
                 self.engine.begin(Job { ticket, work: Work::Transaction { watched, steps } });
             }
@@ -187,9 +196,10 @@ impl Client {
         !self.has_more && self.may_ask(room)
     }
 
-    /// Whether another request of it is looked at, if there is room for so many that wait.
+    /// Whether another request of it is looked at, if there is room for so many that wait for values.
     pub(super) fn may_ask(&self, room: usize) -> bool {
-        let takes_answers = self.unsent() < MOST_UNSENT && self.waiting() < room;
+        let takes_answers =
+            self.unsent() < MOST_UNSENT && self.waiting() < MOST_WAITING && self.values_awaited() < room;
         takes_answers && self.stalled.is_none() && !self.is_ending && !self.is_gone
     }
 
@@ -223,5 +233,5 @@ const MOST_REQUESTS: usize = 1_024;
 const MOST_UNSENT: usize = 4 << 20;
 /// Requests of one client that are not answered yet.
 const MOST_WAITING: usize = 10_000;
-/// However long the answers may be.
-const FEWEST_WAITING: usize = 4;
+/// Requests of one client that may wait for values, however long these may be.
+const FEWEST_VALUES: usize = 4;

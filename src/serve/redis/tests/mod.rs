@@ -221,6 +221,36 @@ fn long_answers_are_held_back_before_there_are_many() {
 }
 
 #[test]
+fn writes_are_taken_together_however_long_values_are() {
+    let served = Served::start(10);
+    let mut client = served.client();
+    for pieces in 1..=5 {
+        client.ask(&format!("APPEND big {}", "x".repeat(60_000)), &format!(":{}\r\n", 60_000 * pieces));
+    }
+    let turns = |client: &mut Client| {
+        client.send("INFO stats\r\nPING\r\n");
+        let mut told = String::new();
+        while !told.ends_with("+PONG\r\n") {
+            let mut scratch = [0; 4096];
+            let length = client.stream.read(&mut scratch).unwrap();
+            told += std::str::from_utf8(&scratch[..length]).unwrap();
+        }
+        let (_, rest) = told.split_once("eventloop_turns:").unwrap();
+        rest.lines().next().unwrap().parse::<u64>().unwrap()
+    };
+    let before = turns(&mut client);
+    client.send("SET small 1\r\n".repeat(1_000));
+    client.expect(&"+OK\r\n".repeat(1_000));
+    let together = turns(&mut client) - before;
+    assert!(together < 50, "{together} turns");
+    // Reads are not: of a value this long 13 are under way at once.
+    client.send("GET small\r\n".repeat(1_000));
+    client.expect(&"$1\r\n1\r\n".repeat(1_000));
+    let apart = turns(&mut client) - before - together;
+    assert!(apart > 50, "{apart} turns");
+}
+
+#[test]
 fn values_that_were_there_before_are_long_too() {
     let store = KeyValueStore::new();
     store.add_server("node1").unwrap();
