@@ -93,7 +93,7 @@ const PINNED: [&str; 10] = [
     "7a920e706b6c5e91",
     "efc95d49b26e381a",
     "464dacbc5ac64448",
-    "ad3f27395a2759a9",
+    "7b599ee101d1af2d",
     "d296fac04db4b339",
     "db38cdd3b5e858ae",
 ];

@@ -156,17 +156,28 @@ pub(super) fn seal(record: &mut [u8], seed: u64) {
     }
 }
 
+/// Whether `bytes` are those of one record that was written with `seed`.
+pub(super) fn verify(bytes: &[u8], seed: u64) -> Result<(), Flaw> {
+    match framed(bytes, seed)? {
+        (_, whole) if whole.len() == bytes.len() => Ok(()),
+        _ => Err(Flaw::Length),
+    }
+}
+
 /// The record at the start of `bytes`, and how long it is.
 pub fn decode(bytes: &[u8], seed: u64) -> Result<(Record, usize), Flaw> {
+    let (frame, whole) = framed(bytes, seed)?;
+    let body = whole.get(FRAME_BYTES..).and_then(|body| decode_body(frame.kind, body)).ok_or(Flaw::Body)?;
+    let Frame { sequence, synced, epoch, .. } = frame;
+    Ok((Record { sequence, synced, epoch: Epoch(epoch), body }, whole.len()))
+}
+
+/// The frame at the start of `bytes`, and all bytes of its record, whose checksum is right.
+fn framed(bytes: &[u8], seed: u64) -> Result<(Frame, &[u8]), Flaw> {
     let frame = Frame::read(bytes).ok_or(Flaw::CutOff)?;
     let length = frame.checked_length().ok_or(Flaw::Length)?;
     let whole = bytes.get(..length).ok_or(Flaw::CutOff)?;
-    if !frame.matches(whole, seed) {
-        return Err(Flaw::Checksum);
-    }
-    let body = whole.get(FRAME_BYTES..).and_then(|body| decode_body(frame.kind, body)).ok_or(Flaw::Body)?;
-    let Frame { sequence, synced, epoch, .. } = frame;
-    Ok((Record { sequence, synced, epoch: Epoch(epoch), body }, length))
+    if frame.matches(whole, seed) { Ok((frame, whole)) } else { Err(Flaw::Checksum) }
 }
 
 /// Why bytes are no record.

@@ -17,6 +17,7 @@
 
 use std::collections::BTreeMap;
 use std::mem::offset_of;
+use std::ops::RangeInclusive;
 
 use super::log::Location;
 use super::lru::Place;
@@ -148,6 +149,11 @@ impl Table {
             }
         }
         total
+    }
+
+    /// How many shards there are.
+    pub(super) fn shards(&self) -> usize {
+        self.shards.len()
     }
 
     /// Bytes of the longest record that is meant; 0 without any. O(keys).
@@ -302,6 +308,11 @@ impl Shard {
         buckets.map(|bucket| (bucket.key(), self.slots.slot(bucket)))
     }
 
+    /// The versions whose records are in these segments, in no order. O(keys).
+    pub(super) fn recorded_in(&self, segments: &RangeInclusive<u32>) -> impl Iterator<Item = (&Key, Slot)> {
+        self.within(TokenRange::ALL).filter(|(_, slot)| segments.contains(&slot.at.segment))
+    }
+
     /// The first `limit` versions in `ranges` (ascending, disjoint) after the key `after`, in order.
     fn first(&self, ranges: &[TokenRange], after: Option<&Key>, limit: usize) -> Vec<(Key, Slot)> {
         let is_wanted = |key: &Key| {
@@ -393,6 +404,11 @@ impl Shard {
             Stamp::MAX => self.within(range).next().is_some() || !self.range_floors(range).is_empty(),
             upto => self.cleared.pieces(range).iter().any(|(_, cleared)| *cleared < upto),
         }
+    }
+
+    /// Keys, with a value or a tombstone.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
     }
 
     /// Keys with a value.

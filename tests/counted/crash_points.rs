@@ -95,7 +95,8 @@ fn works() -> Vec<Work> {
         deeds: deeds.to_vec(),
         damage,
     };
-    let written = [&puts[..], &[Raise(1, &[]), Delete(2, 40), Discard(UPPER), Floor(35), Delete(4, 41), Sync]].concat();
+    let ends = [Raise(1, &[]), Delete(2, 40), Discard(UPPER), Floor(35), Delete(4, 41), Clock(45), Sync];
+    let written = [&puts[..], &ends].concat();
     let merges = [&[Put(1, 50)][..], &[Merge; 12], &[Put(2, 51), Sync]].concat();
     works.push(small(&written, &merges, Damage::None));
     let gives = [Ballot(1), Raise(1, &[]), Put(1, 60), Promise(20), Ballot(2), Raise(2, UPPER), Discard(LOWER), Sync];
@@ -187,7 +188,7 @@ impl Work {
             do_to(&store, *deed).unwrap();
             counts.push(ends(&disk).len() as u64);
         }
-        // A merge adds no record.
+        // A merge adds no record where the clock is noted.
         for (number, _) in self.deeds.iter().enumerate().filter(|(_, deed)| matches!(deed, Deed::Merge)) {
             counts.insert(number + 1, counts[number]);
         }

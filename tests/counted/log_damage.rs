@@ -211,12 +211,11 @@ fn written(rng: &mut Rng) -> MemoryDisk {
     }
     let closed: Vec<u32> = log.segments().iter().filter(|segment| segment.closed).map(|one| one.segment).collect();
     if closed.len() > 1 && rng.below(2) == 0 {
+        let mut places = Vec::new();
+        log.scan(&mut |at, _| places.push(at)).unwrap();
+        places.retain(|at| closed[..2].contains(&at.segment) && rng.below(3) > 0);
         let mut merge = log.start_merge(&closed[..2]).unwrap();
-        while let Some((at, record)) = merge.next().unwrap() {
-            if rng.below(3) > 0 {
-                merge.keep(at, &record).unwrap();
-            }
-        }
+        places.into_iter().for_each(|at| merge.keep(at).unwrap());
         log.finish_merge(merge, &mut |_, _| {}).unwrap();
     }
     disk

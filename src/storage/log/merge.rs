@@ -10,11 +10,10 @@
 use std::io;
 
 use super::files::{self, Segment};
-use super::scan::{Scanned, Scanner};
 use super::{GENERATION_BITS, HEADER_BYTES, Location, Log};
 use crate::storage::StorageError;
 use crate::storage::disk::{Disk, DiskFile};
-use crate::storage::record::{self, Record, SegmentHeader};
+use crate::storage::record::{self, Flaw, SegmentHeader};
 use crate::sync::Arc;
 
 /// A merged segment being written. Dropped unfinished, its temporary file is removed at the next merge of the same
@@ -23,10 +22,11 @@ use crate::sync::Arc;
 pub struct MergeWriter {
     disk: Arc<dyn Disk>,
     inputs: Vec<Segment>,
-    /// How many of the inputs are opened, the last of them being read.
-    opened: usize,
-    reading: Option<Scanner>,
+    /// Of the input that was read last.
+    window: Option<Window>,
     output: Segment,
+    /// Seeds the checksums of the output's records.
+    seed: u64,
     file: Arc<dyn DiskFile>,
     /// Bytes of the output that are not written yet.
     buffer: Vec<u8>,
@@ -60,8 +60,8 @@ impl Log {
         Ok(MergeWriter {
             disk: Arc::clone(&self.disk),
             inputs,
-            opened: 0,
-            reading: None,
+            window: None,
+            seed: output.seed(),
             output,
             file,
             buffer: header.encode().to_vec(),
@@ -122,50 +122,78 @@ impl Log {
 }
 
 impl MergeWriter {
-    /// The next record of the inputs and where it is, in log order; `None` at the end. One bounded read at a time.
-    #[expect(clippy::should_implement_trait, reason = "it can fail")]
-    pub fn next(&mut self) -> Result<Option<(Location, Record)>, StorageError> {
-        loop {
-            let Some(scanner) = &mut self.reading else {
-                if !self.open_next()? {
-                    return Ok(None);
-                }
-                continue;
-            };
-            let name = self.inputs.get(self.opened - 1).map(|input| Arc::clone(&input.name)).unwrap_or_default();
-            let offset = u64::from(scanner.offset());
-            match scanner.next().map_err(|error| StorageError::reading(&name, offset, &error))? {
-                Scanned::Record(at, record) => return Ok(Some((at, record))),
-                Scanned::Flaw(_, flaw) => {
-                    return Err(StorageError::Damaged { file: name.to_string(), offset, why: flaw.to_string() });
-                }
-                Scanned::End => self.reading = None,
-            }
+    /// Copies the record at `at` in the inputs, with its number and epoch: each at most once, in log order. Its checksum is
+    /// verified; what lies between those that are copied is not looked at.
+    ///
+    /// # Panics
+    /// When it is in none of the inputs.
+    pub fn keep(&mut self, at: Location) -> Result<(), StorageError> {
+        let start = self.buffer.len();
+        let window = match self.window.take() {
+            Some(window) if window.ordinal == at.segment => window,
+            _ => self.open(at)?,
+        };
+        let window = self.window.insert(window);
+        self.buffer.extend_from_slice(window.read(at)?);
+        if let Some(copy) = self.buffer.get_mut(start..) {
+            record::seal(copy, self.seed);
         }
-    }
-
-    /// Keeps a record that `next` gave, with its number and epoch: each at most once, in the order in which they were given.
-    pub fn keep(&mut self, from: Location, record: &Record) -> Result<(), StorageError> {
-        let Record { sequence, synced, epoch, body } = record;
-        record::encode(&mut self.buffer, self.output.seed(), *sequence, *synced, *epoch, body);
-        let to = Location { segment: self.output.ordinal, offset: self.output.bytes, length: from.length };
-        self.output.bytes += from.length;
-        self.moved.push((from, to));
+        let to = Location { segment: self.output.ordinal, offset: self.output.bytes, length: at.length };
+        self.output.bytes += at.length;
+        self.moved.push((at, to));
         if self.buffer.len() >= FLUSH_BYTES { self.flush() } else { Ok(()) }
     }
 
-    fn open_next(&mut self) -> Result<bool, StorageError> {
-        let Some(input) = self.inputs.get(self.opened) else { return Ok(false) };
+    /// Opens the input that a record is in.
+    fn open(&self, at: Location) -> Result<Window, StorageError> {
+        let input = self.inputs.iter().find(|input| input.ordinal == at.segment);
+        let Some(input) = input else { panic!("a record at {at:?} is in none of the segments that are merged") };
         let file = self.disk.open(&input.name).map_err(|error| StorageError::reading(&input.name, 0, &error))?;
-        self.reading = Some(Scanner::new(file, input));
-        self.opened += 1;
-        Ok(true)
+        let Segment { ordinal, name, bytes: end, .. } = input.clone();
+        Ok(Window { ordinal, name, seed: input.seed(), end, file, base: 0, bytes: Vec::new() })
     }
 
     fn flush(&mut self) -> Result<(), StorageError> {
         self.file.append(&self.buffer).map_err(|error| StorageError::writing(&self.output.name, &error))?;
         self.buffer.clear();
         Ok(())
+    }
+}
+
+/// Some bytes of an input.
+#[derive(Debug)]
+struct Window {
+    ordinal: u32,
+    name: Arc<str>,
+    seed: u64,
+    /// Where the input ends.
+    end: u32,
+    file: Arc<dyn DiskFile>,
+    /// Where in the file the bytes begin.
+    base: u32,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    /// The bytes of the record at `at`, verified.
+    fn read(&mut self, at: Location) -> Result<&[u8], StorageError> {
+        let Window { ref name, seed, .. } = *self;
+        let (name, offset) = (Arc::clone(name), u64::from(at.offset));
+        let bytes = self.fill(at).map_err(|error| StorageError::reading(&name, offset, &error))?;
+        let damaged = |flaw: Flaw| StorageError::Damaged { file: name.to_string(), offset, why: flaw.to_string() };
+        record::verify(bytes, seed).map_err(damaged)?;
+        Ok(bytes)
+    }
+
+    fn fill(&mut self, at: Location) -> io::Result<&[u8]> {
+        let (from, length) = (at.offset.wrapping_sub(self.base) as usize, at.length as usize);
+        if at.offset >= self.base && self.bytes.len().saturating_sub(from) >= length {
+            return Ok(self.bytes.get(from..from + length).unwrap_or_default());
+        }
+        self.base = at.offset;
+        self.bytes.resize(length.max(WINDOW_BYTES).min(self.end.saturating_sub(at.offset) as usize), 0);
+        self.file.read_at(at.offset.into(), &mut self.bytes)?;
+        Ok(self.bytes.get(..length).unwrap_or(&self.bytes))
     }
 }
 
@@ -177,4 +205,6 @@ fn next_generation(ordinal: u32) -> u32 {
 }
 
 /// Bytes of the output gathered before they are written.
-const FLUSH_BYTES: usize = 1 << 20;
+const FLUSH_BYTES: usize = 64 << 10;
+/// Bytes of an input read at once: some dozens of small records where most are copied, little in vain where few are.
+const WINDOW_BYTES: usize = 4 << 10;

@@ -3,7 +3,8 @@
 //! These changes come one at a time, behind the lock of [`Control`], which also remembers where their records are: a
 //! merge keeps those that still count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use super::super::table::Usage;
 use super::*;
@@ -29,6 +30,10 @@ pub(super) struct Control {
     /// Bytes of control records that count, by segment. Those of discards, floors and promises all do until a merge drops
     /// them; discards of everything are the droppable ones.
     usage: BTreeMap<u32, Usage>,
+    /// Where these records are.
+    places: BTreeSet<Location>,
+    /// The newest time of a version that was discarded, by the segment that its record is in. It may be nowhere else.
+    discarded: BTreeMap<u32, Time>,
     /// Records of floors and promises in the log.
     floors: u64,
     /// The end of the newest control record. Whoever asks for a change that is made already has to wait for its record
@@ -50,6 +55,8 @@ impl Control {
             is_ballot_forgotten: false,
             incarnation: None,
             usage: BTreeMap::new(),
+            places: BTreeSet::new(),
+            discarded: BTreeMap::new(),
             floors: 0,
             position: start.into(),
             changes: 0,
@@ -117,12 +124,39 @@ impl Control {
         self.usage.iter().map(move |(segment, usage)| (*segment, certain(*usage)))
     }
 
+    /// Where records that count are in these segments, in the log's order.
+    pub(super) fn places_in(&self, segments: &RangeInclusive<u32>) -> impl Iterator<Item = Location> {
+        let start = |segment| Location { segment, offset: 0, length: 0 };
+        let behind = self.places.range(start(*segments.start())..);
+        behind.take_while(|at| at.segment <= *segments.end()).copied()
+    }
+
+    /// Takes note of versions that are discarded.
+    pub(super) fn note_discarded(&mut self, dropped: &[(Key, Slot)]) {
+        for (_, Slot { at, stamp, .. }) in dropped {
+            let newest = self.discarded.entry(at.segment).or_default();
+            *newest = stamp.time.max(*newest);
+        }
+    }
+
+    /// No version that was discarded has a later time, of those whose records are in these segments.
+    pub(super) fn discarded_in(&self, segments: &RangeInclusive<u32>) -> Time {
+        self.discarded.range(segments.clone()).map(|(_, newest)| *newest).max().unwrap_or_default()
+    }
+
+    /// Takes note that these segments are merged: of what was discarded there nothing is left.
+    pub(super) fn note_merged(&mut self, segments: &RangeInclusive<u32>) {
+        self.discarded.retain(|segment, _| !segments.contains(segment));
+    }
+
     fn count(&mut self, at: Location, body: &Body) {
+        self.places.insert(at);
         self.floors += u64::from(is_floor(body));
         self.usage.entry(at.segment).or_default().add(weight(at, body));
     }
 
     fn uncount(&mut self, at: Location, body: &Body) {
+        self.places.remove(&at);
         self.floors -= u64::from(is_floor(body));
         if let Some(usage) = self.usage.get_mut(&at.segment) {
             usage.subtract(weight(at, body));
@@ -224,7 +258,7 @@ impl Store {
             // shards visited later still took and dropped again, and a replay would keep those.
             self.note(&mut control, epoch, Body::Discard { ranges: ranges.clone(), upto })?;
             for range in ranges {
-                self.forget(shard.discard(range, upto));
+                self.forget(&mut control, &shard.discard(range, upto));
             }
         }
         Ok(control.position)
@@ -425,7 +459,7 @@ impl Store {
         if parts.iter().any(|(index, part)| shards[*index].would_discard(*part, upto)) {
             self.note(control, epoch, Body::Discard { ranges: ranges.to_vec(), upto })?;
             for (index, part) in parts {
-                self.forget(shards[index].discard(part, upto));
+                self.forget(control, &shards[index].discard(part, upto));
             }
         }
         Ok(())
@@ -439,9 +473,10 @@ impl Store {
     }
 
     /// Takes keys that the table has dropped out of the cache.
-    fn forget(&self, dropped: Vec<(Key, Slot)>) {
+    fn forget(&self, control: &mut Control, dropped: &[(Key, Slot)]) {
+        control.note_discarded(dropped);
         for (key, slot) in dropped {
-            self.cache.remove(&key, slot.stamp, slot.cached);
+            self.cache.remove(key, slot.stamp, slot.cached);
         }
     }
 }

@@ -1,9 +1,12 @@
 //! Merging: rewriting adjacent closed segments without what no longer counts (Bitcask, Sheehy and Smith 2010).
 //!
-//! A merge takes the run of segments that gives back the most, if at least half of it is garbage and the rest fits
-//! one segment, and copies what counts, a bounded number of records a step. Then the log puts the copy in the place
-//! of the run. The run's records keep their order and their place among the segments, so a replay meets them as
-//! before, without those left out. What may be left out is what a replay does not miss:
+//! A merge takes the run of segments that gives back the most, if at least half of it is garbage and the rest fits one
+//! segment. The youngest closed segment is left alone: what lives there was written last, in many loads is overwritten
+//! soonest, and would be copied only to die (Rosenblum and Ousterhout, "The Design and Implementation of a Log-Structured
+//! File System", 1992). Of a run it asks the table what lives there, and copies that, a bounded number of records a step;
+//! the rest is not read. Then the log puts the copy in the place of the run. The run's records keep their order and their
+//! place among the segments, so a replay meets them as before, without those left out. What may be left out is what a
+//! replay does not miss:
 //!
 //! - **A version** that the table does not mean. A later record replaced or discarded it, and that one is in the log:
 //!   it is synced before the run is removed (else a power loss could take both the old version and the new).
@@ -19,14 +22,17 @@
 //!   is as good as a promise.
 //! - **A topology, clock, recovering, boot, ballot or incarnation record** but the newest of its kind.
 //!
-//! The table is asked about each record under its shard's lock, and whatever changes afterwards only makes more
-//! garbage. A record that was kept moves in the table when the copy can be read, if the table still means it; until
+//! The table is asked shard by shard, and whatever changes afterwards only makes more garbage: nothing is ever written into
+//! a run. A record that was kept moves in the table when the copy can be read, if the table still means it; until
 //! then, and if the merge fails, everything is where it was.
 //!
-//! Caveat: the keys of a run's live records are held in memory while it is merged, some 40 bytes each.
+//! Caveats: the keys of a run's live records are held in memory while it is merged, some 40 bytes each. Each merge walks the
+//! whole table, a bounded number of keys a step, with a shard locked meanwhile. A log keeps the garbage of one closed
+//! segment and of the open one, whatever it is.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use super::super::log::{MergeWriter, SegmentInfo};
 use super::super::record::HEADER_BYTES;
@@ -59,8 +65,14 @@ type LogState = (Vec<u32>, u64);
 #[derive(Debug)]
 pub(super) struct Merge {
     writer: MergeWriter,
+    /// The first of them, and the last.
+    run: RangeInclusive<u32>,
     /// Whether nothing in the log is older than the run.
     oldest: bool,
+    /// How many of the table's shards were asked.
+    asked: usize,
+    /// The records that may count and are not copied yet, once all were asked in the log's order from the end on.
+    left: Vec<(Location, Left)>,
     /// Whether a floor or a promise was kept.
     floor_kept: bool,
     /// Where the kept records were, in log order.
@@ -69,8 +81,17 @@ pub(super) struct Merge {
     tombstones: Vec<(Location, Key)>,
     /// Discards, floors and promises left out.
     controls: Vec<(Location, Body)>,
-    /// The newest time of a stamp that is left out and that no newer version of its key stands for.
+    /// The newest time of these tombstones.
     newest: Time,
+}
+
+/// What a record is that is not copied yet.
+#[derive(Debug)]
+enum Left {
+    /// The version of this key.
+    Version(Key),
+    /// A control record.
+    Control,
 }
 
 /// What has to be told when a record moves.
@@ -83,7 +104,7 @@ enum Kept {
 }
 
 impl Store {
-    /// A bounded part of a merge: looks for one, copies records, or finishes. Nothing if another thread is at it.
+    /// A bounded part of a merge: looks for one, asks the table, copies, or finishes. Nothing if another thread is at it.
     pub(super) fn merge_step(&self) -> Result<(), StorageError> {
         let mut merging = match self.merging.try_lock() {
             Ok(merging) => merging,
@@ -97,10 +118,12 @@ impl Store {
         let Some(mut merge) = merging.running.take() else {
             return Ok(());
         };
-        match self.copy(&mut merge)? {
-            true => self.finish_merge(merge)?,
-            false => merging.running = Some(merge),
+        if merge.asked < self.table.shards() {
+            self.ask(&mut merge);
+        } else if self.copy(&mut merge)? {
+            return self.finish_merge(merge);
         }
+        merging.running = Some(merge);
         Ok(())
     }
 
@@ -118,11 +141,13 @@ impl Store {
         let Some(run) = choose(&segments, &usage, merging.room) else {
             return Ok(None);
         };
-        let oldest = run.first() == segments.first().map(|first| &first.segment);
-        let writer = self.log.start_merge(&run)?;
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(None) };
         Ok(Some(Merge {
-            writer,
-            oldest,
+            writer: self.log.start_merge(&run)?,
+            run: *first..=*last,
+            oldest: Some(*first) == segments.first().map(|oldest| oldest.segment),
+            asked: 0,
+            left: Vec::new(),
             floor_kept: false,
             kept: Vec::new(),
             tombstones: Vec::new(),
@@ -131,38 +156,58 @@ impl Store {
         }))
     }
 
+    /// Asks the next shards what lives in the run; at the end of them the records that may count are in order.
+    fn ask(&self, merge: &mut Merge) {
+        let Merge { run, oldest, asked, left, tombstones, newest, .. } = merge;
+        let mut keys = 0;
+        while keys < STEP_KEYS && *asked < self.table.shards() {
+            let shard = self.table.lock_shard(*asked);
+            for (key, slot) in shard.recorded_in(run) {
+                if shard.is_droppable(key, &slot) && (*oldest || planted!(B10)) {
+                    *newest = slot.stamp.time.max(*newest);
+                    tombstones.push((slot.at, key.clone()));
+                } else {
+                    left.push((slot.at, Left::Version(key.clone())));
+                }
+            }
+            keys += shard.len();
+            *asked += 1;
+        }
+        if *asked == self.table.shards() {
+            left.extend(self.control().places_in(run).map(|at| (at, Left::Control)));
+            left.sort_unstable_by_key(|(at, _)| Reverse(*at));
+        }
+    }
+
     /// Copies the next records that count. True at the end of the run.
     fn copy(&self, merge: &mut Merge) -> Result<bool, StorageError> {
         let (mut records, mut bytes) = (0, 0);
-        let mut ahead = Vec::with_capacity(LOOKAHEAD);
         while records < STEP_RECORDS && bytes < STEP_BYTES {
-            while ahead.len() < LOOKAHEAD
-                && bytes < STEP_BYTES
-                && let Some((at, record)) = merge.writer.next()?
-            {
-                if let Body::Version { key, .. } = &record.body {
-                    self.table.prefetch(key.token());
-                }
-                bytes += at.length;
-                ahead.push((at, record));
-            }
-            if ahead.is_empty() {
-                return Ok(true);
-            }
-            records += ahead.len();
-            for (at, record) in ahead.drain(..) {
-                if self.counts(merge, at, &record.body) {
-                    merge.writer.keep(at, &record)?;
+            let Some((at, record)) = merge.left.pop() else { return Ok(true) };
+            (records, bytes) = (records + 1, bytes + at.length);
+            match record {
+                Left::Version(key) => merge.kept.push((at, Kept::Version(key))),
+                Left::Control => {
+                    let body = self.log.read(at)?.body;
+                    if !self.counts(merge, at, &body) {
+                        // Any other was uncounted when a newer one came.
+                        if matches!(body, Body::Discard { .. }) || is_floor(&body) {
+                            merge.controls.push((at, body));
+                        }
+                        continue;
+                    }
+                    merge.floor_kept |= is_floor(&body);
+                    merge.kept.push((at, Kept::Control(Box::new(body))));
                 }
             }
+            merge.writer.keep(at)?;
         }
         Ok(false)
     }
 
-    /// Whether a replay would miss the record. See the module's page.
-    fn counts(&self, merge: &mut Merge, at: Location, body: &Body) -> bool {
-        let counts = match body {
-            Body::Version { key, entry } => return self.version_counts(merge, at, key, entry.stamp),
+    /// Whether a replay would miss the control record. See the module's page.
+    fn counts(&self, merge: &Merge, at: Location, body: &Body) -> bool {
+        match body {
             Body::Discard { upto: Stamp::MAX, .. } => !merge.oldest || merge.floor_kept,
             Body::Discard { ranges, upto } => self.any_piece(ranges, |shard, part| shard.cleared(part), *upto),
             Body::Floor { range, stamp } => self.any_piece(&[*range], |shard, part| shard.floors(part), *stamp),
@@ -173,14 +218,8 @@ impl Store {
             Body::Boot { .. } => self.control().boot.is_some_and(|(newest, _)| newest == at),
             Body::Ballot { .. } => self.control().ballot == Some(at),
             Body::Incarnation { .. } => self.control().incarnation.is_some_and(|(newest, _)| newest == at),
-        };
-        merge.floor_kept |= counts && is_floor(body);
-        if counts {
-            merge.kept.push((at, Kept::Control(Box::new(body.clone()))));
-        } else if matches!(body, Body::Discard { .. }) || is_floor(body) {
-            merge.controls.push((at, body.clone()));
+            Body::Version { .. } => false,
         }
-        counts
     }
 
     /// Whether the floors that `of` gives are exactly `floor` anywhere in `ranges`.
@@ -194,28 +233,11 @@ impl Store {
         parts.any(|(index, part)| of(&self.table.lock_shard(index), part).iter().any(|(_, held)| *held == floor))
     }
 
-    fn version_counts(&self, merge: &mut Merge, at: Location, key: &Key, stamp: Stamp) -> bool {
-        let shard = self.table.lock(key.token());
-        let slot = shard.get(key);
-        let is_live = slot.is_some_and(|slot| slot.at == at);
-        let droppable = slot.is_some_and(|slot| shard.is_droppable(key, &slot));
-        if is_live && !(droppable && (merge.oldest || planted!(B10))) {
-            merge.kept.push((at, Kept::Version(key.clone())));
-            return true;
-        }
-        if is_live || slot.is_none_or(|slot| slot.stamp < stamp) {
-            merge.newest = merge.newest.max(stamp.time);
-        }
-        if is_live {
-            merge.tombstones.push((at, key.clone()));
-        }
-        false
-    }
-
     fn finish_merge(&self, merge: Merge) -> Result<(), StorageError> {
-        let Merge { writer, kept, tombstones, controls, newest, .. } = merge;
+        let Merge { writer, run, kept, tombstones, controls, newest, .. } = merge;
         // A new session resumes after the newest stamp in the log. It must not give one again that was left out.
-        self.note_time(newest)?;
+        let discarded = self.control().discarded_in(&run);
+        self.note_time(newest.max(discarded))?;
         // What made garbage of the rest may be staged only.
         self.log.sync()?;
         let mut kept = kept.into_iter();
@@ -235,16 +257,19 @@ impl Store {
                 shard.remove(&key);
             }
         }
-        controls.iter().for_each(|(at, body)| self.control().left_out(*at, body));
+        let mut control = self.control();
+        control.note_merged(&run);
+        controls.iter().for_each(|(at, body)| control.left_out(*at, body));
         Ok(())
     }
 }
 
-/// The adjacent closed segments to merge, oldest first: those with the most garbage, at least half of what they hold,
-/// whose live records fit one segment. `None` when there are none. Each merge then at least halves what it reads, so
-/// merging comes to an end.
+/// The adjacent closed segments to merge, oldest first, the youngest never among them: those with the most garbage, at
+/// least half of what they hold, whose live records fit one segment. `None` when there are none. Each merge then at least
+/// halves what there is, so merging comes to an end.
 pub(super) fn choose(segments: &[SegmentInfo], usage: &BTreeMap<u32, Usage>, room: u64) -> Option<Vec<u32>> {
-    let closed: Vec<_> = segments.iter().take_while(|segment| segment.closed).collect();
+    let mut closed: Vec<_> = segments.iter().take_while(|segment| segment.closed).collect();
+    closed.pop();
     let mut best = None;
     for start in 0..closed.len() {
         let (mut payload, mut live) = (0_u64, 0_u64);
@@ -269,11 +294,13 @@ pub(super) fn choose(segments: &[SegmentInfo], usage: &BTreeMap<u32, Usage>, roo
     best.map(|(_, run)| closed[run].iter().map(|segment| segment.segment).collect())
 }
 
-/// Records looked at in one step: well under a millisecond of an unhurried disk's time.
+/// Keys of the table after which no other shard is asked in the same step: well under a millisecond.
+const STEP_KEYS: usize = 10_000;
+/// Records copied in one step: about as long.
 const STEP_RECORDS: usize = 1_000;
 /// A step ends after this many bytes, too: about what a disk reads and writes in ten milliseconds.
 const STEP_BYTES: u32 = 1 << 20;
-/// Records whose keys are looked up one after the other: what all of them wait for is fetched at once.
+/// So far ahead of a record that moves its key is looked up: what that waits for is fetched meanwhile.
 const LOOKAHEAD: usize = 32;
 /// The most segments of one run, so that looking for one stays cheap however long the log is.
 const RUN_SEGMENTS: usize = 64;

@@ -30,7 +30,7 @@ impl<'a> Fold<'a> {
                     self.seen(*upto);
                 }
                 for (index, part) in ranges.iter().flat_map(|range| self.table.parts(*range)) {
-                    self.table.lock_shard(index).discard(part, *upto);
+                    self.control.note_discarded(&self.table.lock_shard(index).discard(part, *upto));
                 }
             }
             Body::Floor { range, stamp } => {

@@ -12,9 +12,9 @@ fn merge(
     keep: impl Fn(&Record) -> bool,
 ) -> Result<BTreeMap<Location, Location>, StorageError> {
     let mut merge = log.start_merge(segments)?;
-    while let Some((at, record)) = merge.next()? {
+    for (at, record) in records(log, segments)? {
         if keep(&record) {
-            merge.keep(at, &record)?;
+            merge.keep(at)?;
         }
     }
     let mut moved = BTreeMap::new();
@@ -23,6 +23,14 @@ fn merge(
         assert!(moved.insert(from, to).is_none());
     })?;
     Ok(moved)
+}
+
+/// The records of these segments.
+fn records(log: &Log, segments: &[u32]) -> Result<Vec<(Location, Record)>, StorageError> {
+    let mut all = Vec::new();
+    log.scan(&mut |at, record| all.push((at, record)))?;
+    all.retain(|(at, _)| segments.contains(&at.segment));
+    Ok(all)
 }
 
 fn closed(log: &Log) -> Vec<u32> {
@@ -119,8 +127,8 @@ fn a_merge_left_unfinished_leaves_no_trace() {
     let (log, _, replayed) = open(&disk, small()).unwrap();
     for _ in 0..2 {
         let mut merge = log.start_merge(&closed(&log)[..2]).unwrap();
-        while let Some((at, record)) = merge.next().unwrap() {
-            merge.keep(at, &record).unwrap();
+        for (at, _) in records(&log, &closed(&log)[..2]).unwrap() {
+            merge.keep(at).unwrap();
         }
     }
     assert!(replayed.iter().all(|(at, record)| log.read(*at).as_ref() == Ok(record)));
@@ -136,12 +144,12 @@ fn appends_go_on_during_a_merge() {
     let (log, ..) = open(&disk, small()).unwrap();
     let mut merge = log.start_merge(&closed(&log)).unwrap();
     let mut number = 60;
-    while let Some((at, record)) = merge.next().unwrap() {
+    for (at, record) in records(&log, &closed(&log)).unwrap() {
         number += 1;
         let appended = log.append(Epoch(1), &body(number)).unwrap();
         log.commit(appended.into()).unwrap();
         if even(&record) {
-            merge.keep(at, &record).unwrap();
+            merge.keep(at).unwrap();
         }
     }
     log.finish_merge(merge, &mut |_, _| {}).unwrap();
@@ -183,7 +191,7 @@ fn a_full_disk_stops_a_merge_and_not_the_log() {
 }
 
 #[test]
-fn damaged_inputs_stop_a_merge() {
+fn a_damaged_record_stops_a_merge_that_is_to_keep_it_and_no_other() {
     let disk = written(60, 400, &[]);
     let (log, _, replayed) = open(&disk, small()).unwrap();
     let name = "node1/00000000000000000001.wal";
@@ -192,10 +200,45 @@ fn damaged_inputs_stop_a_merge() {
     let file = disk.open(name).unwrap();
     file.truncate(0).unwrap();
     file.append(&bytes).unwrap();
-    let error = merge(&log, &closed(&log), even).unwrap_err();
-    let bad = replayed.iter().rfind(|(at, _)| at.segment == 0).unwrap().0;
+    let first: Vec<Location> = replayed.iter().map(|(at, _)| *at).filter(|at| at.segment == 0).collect();
+    let (bad, good) = first.split_last().unwrap();
+    let keep = |places: &[Location]| {
+        let mut merge = log.start_merge(&closed(&log)[..1])?;
+        places.iter().try_for_each(|at| merge.keep(*at))?;
+        log.finish_merge(merge, &mut |_, _| {})
+    };
     let why = "the record's checksum does not match".to_owned();
-    assert_eq!(error, StorageError::Damaged { file: name.to_owned(), offset: bad.offset.into(), why });
+    let damaged = StorageError::Damaged { file: name.to_owned(), offset: bad.offset.into(), why };
+    assert_eq!(keep(&first), Err(damaged));
+    assert_eq!(keep(good), Ok(()));
+    let (_, _, again) = open(&disk, small()).unwrap();
+    let kept = replayed.iter().filter(|(at, _)| at != bad);
+    assert!(again.iter().map(|(_, record)| record).eq(kept.map(|(_, record)| record)));
+}
+
+/// Records longer than what is read at once, and some that lie further apart.
+#[test]
+fn records_of_any_length_and_distance_are_kept() {
+    let disk = MemoryDisk::new();
+    let (log, ..) = open(&disk, options(SyncPolicy::Never, 1 << 20)).unwrap();
+    let append = |length: usize| {
+        let encoded = vec![length as u8; length];
+        let at = log.append(Epoch(1), &Body::Topology { encoded }).unwrap();
+        log.commit(at.into()).unwrap();
+        at
+    };
+    let places: Vec<Location> =
+        (0..200).map(|number| append(number * 97 % 40_000 * (number % 5 / 4 * 9 + 1))).collect();
+    append(1 << 20);
+    let chosen: Vec<Location> = places.iter().copied().filter(|at| at.segment == 0 && at.offset % 7 > 2).collect();
+    let before: Vec<Record> = chosen.iter().map(|at| log.read(*at).unwrap()).collect();
+    let mut merge = log.start_merge(&closed(&log)[..1]).unwrap();
+    chosen.iter().for_each(|at| merge.keep(*at).unwrap());
+    let mut moved = Vec::new();
+    log.finish_merge(merge, &mut |from, to| moved.push((from, to))).unwrap();
+    assert!(moved.iter().map(|(from, _)| from).eq(&chosen) && chosen.len() > 50);
+    let after: Vec<Record> = moved.iter().map(|(_, to)| log.read(*to).unwrap()).collect();
+    assert_eq!(after, before);
 }
 
 /// WAL-2, WAL-4 and design section 6: at each step of a merge, and then of the recovery from it, the inputs or the
