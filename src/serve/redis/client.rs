@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use bytes::{Buf, BytesMut};
 use mio::net::TcpStream;
 
+use super::engine::{Call, Ticket};
 use super::session::Session;
 use crate::wire::resp::{Protocol, Reply, Requests};
 
@@ -30,6 +31,8 @@ pub(super) struct Client {
     pub(super) has_more: bool,
     /// A request that has to be answered before the next is looked at.
     pub(super) stalled: Option<u64>,
+    /// A request that is looked at when all before it are answered, and no other before that.
+    pub(super) put_off: Option<(Ticket, Call)>,
     /// It is not read from any more, and closed once it has all its answers.
     pub(super) is_ending: bool,
     /// The other side is gone.
@@ -73,6 +76,7 @@ impl Client {
             has_said_all: false,
             has_more: false,
             stalled: None,
+            put_off: None,
             is_ending: false,
             is_gone: false,
             is_marked: false,

@@ -252,6 +252,7 @@ impl Endpoint {
         let room = self.room();
         let mut marked = std::mem::take(&mut self.marked);
         marked.retain(|place| {
+            self.take_put_off(*place);
             let Some(client) = self.clients.get_mut(*place).and_then(Option::as_mut) else { return false };
             self.server.figures.sent_bytes += client.send() as u64;
             self.server.figures.held_back += u64::from(client.is_newly_held_back());

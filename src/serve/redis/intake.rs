@@ -88,6 +88,8 @@ impl Endpoint {
                 self.take_effect(ticket, effect);
             }
             _ if is_queued => self.queue(ticket, call),
+            // What it tells is to be what came before it has made of it.
+            Run::Server(_) if client.waiting() > 1 => client.put_off = Some((ticket, call)),
             Run::Server(run) => {
                 self.server.facts = self.engine.facts();
                 let reply = run(&call.words, &self.server);
@@ -101,6 +103,15 @@ impl Endpoint {
                 }
                 self.engine.begin(Job { ticket, work: Work::One(call) });
             }
+        }
+    }
+
+    /// Takes what a client has put off, once all that came before it is answered.
+    pub(super) fn take_put_off(&mut self, place: usize) {
+        let client = self.clients.get_mut(place).and_then(Option::as_mut);
+        let put_off = client.filter(|client| client.waiting() == 1).and_then(|client| client.put_off.take());
+        if let Some((ticket, call)) = put_off {
+            self.take_call(ticket, call);
         }
     }
 
@@ -200,7 +211,7 @@ impl Client {
     pub(super) fn may_ask(&self, room: usize) -> bool {
         let takes_answers =
             self.unsent() < MOST_UNSENT && self.waiting() < MOST_WAITING && self.values_awaited() < room;
-        takes_answers && self.stalled.is_none() && !self.is_ending && !self.is_gone
+        takes_answers && self.stalled.is_none() && self.put_off.is_none() && !self.is_ending && !self.is_gone
     }
 
     /// Whether it has left so much untaken that it is not read from, and had not when this was last asked.

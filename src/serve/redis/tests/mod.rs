@@ -280,6 +280,17 @@ fn a_key_that_a_node_lacks_counts() {
 }
 
 #[test]
+fn info_in_a_pipeline_tells_what_came_before_it_has_made() {
+    let served = Served::start(10);
+    let mut client = served.client();
+    let told = |keys| format!("$44\r\n# Keyspace\r\ndb0:keys={keys},expires=0,avg_ttl=0\r\n\r\n");
+    let info = "INFO keyspace\r\n";
+    client.send(format!("SET a 1\r\n{info}{info}SET b 1\r\n{info}DEL a\r\nGET a\r\n{info}PING\r\n"));
+    let (one, two) = (told(1), told(2));
+    client.expect(&format!("+OK\r\n{one}{one}+OK\r\n{two}:1\r\n$-1\r\n{one}+PONG\r\n"));
+}
+
+#[test]
 fn keys_that_expire_are_counted() {
     let served = Served::start(10);
     let mut client = served.client();
