@@ -40,7 +40,7 @@ pub use stats::{ServerStats, Stats};
 #[cfg(feature = "serve")]
 pub(crate) use told::{Asking, ToldRead, ToldWrite};
 #[cfg(feature = "serve")]
-pub(crate) use turn::{TurnWrite, Voters};
+pub(crate) use turn::{Turn, TurnWrite, Voters};
 
 use shared::Shared;
 use upkeep::Upkeep;

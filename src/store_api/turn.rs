@@ -120,6 +120,11 @@ pub(crate) struct Sizes {
 }
 
 impl Turn<'_> {
+    /// Who gives the value of a key, as long as it is up; nobody where there are no nodes.
+    pub(crate) fn first_replica(&self, key: &Key) -> Option<NodeId> {
+        self.shared.inline.topology().replicas(key.token()).as_slice().first().copied()
+    }
+
     /// The newest version of each key, tombstones and what has expired included.
     pub(crate) fn read(&self, keys: &[Key]) -> Vec<Result<Option<Entry>, Error>> {
         let (inline, level) = (&self.shared.inline, self.shared.read_level());

@@ -2,16 +2,19 @@
 //!
 //! What is read is read once for all of the turn's jobs, then they run one after the other on what was read and on what the
 //! ones before them wrote, then all is written: each log that is touched is committed once. Nobody else writes the keys
-//! meanwhile. A command on the whole store divides the turn: what came before it is written first. So does a `WATCH` behind
-//! writes, whose versions it has to see; and a transaction with a command on the whole store is done step by step.
+//! meanwhile. Many reads are shared out among [`Readers`]. A command on the whole store divides the turn: what came before it
+//! is written first. So does a `WATCH` behind writes, whose versions it has to see; and a transaction with a command on the
+//! whole store is done step by step.
 //!
 //! A line of the prompt is carried out on a thread of its own, for a node takes its time to come or go; in a transaction it is
 //! one of the steps, and everybody waits.
 
 mod operator;
 mod questions;
+mod readers;
 
 use std::mem::take;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -30,6 +33,7 @@ use crate::error::Error;
 use crate::store_api::{KeyValueStore, TurnWrite};
 use crate::types::{Key, Time, Token};
 use crate::wire::resp::Reply;
+use readers::Readers;
 
 /// See the module's page.
 pub(super) struct Fast {
@@ -37,6 +41,7 @@ pub(super) struct Fast {
     jobs: Vec<Job>,
     questions: Vec<Question>,
     stretch: Stretch,
+    readers: Readers,
     /// No value that was there at the start has more bytes.
     longest_before: usize,
     /// Lines of the prompt that are being carried out.
@@ -58,6 +63,7 @@ impl Fast {
             jobs: Vec::new(),
             questions: Vec::new(),
             stretch: Stretch::new(max_value),
+            readers: Readers::new(thread::available_parallelism().map_or(1, NonZero::get).min(MOST_READERS)),
             lines: 0,
             told: channel(),
             wake: Arc::new(wake),
@@ -93,9 +99,7 @@ impl Fast {
         let stretch = &mut self.stretch;
         let keys = stretch.begin(jobs, now, now);
         let turn = self.store.turn();
-        for (key, entry) in keys.iter().zip(turn.read(&keys)) {
-            stretch.note(key, entry.map_err(|error| in_redis_words(&error)));
-        }
+        self.readers.read(&turn, keys, |key, read| stretch.note(key, read.map_err(|error| in_redis_words(&error))));
         let writes = stretch.run().iter().map(|write| TurnWrite {
             key: write.key.clone(),
             value: write.value.clone(),
@@ -258,5 +262,7 @@ fn in_redis_words(error: &Error) -> String {
     error.to_string()
 }
 
+/// Threads that read: more do not find work, unless there are many more nodes than is usual here.
+const MOST_READERS: usize = 8;
 /// Lines of the prompt at once, each of which has a thread: more than operators type.
 const MOST_LINES: usize = 64;
