@@ -7,6 +7,8 @@
 //! Caveats: more threads than nodes have nothing to do. Where a first replica is down, another one is asked by more than
 //! one thread, which is slower and as right.
 
+use std::cmp::Reverse;
+
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::Error;
@@ -66,6 +68,8 @@ impl Readers {
             let node = turn.first_replica(&key).map_or(0, |node| node.0 as usize);
             shares[node % count].keys.push(key);
         }
+        // The first is the caller's, who need not wake up before.
+        shares.sort_by_key(|share| Reverse(share.keys.len()));
         shares
     }
 }

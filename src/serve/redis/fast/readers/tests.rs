@@ -66,6 +66,8 @@ fn keys_of_one_first_replica_are_read_by_one_thread() {
     all.sort_unstable();
     assert_eq!(all, [1, 2, 3, 4, 5].map(NodeId), "each in one share");
     assert_eq!(shares.len(), 3);
+    let sizes: Vec<usize> = shares.iter().map(|share| share.keys.len()).collect();
+    assert!(sizes[0] > sizes[1] && sizes[1] > sizes[2] && sizes[2] > 0, "the caller's is the largest: {sizes:?}");
 }
 
 #[test]
