@@ -25,6 +25,8 @@ pub(super) struct Client {
     values: usize,
     /// There may be more to read.
     pub(super) is_readable: bool,
+    /// What is left to read ends. Nothing tells so again.
+    pub(super) is_read_closed: bool,
     /// It sends no more, and may wait for answers.
     pub(super) has_said_all: bool,
     /// Not all that it sent was looked at.
@@ -73,6 +75,7 @@ impl Client {
             first: 0,
             values: 0,
             is_readable: true,
+            is_read_closed: false,
             has_said_all: false,
             has_more: false,
             stalled: None,
@@ -92,7 +95,7 @@ impl Client {
                 Ok(length) => {
                     // Elsewhere than on Unix only an attempt that would block asks to be told of more.
                     self.has_more = true;
-                    self.is_readable = length == scratch.len() || cfg!(not(unix));
+                    self.is_readable = length == scratch.len() || self.is_read_closed || cfg!(not(unix));
                     self.requests.received().extend_from_slice(scratch.get(..length).unwrap_or_default());
                     return length;
                 }

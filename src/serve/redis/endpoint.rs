@@ -167,9 +167,8 @@ impl Endpoint {
                     let place = number - FIRST_CLIENT;
                     if let Some(client) = self.clients.get_mut(place).and_then(Option::as_mut) {
                         client.is_readable |= event.is_readable();
-                        if event.is_read_closed() && client.stalled.is_some() {
-                            self.leaving.push((self.server.now, place, client.session.id));
-                        }
+                        client.is_read_closed |= event.is_read_closed();
+                        self.note_leaving(place);
                         self.mark(place);
                     }
                 }
@@ -181,6 +180,14 @@ impl Endpoint {
         self.work();
         self.send_answers();
         Ok(())
+    }
+
+    /// A client says no more while it waits, or waits while it says no more.
+    pub(super) fn note_leaving(&mut self, place: usize) {
+        let client = self.clients.get(place).and_then(Option::as_ref);
+        if let Some(client) = client.filter(|client| client.is_read_closed && client.stalled.is_some()) {
+            self.leaving.push((self.server.now, place, client.session.id));
+        }
     }
 
     /// Whoever says no more and waits for an operator's command, which may take as long as it likes, is gone: a connection

@@ -102,6 +102,7 @@ impl Endpoint {
                     client.expect_value();
                 }
                 self.engine.begin(Job { ticket, work: Work::One(call) });
+                self.note_leaving(ticket.place);
             }
         }
     }

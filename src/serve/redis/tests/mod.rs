@@ -3,7 +3,7 @@
 mod hostile;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -306,6 +306,22 @@ fn keys_that_expire_are_counted() {
 
 /// A cluster of either kind with a node, which has these files.
 fn engines(directory: Option<&Path>) -> [Box<dyn Engine>; 2] {
+/// The kernel tells once of bytes and of an end that come together.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_connection_that_ends_with_its_last_bytes_is_closed() {
+    use rustix::net::{SendFlags, send};
+    let served = Served::start(10);
+    // An end in the middle of a request, and one behind a request that wants its answer.
+    for (sent, answered) in [("*1\r\n$4\r\nPI", ""), ("PING\r\n", "+PONG\r\n")] {
+        let mut client = served.client();
+        client.ask("PING", "+PONG\r\n");
+        send(&client.stream, sent.as_bytes(), SendFlags::MORE).unwrap();
+        client.stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(client.rest(), answered.as_bytes());
+    }
+}
+
     let builder = KeyValueStore::builder().tokens(1);
     let builder = directory.iter().fold(builder, |builder, path| builder.directory(path.join("fast")));
     let store = builder.build().unwrap();
@@ -359,6 +375,6 @@ fn who_says_all_at_once_and_leaves_still_gets_its_answers() {
     let served = Served::start(10);
     let mut client = served.client();
     client.send("SET a 1\r\nGET a\r\n");
-    client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    client.stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!(client.rest(), b"+OK\r\n$1\r\n1\r\n");
 }
