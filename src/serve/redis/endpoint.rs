@@ -254,12 +254,13 @@ impl Endpoint {
         });
     }
 
-    /// Sends what there is, and closes what is over. Who has something left to be looked at stays marked.
+    /// Sends what there is, and closes what is over. Who has something left to be looked at, or to be worked on, stays
+    /// marked.
     fn send_answers(&mut self) {
         let room = self.room();
         let mut marked = std::mem::take(&mut self.marked);
         marked.retain(|place| {
-            self.take_put_off(*place);
+            let has_begun = self.take_put_off(*place);
             let Some(client) = self.clients.get_mut(*place).and_then(Option::as_mut) else { return false };
             self.server.figures.sent_bytes += client.send() as u64;
             self.server.figures.held_back += u64::from(client.is_newly_held_back());
@@ -267,7 +268,7 @@ impl Endpoint {
                 self.remove(*place);
                 return false;
             }
-            client.is_marked = client.wants_a_turn(room);
+            client.is_marked = has_begun || client.wants_a_turn(room);
             client.is_marked
         });
         self.marked = marked;

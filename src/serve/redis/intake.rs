@@ -88,8 +88,8 @@ impl Endpoint {
                 self.take_effect(ticket, effect);
             }
             _ if is_queued => self.queue(ticket, call),
-            // What it tells is to be what came before it has made of it.
-            Run::Server(_) if client.waiting() > 1 => client.put_off = Some((ticket, call)),
+            // It is to tell, or to find, what came before it has made of it.
+            Run::Server(_) | Run::Store(_) if client.waiting() > 1 => client.put_off = Some((ticket, call)),
             Run::Server(run) => {
                 self.server.facts = self.engine.facts();
                 let reply = run(&call.words, &self.server);
@@ -107,13 +107,13 @@ impl Endpoint {
         }
     }
 
-    /// Takes what a client has put off, once all that came before it is answered.
-    pub(super) fn take_put_off(&mut self, place: usize) {
+    /// Takes what a client has put off, once all that came before it is answered. Whether there was something.
+    pub(super) fn take_put_off(&mut self, place: usize) -> bool {
         let client = self.clients.get_mut(place).and_then(Option::as_mut);
         let put_off = client.filter(|client| client.waiting() == 1).and_then(|client| client.put_off.take());
-        if let Some((ticket, call)) = put_off {
-            self.take_call(ticket, call);
-        }
+        let Some((ticket, call)) = put_off else { return false };
+        self.take_call(ticket, call);
+        true
     }
 
     fn queue(&mut self, ticket: Ticket, call: Call) {

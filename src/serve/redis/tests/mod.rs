@@ -26,19 +26,33 @@ struct Served {
 }
 
 impl Served {
+    /// Three nodes without delays.
     fn start(max_clients: usize) -> Served {
-        let place = Place::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-        let (address, bell) = (place.address().unwrap(), place.bell());
-        let (tell, ended) = mpsc::channel();
-        thread::spawn(move || {
+        Served::with(max_clients, |bell| {
             let store = KeyValueStore::new();
             for number in 1..=3 {
                 store.add_server(&format!("node{number}")).unwrap();
             }
-            let max_value = 1 << 20;
-            let bell = place.bell();
-            let engine = Box::new(Fast::new(store, max_value, move || bell.ring()));
-            let engine = place.serve(engine, max_clients, max_value).unwrap();
+            Box::new(Fast::new(store, MAX_VALUE, move || bell.ring()))
+        })
+    }
+
+    /// A simulated cluster of three nodes, paced by the wall clock.
+    fn realtime() -> Served {
+        Served::with(10, |_| {
+            let config = ClusterConfig { nodes: 3, ..ClusterConfig::default() };
+            let (cluster, _) = Cluster::open(config, Backing::Memory).unwrap();
+            Box::new(Realtime::new(cluster, WallClock::start(), MAX_VALUE))
+        })
+    }
+
+    fn with(max_clients: usize, engine: fn(Bell) -> Box<dyn Engine>) -> Served {
+        let place = Place::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let (address, bell) = (place.address().unwrap(), place.bell());
+        let (tell, ended) = mpsc::channel();
+        thread::spawn(move || {
+            let engine = engine(place.bell());
+            let engine = place.serve(engine, max_clients, MAX_VALUE).unwrap();
             tell.send(engine.end().unwrap()).unwrap();
         });
         Served { address, bell, ended }
@@ -110,6 +124,8 @@ impl Client {
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Bytes of the largest value.
+const MAX_VALUE: usize = 1 << 20;
 
 #[test]
 fn a_pipeline_is_answered_in_order_however_it_is_cut() {
@@ -291,21 +307,15 @@ fn info_in_a_pipeline_tells_what_came_before_it_has_made() {
 }
 
 #[test]
-fn keys_that_expire_are_counted() {
-    let served = Served::start(10);
-    let mut client = served.client();
-    client.ask("MSET a 1 b 2 c 3", "+OK\r\n");
-    client.ask("EXPIRE a 100", ":1\r\n");
-    client.ask("SET b 2 EX 100", "+OK\r\n");
-    let told = "$44\r\n# Keyspace\r\ndb0:keys=3,expires=2,avg_ttl=0\r\n\r\n";
-    client.ask("INFO keyspace", told);
-    client.ask("PERSIST a", ":1\r\n");
-    client.ask("DEL b", ":1\r\n");
-    client.ask("INFO keyspace", &told.replace("keys=3,expires=2", "keys=2,expires=0"));
+fn what_is_asked_of_all_keys_sees_what_was_sent_before() {
+    for served in [Served::start(10), Served::realtime()] {
+        let mut client = served.client();
+        client.send("SET a 1\r\nDBSIZE\r\nKEYS *\r\nDEL a\r\nDBSIZE\r\nMULTI\r\nSET b 1\r\nEXEC\r\nSCAN 0\r\nPING\r\n");
+        client.expect("+OK\r\n:1\r\n*1\r\n$1\r\na\r\n:1\r\n:0\r\n");
+        client.expect("+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n*2\r\n$1\r\n0\r\n*1\r\n$1\r\nb\r\n+PONG\r\n");
+    }
 }
 
-/// A cluster of either kind with a node, which has these files.
-fn engines(directory: Option<&Path>) -> [Box<dyn Engine>; 2] {
 /// The kernel tells once of bytes and of an end that come together.
 #[cfg(target_os = "linux")]
 #[test]
@@ -322,6 +332,22 @@ fn a_connection_that_ends_with_its_last_bytes_is_closed() {
     }
 }
 
+#[test]
+fn keys_that_expire_are_counted() {
+    let served = Served::start(10);
+    let mut client = served.client();
+    client.ask("MSET a 1 b 2 c 3", "+OK\r\n");
+    client.ask("EXPIRE a 100", ":1\r\n");
+    client.ask("SET b 2 EX 100", "+OK\r\n");
+    let told = "$44\r\n# Keyspace\r\ndb0:keys=3,expires=2,avg_ttl=0\r\n\r\n";
+    client.ask("INFO keyspace", told);
+    client.ask("PERSIST a", ":1\r\n");
+    client.ask("DEL b", ":1\r\n");
+    client.ask("INFO keyspace", &told.replace("keys=3,expires=2", "keys=2,expires=0"));
+}
+
+/// A cluster of either kind with a node, which has these files.
+fn engines(directory: Option<&Path>) -> [Box<dyn Engine>; 2] {
     let builder = KeyValueStore::builder().tokens(1);
     let builder = directory.iter().fold(builder, |builder, path| builder.directory(path.join("fast")));
     let store = builder.build().unwrap();
